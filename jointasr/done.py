@@ -1,0 +1,181 @@
+"""Finished steps: a ``.done`` file, written last, says what a result was made from.
+
+A step is up to date when its options, the digests of what it read and the code it ran are those
+recorded in ``<out>/.done``. Anything else is said and stops the run, because results of different
+origin must not be mixed silently. The way on is the user's choice, handed down by ``run.sh`` in
+the environment variable ``JOINTASR_ON_CHANGE``: ``stop`` (default), ``accept-code`` (go on with
+results made by other code; recorded in ``.done``) or ``force`` (make the step again).
+"""
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from jointasr.errors import DataError
+
+ROOT = Path(__file__).resolve().parent.parent
+NAME = ".done"
+PACKAGES = ("jointasr", "local")
+
+
+@contextmanager
+def step(
+    out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()
+) -> Iterator[bool]:
+    """Yield whether ``out`` has to be made; record it as finished when the block ends well.
+
+    ``code`` is the entry module ("jointasr.bin.make_folds") or script ("local/make_mini.py").
+    ``options`` are those that can change the result. ``inputs`` are folders of finished steps or
+    plain files. Raises DataError when ``out`` was made from something else, or an input is
+    missing or unfinished.
+    """
+    todo = check(out, code, options, inputs)
+    yield todo
+    if todo:
+        write(out, code, options, inputs)
+
+
+def check(
+    out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()
+) -> bool:
+    """Whether ``out`` has to be made (True) or is up to date (False, and says so)."""
+    now = fingerprint(code, options, inputs)
+    done = out / NAME
+    if not done.is_file():
+        return True
+    before = json.loads(done.read_text(encoding="utf-8"))
+    changes = _changes(before, now)
+    policy = os.environ.get("JOINTASR_ON_CHANGE", "stop")
+    if changes and policy == "force":
+        done.unlink()
+        return True
+    if changes == ["the code"] and policy == "accept-code":
+        _record(done, {**before, "accepted_code": now["code"]})
+        changes = []
+    if changes:
+        raise DataError(
+            f"{out} was made with other settings: {'; '.join(changes)} changed since. "
+            "Go on with --accept-code (only code changed and you know that it does not matter), "
+            "make it again with --force, or use another name or recipe folder"
+        )
+    print(f"{out}: up to date")
+    return False
+
+
+def write(
+    out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()
+) -> None:
+    """Record that ``out`` is finished, by rename, so that a kill leaves no half record."""
+    out.mkdir(parents=True, exist_ok=True)
+    _record(out / NAME, fingerprint(code, options, inputs))
+
+
+def fingerprint(
+    code: str, options: Mapping[str, object], inputs: Sequence[Path]
+) -> dict[str, object]:
+    """What decides a result: options as text, digests of inputs, digest of the code."""
+    return {
+        "options": {key: str(value) for key, value in sorted(options.items())},
+        "inputs": {str(path): _input_digest(path) for path in inputs},
+        "code": code_digest(code),
+    }
+
+
+def code_digest(code: str) -> str:
+    """Digest of an entry module or script and every project module it imports, bar comments."""
+    seen: dict[str, str] = {}
+    todo = [ROOT / code if code.endswith(".py") else _module_file(code)]
+    while todo:
+        path = todo.pop()
+        if path is None or str(path) in seen:
+            continue
+        if not path.is_file():
+            raise AssertionError(f"no such code: {path}")
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        seen[str(path)] = ast.dump(_without_docstrings(tree))
+        todo += [_module_file(name) for name in _imports(tree)]
+    parts = [f"{Path(name).relative_to(ROOT)}\n{text}" for name, text in sorted(seen.items())]
+    return _sha("\n".join(parts).encode())
+
+
+def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    changes = []
+    for kind in ("options", "inputs"):
+        old, new = before.get(kind), now[kind]
+        assert isinstance(old, dict) and isinstance(new, dict)
+        for key in sorted(old.keys() | new.keys()):
+            if old.get(key) == new.get(key):
+                continue
+            if kind == "inputs":
+                changes.append(f"the input {key}")
+            else:
+                changes.append(f"option {key} (was {old.get(key)}, now {new.get(key)})")
+    if now["code"] not in (before.get("code"), before.get("accepted_code")):
+        changes.append("the code")
+    return changes
+
+
+def _input_digest(path: Path) -> str:
+    if path.is_dir():
+        done = path / NAME
+        if not done.is_file():
+            raise DataError(f"{path} is not finished: run the stage that makes it first")
+        return _sha(json.dumps(_identity(done), sort_keys=True).encode())
+    if not path.is_file():
+        raise DataError(f"{path} does not exist: run the stage that makes it first")
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _identity(done: Path) -> dict[str, object]:
+    """A finished step's record without what was merely accepted later."""
+    record = json.loads(done.read_text(encoding="utf-8"))
+    record.pop("accepted_code", None)
+    return record
+
+
+def _record(done: Path, record: Mapping[str, object]) -> None:
+    temporary = done.with_name(f"{NAME}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(temporary, done)
+
+
+def _module_file(name: str) -> Path | None:
+    """The file of a project module (None for a library's)."""
+    if name.split(".")[0] not in PACKAGES:
+        return None
+    path = ROOT / Path(*name.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None  # `from module import function`: the module itself is in the list as well
+
+
+def _imports(tree: ast.Module) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body
+            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+                node.body = body[1:]
+    return tree
+
+
+def _sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -1,0 +1,25 @@
+"""The one kind of error that is the user's to mend, and how programs end with it."""
+
+import os
+import sys
+from collections.abc import Callable
+
+
+class DataError(ValueError):
+    """Bad input: the message names the file, line or id and says what to do about it."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a program's ``main()``; a user's error becomes one line on stderr and exit code 1.
+
+    ``DataError`` and ``OSError`` (a missing or unreadable file) are reported without a traceback;
+    anything else is a fault of the program and keeps its traceback.
+    """
+    try:
+        main()
+    except BrokenPipeError:  # `... | head` closed the pipe: not an error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (DataError, OSError) as error:
+        sys.stdout.flush()
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
