@@ -1,0 +1,47 @@
+"""Score all decode folders of the systems given, pool each over folds, write results.json."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from jointasr import results
+from jointasr.errors import DataError, run
+
+
+def main() -> None:
+    args = _parse()
+    tests = results.tests_of(args.tests)
+    parts, missing = results.find(args.systems, args.folds.split(), tests, args.method)
+    if missing:
+        message = results.missing_message(missing, len(parts) + len(missing))
+        if not args.allow_missing or not parts:
+            raise DataError(message)
+        print(f"warning: {message}", file=sys.stderr)
+    cells = results.pool(results.score_parts(parts))
+    names = {path.name for path in args.systems}
+
+    def asked(key: tuple[str, str, str, str]) -> bool:
+        system, method, train, test = key
+        return f"{system}_{train}" in names and method == args.method and test in tests
+
+    merged = results.merge(results.read(args.results), cells, asked, tests)
+    results.write(args.results, merged)
+    print(
+        f"{args.results}: {len(cells)} cells from {len(parts)} decode folders, "
+        f"{len(merged) - len(cells)} kept from before"
+    )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("systems", nargs="+", type=Path, help="folders exp/<name>_<clean|noisy>")
+    parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
+    parser.add_argument("--folds", default="", help="ids, blank between; default: all there are")
+    parser.add_argument("--method", default=results.DEFAULT_METHOD, help="of decoding")
+    parser.add_argument("--results", type=Path, required=True, help="results.json to update")
+    parser.add_argument("--allow-missing", action="store_true", help="pool what is there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

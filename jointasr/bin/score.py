@@ -1,0 +1,31 @@
+"""Score decode folders: word error rates where there is text, accuracies where there is utt2emo."""
+
+import argparse
+from pathlib import Path
+
+from jointasr import metrics, scoring
+from jointasr.errors import DataError, run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "dirs",
+        nargs="+",
+        type=Path,
+        metavar="DATA LANG DECODE",
+        help="a fold's test data dir, its lang dir, the decode folder; any number of such threes",
+    )
+    dirs = parser.parse_args().dirs
+    if len(dirs) % 3:
+        raise DataError("expected DATA LANG DECODE, or several such threes")
+    for data, lang, decode in zip(dirs[::3], dirs[1::3], dirs[2::3], strict=True):
+        score = scoring.score(data, lang, decode)
+        if score.counts is not None:
+            print(f"{metrics.wer_line(score.counts)} {decode}")
+        if score.confusion is not None:
+            print(f"{metrics.acc_line(score.confusion)} {decode}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,279 @@
+"""Pooling: decode folders of many folds into the cells of exp/results.json.
+
+A cell is one system, trained on clean or noisy data, in one test scenario, over all folds: counts
+are summed over folds, then turned into rates. exp/<system>_<train>/fold_<fold>/model.json, written
+by training, says what each model is and where its data and lang dirs are; nothing is guessed from
+names. Cells that were not asked for stay in results.json as they are.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jointasr import done, scoring
+from jointasr.datadir import write_text
+from jointasr.errors import DataError
+from jointasr.metrics import Confusion, WordCounts
+from jointasr.scoring import Score
+
+SYSTEMS = ("asr", "ser", "joint")
+TRAIN = ("clean", "noisy")
+DEFAULT_METHOD = "default"
+HAS_WORDS = ("asr", "joint")
+HAS_EMOTIONS = ("ser", "joint")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One trained model, as its model.json describes it (paths relative to the recipe)."""
+
+    system: str
+    kind: str
+    conf: str
+    seed: int
+    train: str
+    fold: str
+    engine: str
+    stack: str
+    lang: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One decode folder: a fold's share of a cell."""
+
+    model: Model
+    test: str
+    method: str
+    decode: Path
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return (self.model.system, self.method, self.model.train, self.test)
+
+
+def tests_of(path: Path) -> list[str]:
+    """Names of the scenarios in conf/tests.tsv, in order."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    names = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+    if not names:
+        raise DataError(f"{path}: no test scenario in it")
+    return names
+
+
+def decode_name(test: str, method: str) -> str:
+    """Name of the folder that holds the hypotheses."""
+    return f"decode_{test}" + ("" if method == DEFAULT_METHOD else f"_{method}")
+
+
+def find(
+    systems: Sequence[Path], folds: Sequence[str], tests: Sequence[str], method: str
+) -> tuple[list[Part], list[Path]]:
+    """(decode folders that are finished, those that are missing), ``folds`` x ``tests`` each.
+
+    ``systems`` are folders exp/<name>_<clean|noisy>. Without ``folds``, all folds that any of
+    the systems has.
+    """
+    for system in systems:
+        if not system.is_dir():
+            raise DataError(f"{system} does not exist; run stage 7 (train) for it first")
+    folds = list(folds) or sorted({p.name[5:] for s in systems for p in s.glob("fold_*")})
+    if not folds:
+        raise DataError(f"no fold_* in {', '.join(map(str, systems))}; run stage 7 (train) first")
+    parts, missing = [], []
+    for system in systems:
+        for fold in folds:
+            home = system / f"fold_{fold}"
+            model = read_model(home) if (home / "model.json").is_file() else None
+            for test in tests:
+                decode = home / decode_name(test, method)
+                if model and (decode / done.NAME).is_file():
+                    parts.append(Part(model, test, method, decode))
+                else:
+                    missing.append(decode)
+    return parts, missing
+
+
+def read_model(home: Path) -> Model:
+    """Read fold_<fold>/model.json; DataError when it is not about this folder."""
+    path = home / "model.json"
+    try:
+        model = Model(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a model's description ({error}); train it again") from None
+    if (home.parent.name, home.name) != (f"{model.system}_{model.train}", f"fold_{model.fold}"):
+        raise DataError(
+            f"{path}: describes {model.system}_{model.train}/fold_{model.fold}; moved by hand?"
+        )
+    return model
+
+
+def missing_message(missing: Sequence[Path], wanted: int) -> str:
+    """What is missing, by model, and how to make it."""
+    models: dict[Path, list[str]] = {}
+    for decode in missing:
+        models.setdefault(decode.parent, []).append(decode.name)
+    some = [f"{home} ({len(names)}: {', '.join(names)})" for home, names in models.items()]
+    more = f" and {len(some) - 5} more models" if len(some) > 5 else ""
+    folds = " ".join(sorted({home.name[5:] for home in models}))
+    return (
+        f"{len(missing)} of {wanted} decode folders are missing or unfinished: "
+        f"{'; '.join(some[:5])}{more}. Make them with: ./run.sh --stage 7 --stop-stage 8 "
+        f"--folds '{folds}', or score what is there with --allow-missing true"
+    )
+
+
+def score_parts(parts: Iterable[Part]) -> list[tuple[Part, Score]]:
+    """Score every decode folder (written there too)."""
+    scored = []
+    for part in parts:
+        _require_outputs(part)
+        data = Path(part.model.data) / f"test_{part.test}"
+        scored.append((part, scoring.score(data, Path(part.model.lang), part.decode)))
+    return scored
+
+
+def pool(scored: Iterable[tuple[Part, Score]]) -> list[dict[str, Any]]:
+    """One cell per system, training condition, scenario and method, counts summed over folds."""
+    groups: dict[tuple[str, str, str, str], list[tuple[Part, Score]]] = {}
+    for part, score in scored:
+        groups.setdefault(part.key, []).append((part, score))
+    return [_cell(group) for group in groups.values()]
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The cells of results.json; [] when there is none yet."""
+    if not path.is_file():
+        return []
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))
+        for cell in cells:
+            key_of(cell)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a list of cells ({error!r}); move it away") from None
+    assert isinstance(cells, list)
+    return cells
+
+
+def merge(
+    old: Iterable[dict[str, Any]],
+    new: Iterable[dict[str, Any]],
+    asked: Callable[[tuple[str, str, str, str]], bool],
+    tests: Sequence[str],
+) -> list[dict[str, Any]]:
+    """``new`` cells, and the ``old`` ones that were not ``asked`` for, in a stable order."""
+    cells = {key_of(cell): cell for cell in old if not asked(key_of(cell))}
+    cells |= {key_of(cell): cell for cell in new}
+    return [cells[key] for key in sorted(cells, key=lambda key: _order(key, tests))]
+
+
+def write(path: Path, cells: Sequence[Mapping[str, Any]]) -> None:
+    """Write results.json whole or not at all."""
+    write_text(path, json.dumps(cells, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def key_of(cell: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """What a cell is about: system, method, training condition, test scenario."""
+    return (cell["system"], cell["method"], cell["train"], cell["test"])
+
+
+def _cell(group: Sequence[tuple[Part, Score]]) -> dict[str, Any]:
+    parts = [part for part, _ in group]
+    model = parts[0].model
+    for part in parts:
+        for name in ("kind", "conf", "seed"):
+            if getattr(part.model, name) != getattr(model, name):
+                raise DataError(
+                    f"{part.decode.parent} and {parts[0].decode.parent} differ in {name} "
+                    f"({getattr(part.model, name)}, {getattr(model, name)}): one name, one system"
+                )
+    _require_disjoint(group)
+    return {
+        "system": model.system,
+        "kind": model.kind,
+        "conf": _portable(model.conf),
+        "seed": model.seed,
+        "method": parts[0].method,
+        "train": model.train,
+        "test": parts[0].test,
+        "folds": sorted(part.model.fold for part in parts),
+        "engine": "+".join(sorted({part.model.engine for part in parts})),
+        "stack": "+".join(sorted({part.model.stack for part in parts})),
+        "wer": _wer(group),
+        "acc": _acc(group),
+    }
+
+
+def _require_disjoint(group: Sequence[tuple[Part, Score]]) -> None:
+    """An utterance tested in two folds would count twice."""
+    seen: dict[str, Part] = {}
+    for part, score in group:
+        for utt in score.words.keys() | score.emotions.keys():
+            other = seen.setdefault(utt, part)
+            if other is not part:
+                raise DataError(
+                    f"{utt} is in the test sets of both {other.decode} and {part.decode}; "
+                    "choose folds of one scheme by --folds"
+                )
+
+
+def _wer(group: Sequence[tuple[Part, Score]]) -> dict[str, float] | None:
+    counts = [score.counts for _, score in group if score.counts is not None]
+    if not counts:
+        return None
+    total = sum(counts, WordCounts())
+    if not total.ref_words:
+        raise DataError(f"{group[0][0].decode}: not one reference word, so no word error rate")
+    values = asdict(total)
+    return {
+        "value": total.wer,
+        "sub": values["sub"],
+        "del": values["dele"],
+        "ins": values["ins"],
+        "ref_words": values["ref_words"],
+    }
+
+
+def _acc(group: Sequence[tuple[Part, Score]]) -> dict[str, float] | None:
+    total: Confusion | None = None
+    for part, score in group:
+        confusion = score.confusion
+        if confusion is None:
+            continue
+        if total is not None and confusion.labels != total.labels:
+            raise DataError(f"{part.decode}: other emotions than fold {group[0][0].model.fold}")
+        total = confusion if total is None else total + confusion
+    if total is None:
+        return None
+    return {"wa": total.wa, "ua": total.ua, "macro_f1": total.macro_f1, "n": total.n}
+
+
+def _require_outputs(part: Part) -> None:
+    kinds = {"text": HAS_WORDS, "utt2emo": HAS_EMOTIONS}
+    for name, having in kinds.items():
+        if part.model.kind in having and not (part.decode / name).is_file():
+            raise DataError(
+                f"{part.decode}/{name} is missing though the folder is finished and its system "
+                f"is {part.model.kind}; delete the folder and decode it again (stage 8)"
+            )
+
+
+def _portable(conf: str) -> str:
+    """An absolute path is cut to the file name: results travel, folders do not."""
+    return Path(conf).name if Path(conf).is_absolute() else conf
+
+
+def _order(key: tuple[str, str, str, str], tests: Sequence[str]) -> tuple[object, ...]:
+    system, method, train, test = key
+    return (
+        SYSTEMS.index(system) if system in SYSTEMS else len(SYSTEMS),
+        system,
+        method != DEFAULT_METHOD,
+        method,
+        train,
+        tests.index(test) if test in tests else len(tests),
+        test,
+    )
