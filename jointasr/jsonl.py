@@ -1,0 +1,42 @@
+"""JSON lines, gzipped: the same content is always the same bytes, and a file is whole or absent."""
+
+import gzip
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from jointasr.errors import DataError
+
+
+def write(path: Path, items: Iterable[dict[str, Any]]) -> None:
+    """Write one object per line to ``path`` (gzip), by rename; no time or name in the header."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with (
+            temporary.open("wb") as raw,
+            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
+            io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text,
+        ):
+            for item in items:
+                text.write(json.dumps(item, ensure_ascii=False) + "\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of ``path``; a damaged file raises DataError with its name and line."""
+    if not path.is_file():
+        raise DataError(f"{path} does not exist: run the stage that makes it first")
+    number = 0
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+                number += 1
+    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: damaged after line {number} ({error}); make it again") from error

@@ -1,0 +1,142 @@
+"""Audio as wav.scp names it, a file or ``archive.ark:offset``, read strictly.
+
+Everything here is mono 16-bit PCM. A reader that resamples, mixes down or pads would hide a
+corpus that is not what it is taken for, so anything else is an error that names the file.
+"""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from jointasr.errors import DataError
+
+RATE = 16000  # Hz: what the pretrained encoders hear
+FULL_SCALE = 32768.0  # int16 sample values are in [-1, 1) times this
+PCM = 1  # "format tag" of the RIFF specification
+FMT = struct.Struct("<HHIIHH")  # tag, channels, rate, bytes/s, block, bits
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an audio header declares: sample rate in Hz, channels, samples per channel."""
+
+    rate: int
+    channels: int
+    frames: int
+
+    @property
+    def duration(self) -> float:
+        """Seconds, exactly frames / rate."""
+        return self.frames / self.rate
+
+
+def split(source: str) -> tuple[str, int | None]:
+    """``("a/wav.1.ark", 123)`` of ``a/wav.1.ark:123``; a plain file has offset None."""
+    path, colon, offset = source.rpartition(":")
+    if colon and path.endswith(".ark") and offset.isascii() and offset.isdigit():
+        return path, int(offset)
+    return source, None
+
+
+def header(source: str) -> Header:
+    """The header of ``source``; the samples are not read but must be there.
+
+    Raises DataError naming ``source`` when it is missing, truncated or not audio.
+    """
+    path, offset = split(source)
+    if offset is None:
+        info = _info(path)
+        return Header(info.samplerate, info.channels, info.frames)
+    with _open(path, source) as file:
+        return _entry(file, offset, source)
+
+
+def read(source: str, rate: int = RATE) -> np.ndarray:
+    """All samples of ``source`` as int16, shape (frames,), writable.
+
+    Raises DataError naming ``source`` when it is missing, damaged, empty, not mono, not 16-bit
+    or not sampled at ``rate`` Hz.
+    """
+    path, offset = split(source)
+    if offset is None:
+        return _read_file(path, rate)
+    with _open(path, source) as file:
+        found = _entry(file, offset, source)
+        check(found, source, rate)
+        data = file.read(2 * found.frames)
+    if len(data) != 2 * found.frames:
+        raise DataError(f"{source}: truncated, {len(data) // 2} of {found.frames} samples")
+    return np.frombuffer(data, dtype="<i2").astype(np.int16)  # a copy: frombuffer is read-only
+
+
+def check(found: Header, source: str, rate: int = RATE) -> None:
+    """Raise DataError naming ``source`` unless it is non-empty mono audio at ``rate`` Hz."""
+    if found.channels != 1:
+        raise DataError(f"{source}: {found.channels} channels; mono is needed, split it first")
+    if found.rate != rate:
+        raise DataError(f"{source}: {found.rate} Hz; {rate} Hz is needed, resample it first")
+    if found.frames == 0:
+        raise DataError(f"{source}: no samples")
+
+
+def _info(path: str) -> "soundfile._SoundFileInfo":
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such audio file")
+    try:
+        return soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise DataError(f"{path}: not readable as audio ({error})") from error
+
+
+def _read_file(path: str, rate: int) -> np.ndarray:
+    info = _info(path)
+    check(Header(info.samplerate, info.channels, info.frames), path, rate)
+    if info.subtype != "PCM_16":
+        raise DataError(f"{path}: {info.subtype} samples; 16-bit PCM is needed, convert it first")
+    samples, _ = soundfile.read(path, dtype="int16")
+    if len(samples) != info.frames:
+        raise DataError(f"{path}: truncated, {len(samples)} of {info.frames} samples")
+    return samples
+
+
+def _open(path: str, source: str) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise DataError(f"{source}: {error.strerror or error}") from error
+
+
+def _entry(file: BinaryIO, offset: int, source: str) -> Header:
+    """The header of the RIFF entry at ``offset``; leaves ``file`` at the first sample.
+
+    The declared size is held against the file, because a short read would otherwise look like
+    a short utterance.
+    """
+    size = file.seek(0, 2)
+    file.seek(offset)
+    riff = file.read(12)
+    if len(riff) < 12 or riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
+        raise DataError(f"{source}: no RIFF/WAVE entry at this offset; the archive is damaged")
+    fmt = None
+    while len(head := file.read(8)) == 8:
+        name, length = head[:4], int.from_bytes(head[4:], "little")
+        if name == b"data":
+            return _checked(fmt, length, size - file.tell(), source)
+        body = file.read(length + length % 2)
+        if name == b"fmt " and len(body) >= FMT.size:
+            fmt = FMT.unpack_from(body)
+    raise DataError(f"{source}: the entry has no samples; the archive is truncated or damaged")
+
+
+def _checked(
+    fmt: tuple[int, int, int, int, int, int] | None, length: int, left: int, source: str
+) -> Header:
+    if fmt is None or fmt[0] != PCM or fmt[5] != 16 or fmt[1] == 0:
+        raise DataError(f"{source}: not 16-bit PCM; the archive is damaged")
+    if length > left:
+        raise DataError(f"{source}: truncated, {max(0, left)} of {length} bytes of samples")
+    return Header(rate=fmt[2], channels=fmt[1], frames=length // (2 * fmt[1]))
