@@ -1,0 +1,1 @@
+"""Scripts and helpers that name a corpus; nothing in ``jointasr`` imports from here."""

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Make the synthetic corpora of egs/mini: speech with emotions, noises, pretraining speech.
+
+OUT/iemocap and OUT/musan have the layouts of the real corpora, with their irregularities.
+OUT/pretrain holds other voices: wav/, transcripts.tsv and text.txt (sentences without sound).
+OUT/truth.tsv says how each turn of OUT/iemocap was meant to sound. The same options give the same
+bytes. Speech comes from espeak-ng through the espeakng-loader package.
+"""
+
+import argparse
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jointasr import done, errors
+from local.mini import iemocap, musan, plan, pretrain, voices
+
+CODE = "local/make_mini.py"
+Job = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="folder to make, e.g. data/corpora")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the turns, 0..1")
+    parser.add_argument("--jobs", type=int, default=2, help="processes; no effect on the result")
+    args = parser.parse_args()
+    if not 0 < args.scale <= 1:
+        raise errors.DataError(f"--scale {args.scale}: a share above 0 and up to 1 is needed")
+    with done.step(args.out, CODE, {"seed": args.seed, "scale": args.scale}) as todo:
+        if todo:
+            make(args.out, args.seed, args.scale, args.jobs)
+
+
+def make(out: Path, seed: int, scale: float, jobs: int) -> None:
+    """Write all corpora below ``out`` (empty or missing, or left by a run that was killed)."""
+    start = time.monotonic()
+    turns = plan.plan(seed, scale)
+    by_speaker = {
+        speaker: [turn for turn in turns if turn.speaker == speaker] for speaker in voices.ACTORS
+    }
+    acting: list[Job] = [
+        (iemocap.speak_turns, (seed, out / "iemocap", speaker, own))
+        for speaker, own in by_speaker.items()
+    ]
+    reading: list[Job] = [
+        (pretrain.read_aloud, (seed, out / "pretrain", reader, scale))
+        for reader in range(len(voices.READERS))
+    ]
+    noises: list[Job] = [
+        (musan.write_files, (seed, out / "musan", kind, scale, part, 6))
+        for kind in musan.FILES
+        for part in range(6)
+    ]
+    results = run_jobs([*acting, *reading, *noises], jobs)
+    durations = {id: length for part in results[: len(acting)] for id, length in part.items()}
+    iemocap.write_texts(seed, out / "iemocap", turns, durations)
+    musan.write_texts(out / "musan", scale)
+    rows = [row for part in results[len(acting) : len(acting) + len(reading)] for row in part]
+    texts = [row.split("\t")[-1].replace(",", "") for row in rows] + pretrain.texts(seed, scale)
+    _write(out / "pretrain" / "transcripts.tsv", ["\t".join(pretrain.COLUMNS), *rows])
+    _write(out / "pretrain" / "text.txt", texts)
+    (out / "truth.tsv").write_text(iemocap.truth_table(turns), encoding="utf-8")
+    print(
+        f"{out}: {len(turns)} turns of {len(by_speaker)} speakers, {len(rows)} utterances of "
+        f"{len(reading)} readers, {sum(len(musan.names(k, scale)) for k in musan.FILES)} noise "
+        f"files, in {time.monotonic() - start:.0f} s"
+    )
+
+
+def run_jobs(jobs: Sequence[Job], processes: int) -> list[Any]:
+    """Each job in a fresh process (the synthesiser remembers what it said); results in order."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, maxtasksperchild=1) as pool:
+        return pool.starmap(_call, jobs, chunksize=1)
+
+
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return function(*arguments)
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    errors.run(main)

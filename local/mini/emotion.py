@@ -1,0 +1,88 @@
+"""How an emotion sounds: a style vector per turn, and what it does to the voice.
+
+Seven dimensions in units of their own spread. The class means are pulled toward the partner of
+like arousal (anger and happiness; sadness and neutral), so that the voice tells arousal well and
+valence badly. Loudness is no cue: the encoders normalise it away.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from local.mini.dsp import RATE, Wave, envelope, fft_filter, fft_size, frequencies, tilt
+from local.mini.voices import Voice, speak
+
+Rng = np.random.Generator
+DIMENSIONS = ("pitch", "range", "rate", "tilt", "drive", "breath", "tremor")
+MEANS = {
+    "ang": (0.6, 0.6, 0.9, 1.6, 1.8, -0.8, -0.3),
+    "hap": (1.7, 1.6, 0.6, 0.5, 0.0, -0.3, 0.0),
+    "neu": (0.0, -0.6, 0.1, 0.0, -0.3, -0.3, -0.4),
+    "sad": (-0.9, -1.0, -1.5, -1.4, -0.8, 1.5, 1.3),
+}
+PARTNER = {"ang": "hap", "hap": "ang", "neu": "sad", "sad": "neu"}
+PULL = 0.35
+SPREAD = 0.8
+
+
+def mean(emotion: str) -> NDArray[np.float64]:
+    """The class mean after the pull; other labels (frustration, surprise ...) sit between all."""
+    if emotion not in MEANS:
+        return np.mean([MEANS[name] for name in MEANS], axis=0)
+    own, other = np.array(MEANS[emotion]), np.array(MEANS[PARTNER[emotion]])
+    return np.asarray(own + PULL * (other - own))
+
+
+def draw(rng: Rng, emotion: str) -> NDArray[np.float64]:
+    """The style of one turn, (7,)."""
+    return mean(emotion) + SPREAD * np.array([_normal(rng) for _ in DIMENSIONS])
+
+
+def _normal(rng: Rng) -> float:
+    """Sum of twelve uniforms: bounded, and the same in every version of numpy."""
+    return sum(rng.random() for _ in range(12)) - 6.0
+
+
+def perform(rng: Rng, text: str, voice: Voice, style: NDArray[np.float64]) -> Wave:
+    """Say ``text`` in a style, 16 kHz; the level is drawn at random."""
+    z = dict(zip(DIMENSIONS, style, strict=True))
+    x = speak(
+        text,
+        voice,
+        rate=float(np.clip(1 + 0.07 * z["rate"], 0.72, 1.35)),
+        pitch=7 * z["pitch"],
+        span=50 + 14 * z["range"],
+    )
+    return colour(rng, x, z, voice.channel)
+
+
+def colour(rng: Rng, x: Wave, z: dict[str, np.float64], channel: float) -> Wave:
+    """Spectral slope, overdrive, breath and a 6 Hz tremor."""
+    x = x / max(float(np.abs(x).max()), 1e-9)
+    drive = float(np.clip(1 + 0.9 * z["drive"], 0, 6))
+    if drive > 0:
+        x = np.tanh(drive * x) / np.tanh(drive)
+    x = tilt(x, channel + 1.2 * float(z["tilt"]))
+    breath = float(np.clip(0.025 * (1 + z["breath"]), 0, 0.15))
+    if breath > 0:
+        x = x + breath * hiss(rng, len(x)) * np.sqrt(envelope(x, 0.05) * np.abs(x).max())
+    depth = float(np.clip(0.12 * (1 + z["tremor"]), 0, 0.6))
+    phase = 2 * np.pi * rng.random()
+    x = x * (1 - depth * (0.5 + 0.5 * np.sin(2 * np.pi * 6 * np.arange(len(x)) / RATE + phase)))
+    return np.asarray(x * ((0.2 + 0.5 * rng.random()) / np.abs(x).max()), np.float32)
+
+
+def hiss(rng: Rng, length: int) -> Wave:
+    """Noise of unit variance between 1 and 6 kHz."""
+    n = fft_size(length)
+    noise = (rng.random(n, np.float32) - 0.5) * np.float32(12**0.5)
+    f = frequencies(n)
+    band = ((f > 1000) & (f < 6000)).astype(np.float64)
+    return fft_filter(noise, band * np.sqrt(len(band) / band.sum()), n)[:length]
+
+
+def burst(rng: Rng, seconds: float) -> Wave:
+    """What a turn without words sounds like: two or three puffs of breath."""
+    x = hiss(rng, int(seconds * RATE))
+    t = np.arange(len(x)) / len(x)
+    puffs = 2 + int(2 * rng.random())
+    return np.asarray(0.1 * x * np.abs(np.sin(np.pi * puffs * t)) ** 2, np.float32)

@@ -1,0 +1,151 @@
+"""Who says what, when and how: the whole mini corpus as a list of turns, before any sound.
+
+Everything here is a function of the seed alone, drawn by uniform numbers, so that the counts of
+``conf/counts.tsv`` hold on every machine.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jointasr.rng import stream
+from local.mini import emotion, sentences
+
+Rng = np.random.Generator
+# Turns with words and one of the four emotions, and such turns with nothing but a tag.
+TURNS = {"Ses01F": 98, "Ses01M": 101, "Ses02F": 96, "Ses02M": 103, "Ses03F": 100, "Ses03M": 104,
+         "Ses04F": 99, "Ses04M": 97, "Ses05F": 102, "Ses05M": 100}
+TAG_ONLY = {"Ses01F": 3, "Ses01M": 1, "Ses02F": 2, "Ses02M": 1, "Ses03F": 1, "Ses03M": 0,
+            "Ses04F": 4, "Ses04M": 1, "Ses05F": 4, "Ses05M": 3}
+OTHERS = ("xxx", "fru", "xxx", "fru", "sur", "xxx", "fru", "fea", "xxx", "fru", "oth", "dis")
+WEIGHTS = {"ang": 0.22, "hap": 0.28, "neu": 0.28, "sad": 0.22}
+EXCITED = 0.45  # of the happy turns are labelled excited
+SCRIPT_TURNS = 10  # per role
+VERBATIM = 0.35  # of the lines of a script are said as written
+
+
+@dataclass
+class Turn:
+    """One labelled turn. ``style`` and ``emotion`` are the truth behind the sound."""
+
+    id: str
+    speaker: str
+    dialogue: str
+    label: str  # as annotated: neu, hap, exc, ang, sad, xxx ...
+    emotion: str  # exc merged into hap
+    text: str  # words as spoken, with commas; "" for a turn without words
+    raw: str  # transcript as typed
+    style: NDArray[np.float64] = field(repr=False)
+
+
+def dialogues(session: int) -> list[str]:
+    """Names of a session's dialogues; all the letter-suffixed ones of IEMOCAP are among them."""
+    women = ["impro01", "impro02", "impro03", "script01_1", "script02_1"]
+    men = list(women)
+    if session == 3:
+        men[:3] = ["impro05a", "impro05b", "impro08a", "impro08b"]
+    if session == 5:
+        men.insert(4, "script01_1b")
+    return [f"Ses0{session}{marker}_{name}" for marker, names in (("F", women), ("M", men))
+            for name in names]
+
+
+def plan(seed: int = 0, scale: float = 1.0) -> list[Turn]:
+    """All turns in order of session, dialogue and time. ``scale`` shrinks every dialogue."""
+    return [
+        turn
+        for session in range(1, 6)
+        for turn in _session(seed, session, scale)
+    ]
+
+
+def _session(seed: int, session: int, scale: float) -> list[Turn]:
+    names = dialogues(session)
+    per_role: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    for role in "FM":
+        per_role[role] = _lines_of_speaker(seed, f"Ses0{session}{role}", names, scale)
+    turns = []
+    for name in names:
+        lines = {role: per_role[role][name] for role in "FM"}
+        turns += _dialogue(seed, name, lines)
+    return turns
+
+
+def _lines_of_speaker(
+    seed: int, speaker: str, names: list[str], scale: float
+) -> dict[str, list[tuple[str, str]]]:
+    """(label, text) of every turn of a speaker, per dialogue; no text: a tag-only turn."""
+    scripted = [name for name in names if "script" in name]
+    free = [name for name in names if "impro" in name]
+    lines = {name: _script(seed, speaker, name) for name in scripted}
+    remaining = TURNS[speaker] - SCRIPT_TURNS * len(scripted)
+    for i, name in enumerate(free):
+        share = remaining * (i + 1) // len(free) - remaining * i // len(free)
+        lines[name] = _improvised(stream(seed, "impro", speaker, name), share)
+    if scale < 1:
+        lines = {name: of[: max(1, round(scale * len(of)))] for name, of in lines.items()}
+    rng = stream(seed, "extra", speaker)
+    extra = [(label, sentences.sentence(rng, "fru")) for label in OTHERS]
+    extra += [(_label(rng, _emotion(rng, "")), "") for _ in range(TAG_ONLY[speaker])]
+    for label, text in extra[: max(2, round(scale * len(extra)))]:
+        of = lines[names[int(rng.random() * len(names))]]
+        of.insert(int(rng.random() * (len(of) + 1)), (label, text))
+    return lines
+
+
+def _script(seed: int, speaker: str, name: str) -> list[tuple[str, str]]:
+    """A role's lines: the same in every session, but for those the actor changes."""
+    script = name.split("_", 1)[1]
+    written = stream(seed, "script", script, speaker[-1])
+    own = stream(seed, "ad lib", speaker, name)
+    lines = []
+    for _ in range(SCRIPT_TURNS):
+        feeling = _emotion(written, "")
+        label, text = _label(written, feeling), sentences.sentence(written, feeling)
+        adlib = sentences.sentence(own, feeling)
+        lines.append((label, text if own.random() < VERBATIM else adlib))
+    return lines
+
+
+def _improvised(rng: Rng, n: int) -> list[tuple[str, str]]:
+    theme = _emotion(rng, "")
+    feelings = [_emotion(rng, theme) for _ in range(n)]
+    return [(_label(rng, feeling), sentences.sentence(rng, feeling)) for feeling in feelings]
+
+
+def _emotion(rng: Rng, theme: str) -> str:
+    """One of the four; one in five follows the theme of the dialogue, where there is one."""
+    if rng.random() < 0.2 and theme:
+        return theme
+    edges = np.cumsum(list(WEIGHTS.values()))
+    return list(WEIGHTS)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
+
+
+def _label(rng: Rng, feeling: str) -> str:
+    return "exc" if rng.random() < EXCITED and feeling == "hap" else feeling
+
+
+def _dialogue(seed: int, name: str, lines: dict[str, list[tuple[str, str]]]) -> list[Turn]:
+    """Both speakers by turns until one has no more to say."""
+    rng = stream(seed, "dialogue", name)
+    turns: list[Turn] = []
+    spoken = {"F": 0, "M": 0}
+    while any(spoken[role] < len(lines[role]) for role in "FM"):
+        for role in ("FM", "MF")["M" in name[5]]:
+            number = spoken[role]
+            if number < len(lines[role]):
+                spoken[role] += 1
+                label, text = lines[role][number]
+                speaker = f"{name[:5]}{role}"
+                turns.append(_turn(rng, f"{name}_{role}{number:03d}", speaker, name, label, text))
+    return turns
+
+
+def _turn(rng: Rng, id: str, speaker: str, dialogue: str, label: str, text: str) -> Turn:
+    feeling = "hap" if label == "exc" else label
+    if text:
+        raw = sentences.decorate(rng, text, label)
+    else:
+        raw = sentences.ONLY_TAGS[int(rng.random() * len(sentences.ONLY_TAGS))]
+    return Turn(id, speaker, dialogue, label, feeling, text, raw, emotion.draw(rng, feeling))

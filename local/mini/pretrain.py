@@ -1,0 +1,69 @@
+"""Speech to pretrain a small encoder on: other voices, no emotions, half of it with noise.
+
+The noises are of the kinds of the noise corpus, but other ones: none of its files is used. Texts
+come from the same grammar as the actors': a friendly stand-in for what large encoders have heard.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from jointasr.rng import stream
+from local.mini import emotion, sounds, voices
+from local.mini.dsp import Wave, write_wav
+from local.mini.musan import talk
+from local.mini.sentences import sentence
+
+Rng = np.random.Generator
+UTTERANCES = 54  # per reader
+EXTRA_TEXTS = 3000
+NOISY = 0.5
+SNR = (5.0, 35.0)
+COLUMNS = ("utterance", "reader", "gender", "noise", "snr", "text")
+
+
+def read_aloud(seed: int, root: Path, reader: int, scale: float) -> list[str]:
+    """Make one reader's wavs, in order, in a process of its own; lines of the transcript table."""
+    voice = voices.READERS[reader]
+    name = f"reader{reader + 1:02d}"
+    folder = root / "wav" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number in range(max(2, round(scale * UTTERANCES))):
+        rng = stream(seed, "pretrain", name, number)
+        text = sentence(rng, ("ang", "hap", "neu", "sad")[int(rng.random() * 4)])
+        # Styles vary as much as the actors', but tell nothing about the text.
+        x = emotion.perform(rng, text, voice, 1.5 * emotion.draw(rng, ""))
+        kind, snr = "-", 0.0
+        if rng.random() < NOISY:
+            kind = ("music", "noise", "speech")[int(rng.random() * 3)]
+            snr = SNR[0] + (SNR[1] - SNR[0]) * rng.random()
+            x = _mix(x, _noise(rng, kind, reader, len(x)), snr)
+        id = f"{name}-{number:04d}"
+        write_wav(folder / f"{id}.wav", x)
+        rows.append("\t".join((id, name, voice.gender, kind, f"{snr:.2f}", text)))
+    return rows
+
+
+def _noise(rng: Rng, kind: str, reader: int, n: int) -> Wave:
+    if kind == "music":
+        return sounds.music(rng, n)
+    if kind == "noise":
+        return sounds.NOISES[int(rng.random() * len(sounds.NOISES))](rng, n)
+    other = (reader + 1 + int(rng.random() * (len(voices.READERS) - 1))) % len(voices.READERS)
+    return talk(rng, voices.READERS[other], n)
+
+
+def _mix(x: Wave, noise: Wave, snr: float) -> Wave:
+    """Ratio of mean powers over the utterance; the sum is scaled down where it would clip."""
+    power, other = (float(np.mean(np.square(y, dtype=np.float64))) for y in (x, noise))
+    mixed = x + noise * np.float32(np.sqrt(power / max(other, 1e-12) / 10 ** (snr / 10)))
+    return np.asarray(mixed * min(1.0, 0.95 / float(np.abs(mixed).max())), np.float32)
+
+
+def texts(seed: int, scale: float) -> list[str]:
+    """More sentences of the grammar, for vocabularies and language models; no sound."""
+    rng = stream(seed, "texts")
+    kinds = ("ang", "hap", "neu", "sad")
+    count = round(EXTRA_TEXTS * scale)
+    return [sentence(rng, kinds[int(rng.random() * 4)]).replace(",", "") for _ in range(count)]

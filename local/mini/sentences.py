@@ -1,0 +1,124 @@
+"""What the mini corpus says: a small grammar, and a lexicon of phrases that carry emotion.
+
+About 120 words. Words tell valence (positive against negative phrases), the voice tells arousal
+(see :mod:`local.mini.emotion`), so neither alone is enough. Texts are lower-case words, the way
+the synthesiser gets them; ``decorate`` makes the mixed-case transcript with its tags, quotes
+and punctuation, from which :func:`jointasr.text.normalise` must give the words back.
+"""
+
+import numpy as np
+
+Rng = np.random.Generator
+
+SLOTS = {
+    "who": ("i", "you", "we", "they", "my brother", "my sister", "your father", "your mother",
+            "the doctor", "a friend"),
+    "did": ("left", "found", "took", "bought", "saw", "moved", "sold", "lost", "kept", "wanted"),
+    "what": ("the car", "the house", "the letter", "the ticket", "the dog", "the money",
+             "the keys", "a picture", "a table", "some coffee"),
+    "where": ("at the station", "in the kitchen", "near the river", "in the garden",
+              "on the train", "at school", "in the office"),
+    "when": ("this morning", "last night", "on monday", "yesterday", "before dinner",
+             "after work", "last summer"),
+    "well": ("well", "okay", "you know", "listen", "maybe"),
+}
+SHORT = (
+    "{who} {did} {what}",
+    "{well} {who} {did} {what}",
+    "where is {what}",
+    "did you see {what}",
+    "it's {where}",
+    "{who} {did} it {when}",
+    "i'll bring {what}",
+)
+LONG = (
+    "{who} {did} {what} {when}",
+    "{who} {did} {what} {where}",
+    "{well} {who} {did} {what} {when}",
+    "did {who} see {what} {where}",
+    "i don't know where {what} is",
+    "{when} {who} {did} {what} {where}",
+    "i'll bring {what} and {what}",
+    "it's {where} and {who} {did} it {when}",
+)
+LEXICON = {
+    "pos": ("i'm so happy", "that's wonderful", "what a great day", "i love it",
+            "this is amazing", "we did it"),
+    "neg": ("i can't believe this", "it's not fair", "that's terrible", "i hate this"),
+    "ang": ("leave me alone", "stop lying to me", "get out of here"),
+    "sad": ("i'm so sorry", "i miss him", "it hurts so much"),
+}
+CARRIES = 0.6  # of the emotional turns hold a phrase of their emotion
+SHARED = 0.6  # of the phrases of anger and sadness are common to both
+MISLEADS = 0.2  # of the other turns hold a phrase of any emotion
+
+
+def _pick(rng: Rng, options: tuple[str, ...]) -> str:
+    return options[int(rng.random() * len(options))]
+
+
+def _fill(rng: Rng, frame: str) -> str:
+    words = []
+    for word in frame.split():
+        name = word.strip("{}")
+        words.append(_pick(rng, SLOTS[name]) if word != name else word)
+    return " ".join(words)
+
+
+def phrase_kind(rng: Rng, emotion: str) -> str:
+    """The lexicon an utterance draws from, or "" for none."""
+    own = {"hap": "pos", "ang": "ang", "sad": "sad"}.get(emotion, "")
+    if own and rng.random() < CARRIES:
+        return "neg" if own != "pos" and rng.random() < SHARED else own
+    return _pick(rng, tuple(LEXICON)) if rng.random() < MISLEADS else ""
+
+
+def sentence(rng: Rng, emotion: str) -> str:
+    """A text for one turn: a frame, with or without a phrase before or after it; comma between."""
+    kind = phrase_kind(rng, emotion)
+    if not kind:
+        return _fill(rng, _pick(rng, LONG))
+    phrase, frame = _pick(rng, LEXICON[kind]), _fill(rng, _pick(rng, SHORT))
+    return f"{phrase}, {frame}" if rng.random() < 0.5 else f"{frame}, {phrase}"
+
+
+TAGS = {"ang": "[BREATHING]", "hap": "[LAUGHTER]", "exc": "[LAUGHTER]", "sad": "[BREATHING]"}
+ONLY_TAGS = ("[LAUGHTER]", "[BREATHING]", "[GARBAGE]", "[LIPSMACK] [BREATHING]")
+_JOINTS = (", ", ", ", "... ", " -- ", ". ", " - ", "! ")
+_ENDS = (".", ".", ".", "!", "...", "?!", " --", "\u2026")
+
+
+def decorate(rng: Rng, text: str, label: str) -> str:
+    """The transcript as an annotator might have typed it. Only tags add nothing to the words."""
+    parts = [part.strip() for part in text.split(",")]
+    quoted = rng.random() < 0.04
+    if quoted:
+        left, right = ('"', '"') if rng.random() < 0.5 else ("\u201c", "\u201d")
+        parts[-1] = f"{left}{parts[-1]}{right}"
+    raw = _pick(rng, _JOINTS).join(parts)
+    raw = " ".join("I" + w[1:] if w.split("'")[0] == "i" else w for w in raw.split(" "))
+    raw = raw[0].upper() + raw[1:].replace("monday", "Monday")
+    asks = parts[-1].startswith(("did", "where"))
+    raw += "?" if asks else _pick(rng, _ENDS)
+    if rng.random() < 0.15:
+        raw = raw.replace("'", "\u2019")
+    if rng.random() < 0.03:
+        raw = raw.replace(" ", "\u00a0", 1)
+    tag = TAGS.get(label, "[LIPSMACK]")
+    where = rng.random()
+    if where < 0.06:
+        return f"{tag} {raw}"
+    if where < 0.10:
+        return f"{raw} {tag}"
+    if where < 0.12:
+        head, _, tail = raw.partition(" ")
+        return f"{head} [GARBAGE] {tail}"
+    return raw
+
+
+def vocabulary() -> list[str]:
+    """Every word the grammar can say, sorted, lower-case."""
+    texts = [*SHORT, *LONG]
+    for group in (*SLOTS.values(), *LEXICON.values()):
+        texts += group
+    return sorted({word for text in texts for word in text.split() if "{" not in word})
