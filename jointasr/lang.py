@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,9 @@ def map_head(
 def _train(lines: Sequence[str], kind: str, size: int) -> bytes:
     import sentencepiece
 
+    fewest = len(LETTERS) + 2  # apostrophe, mark of a word's start
+    if size < fewest:
+        raise DataError(f"--units-size {size}: at least {fewest}, for every letter is a unit")
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -207,10 +211,11 @@ def _train(lines: Sequence[str], kind: str, size: int) -> bytes:
             minloglevel=2,
         )
     except (RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split()).rpartition("] ")[2]
+        limit = re.search(r"value <= (\d+)", str(error))  # counts <unk> too
+        reason = f"at most {int(limit[1]) - 1} are possible" if limit else str(error)
         raise DataError(
-            f"cannot train {size} {kind} units on {len(lines)} texts: {reason} "
-            "Choose another --units-size"
+            f"cannot train {size} {kind} units on {len(lines)} texts: {reason}; "
+            "choose another --units-size"
         ) from None
     return model.getvalue()
 

@@ -16,6 +16,7 @@ from jointasr.ctc import (
     longest_first,
     require_k2,
 )
+from jointasr.errors import DataError
 
 SEARCH_BEAM = 20.0
 OUTPUT_BEAM = 8.0
@@ -91,6 +92,8 @@ def lattices(
     Give ``rows`` longest first, without those of no frames. A hopeless utterance has a lattice
     without arcs.
     """
+    if min_active > max_active:  # k2 would abort
+        raise DataError(f"min_active_states {min_active} is more than max_active_states {max_active}")
     k2 = require_k2(log_probs.device)
     return k2.intersect_dense_pruned(
         graph,
@@ -135,7 +138,7 @@ def best_paths(
 
 
 def prefix_beam(
-    log_probs: Tensor, frames: Tensor, beam: int = 8, symbol_beam: float = 10.0
+    log_probs: Tensor, frames: Tensor, beam: int = 16, symbol_beam: float = 10.0
 ) -> list[list[int]]:
     """CTC prefix-beam search (Hannun et al. 2014, without language model), in double precision.
 

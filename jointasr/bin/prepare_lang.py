@@ -1,0 +1,88 @@
+"""Make lang_<units> of each fold: units (pieces learned from its training text only) and labels."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jointasr import datadir, done, lang
+from jointasr.errors import DataError, run
+from jointasr.lang import Units
+
+CODE = "jointasr.bin.prepare_lang"
+
+
+def main() -> None:
+    args = _parse()
+    scheme = args.data / "folds" / args.scheme
+    source = args.data / "local" / "selected" / "text"
+    options = {"type": args.units_type, "emotions": args.emotions}
+    if args.units_type != "char":
+        options["size"] = str(args.units_size)
+    todo = {}
+    for fold in folds(scheme, args.folds.split()):
+        out = fold / lang.lang_name(args.units_type, args.units_size)
+        inputs = [fold / "train.list", source]
+        with done.step(out, CODE, options, inputs) as needed:
+            if needed:
+                todo = todo or checked_texts(source)
+                texts = training_texts(todo, source, fold / "train.list")
+                make(out, texts, args.units_type, args.units_size, args.emotions.split(","))
+
+
+def folds(scheme: Path, wanted: Sequence[str]) -> list[Path]:
+    """Folders of the folds wanted, or of all. Raises DataError naming one that does not exist."""
+    there = sorted(path.parent.name for path in scheme.glob("*/train.list"))
+    if not there:
+        raise DataError(f"{scheme}: no folds (no */train.list); run stage 3 first")
+    for fold in wanted:
+        if fold not in there:
+            raise DataError(f"fold {fold} does not exist in {scheme}; there are {' '.join(there)}")
+    return [scheme / fold for fold in wanted or there]
+
+
+def checked_texts(source: Path) -> dict[str, str]:
+    """All transcripts, training and test. Raises DataError naming an utterance and a character."""
+    texts = datadir.read_table(source)
+    for utterance, text in texts.items():
+        lang.check_characters(text, utterance, str(source))
+    return texts
+
+
+def training_texts(texts: Mapping[str, str], source: Path, ids: Path) -> list[str]:
+    """Transcripts of the utterances listed in ``ids``, in its order."""
+    names = datadir.read_list(ids)
+    for name in names:
+        if name not in texts:
+            raise DataError(f"{ids}: {name} has no transcript in {source}; run stages 2 and 3 again")
+    return [texts[name] for name in names]
+
+
+def make(out: Path, texts: Sequence[str], kind: str, size: int, emotions: Sequence[str]) -> None:
+    """Write one lang folder and say how many labels its training text takes."""
+    units = Units.char() if kind == "char" else Units.train_pieces(texts, kind, size)
+    units.save(out)
+    lang.write_labels(out, emotions)
+    labels = sum(len(units.encode(text)) for text in texts)
+    print(
+        f"{out}: {units.size} units with the blank, {len(texts)} training texts, "
+        f"{sum(len(text.split()) for text in texts)} words, {labels} labels"
+    )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="data folder that has folds/ and local/selected/")
+    parser.add_argument("--scheme", choices=("speaker", "session"), default="speaker")
+    parser.add_argument("--folds", default="", help="ids, blank between; default: all there are")
+    parser.add_argument("--units-type", choices=("char", *lang.PIECE_KINDS), default="char")
+    parser.add_argument(
+        "--units-size", type=int, default=500, help="number of pieces, blank not counted"
+    )
+    parser.add_argument(
+        "--emotions", default="ang,hap,neu,sad", help="labels.txt, in the classifier's order"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

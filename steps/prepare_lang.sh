@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Stage 4: units and emotion labels of each fold.
+set -euo pipefail
+
+scheme=speaker          # folds leave one speaker or one session out: speaker | session
+folds=""                # ids, blank between; default: all there are
+units_type=char         # char | bpe | unigram
+units_size=500          # number of pieces, blank not counted (not for char)
+emotions=ang,hap,neu,sad
+
+help_message="Usage: $0 [options] <data>
+Makes <data>/folds/<scheme>/<fold>/lang_<units>/{tokens.txt,labels.txt,units.json}, and bpe.model
+for SentencePiece units, which are learned from the fold's training text only.
+Options: --scheme speaker|session  --folds \"ID ...\"  --units-type char|bpe|unigram
+         --units-size N  --emotions a,b,c"
+. "$ROOT"/utils/parse_options.sh
+
+if [ $# -ne 1 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+
+python3 -m jointasr.bin.prepare_lang "$1" --scheme "$scheme" --folds "$folds" \
+  --units-type "$units_type" --units-size "$units_size" --emotions "$emotions"
