@@ -1,0 +1,76 @@
+"""Decode the test scenarios of one trained model (stage 8); the model is loaded once."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jointasr import config, done
+from jointasr.errors import DataError, run
+from jointasr.experiment import DEFAULT_METHOD, decode_name, read_model, tests_of
+
+if TYPE_CHECKING:
+    from jointasr.checkpoint import Model
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="exp/<system>/fold_<fold>")
+    parser.add_argument("--tests", type=Path, required=True, help="table of scenarios")
+    parser.add_argument("--conf", default="decode.yaml", help="conf file of the search")
+    parser.add_argument("--method", default=DEFAULT_METHOD, help="default, one_best or greedy")
+    parser.add_argument("--feats", choices=("wav", "conv"), default="wav", help="what to read")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse()
+    overrides = [] if args.method == DEFAULT_METHOD else [f"method={args.method}"]
+    conf = config.load_decode(args.conf, Path(), overrides)
+    suffix = DEFAULT_METHOD if args.method == DEFAULT_METHOD else args.method
+    if args.feats == "conv":
+        suffix = "conv" if suffix == DEFAULT_METHOD else f"{suffix}_conv"
+    data = Path(read_model(args.model).data)
+    model: Model | None = None
+    for test in tests_of(args.tests):
+        source, out = data / f"test_{test}", args.model / decode_name(test, suffix)
+        options = {**conf.model_dump(exclude={"max_duration"}), "feats": args.feats}
+        with done.step(out, "jointasr.bin.decode", options, [args.model, source]) as todo:
+            if todo:
+                model = model or load(args.model)
+                decode(model, source, out, conf, args.feats)
+
+
+def load(folder: Path) -> "Model":
+    """The trained model of a fold."""
+    from jointasr import checkpoint
+    from jointasr.progress import start_log
+
+    start_log()
+    return checkpoint.load(folder / "best")
+
+
+def decode(model: "Model", source: Path, out: Path, conf: config.Decode, feats: str) -> None:
+    """Decode one data dir into ``out``."""
+    import torch
+
+    from jointasr import decode as decoding
+    from jointasr import manifest
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    conv = conv_scp(model, source) if feats == "conv" else None
+    found = decoding.decode(model, manifest.load(source), conf, device, conv)
+    decoding.write(out, model, found)
+
+
+def conv_scp(model: "Model", source: Path) -> Path:
+    """feats.scp of the archived convolutional features of ``source``'s set."""
+    digest = model.system.encoder.digest()[:8]
+    name = source.name.removeprefix("test_")
+    path = source.parents[3] / name / f"conv_{digest}" / "feats.scp"
+    if not path.is_file():
+        raise DataError(f"{path} does not exist: run stage 6 with --feats conv")
+    return path
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,93 @@
+"""Train one system on one fold and condition (stage 7)."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from jointasr import config, done, provenance
+from jointasr.errors import run
+
+log = logging.getLogger(__name__)
+INERT = ("batch.workers", "train.log_every")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--conf", required=True, help="conf file, e.g. conf/joint.yaml")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides")
+    parser.add_argument("--data", type=Path, required=True, help="fold folder with train_* dev_*")
+    parser.add_argument("--condition", choices=("clean", "noisy"), required=True)
+    parser.add_argument("--name", required=True, help="name of the system")
+    parser.add_argument("--fold", required=True, help="name of the fold")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse()
+    conf = config.load(args.conf, Path(), args.set)
+    folders = [args.data / f"{part}_{args.condition}" for part in ("train", "dev")]
+    lang = args.data / f"lang_{conf.units.name}"
+    models = [conf.encoder.model] + ([conf.bert.model] if conf.system == "joint" else [])
+    options = {**flat(conf), "seed": args.seed, "fold": args.fold, "stack": provenance.stack()}
+    inputs = [*folders, lang, *(Path(model) for model in models if Path(model).is_dir())]
+    with done.step(args.out, "jointasr.bin.train", options, inputs) as todo:
+        if todo:
+            train(args, conf, folders, lang)
+
+
+def train(args: argparse.Namespace, conf: config.Config, folders: list[Path], lang: Path) -> None:
+    """Fit the model and describe it in ``model.json``."""
+    import torch
+
+    from jointasr import checkpoint, ctc, manifest, rng
+    from jointasr.lang import Units, read_labels
+    from jointasr.progress import start_log
+    from jointasr.trainer import Trainer
+
+    start_log()
+    if conf.has_ctc and conf.ctc == "k2":
+        ctc.require_k2("cuda" if torch.cuda.is_available() else "cpu")
+    units, labels = Units.load(lang), read_labels(lang)
+    log.info("stack %s, torch %s, commit %s", provenance.stack(), torch.__version__, provenance.commit())
+    torch.manual_seed(rng.derive(args.seed, "init"))
+    model = checkpoint.initial(conf, units, labels)
+    train_cuts, dev_cuts = (manifest.load(folder) for folder in folders)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "conf.yaml").write_text(config.dump(conf), encoding="utf-8")
+    Trainer(model, train_cuts, dev_cuts, args.out, args.seed).fit()
+    checkpoint.write_meta(
+        args.out,
+        {
+            "system": args.name,
+            "kind": conf.system,
+            "conf": args.conf,
+            "seed": args.seed,
+            "train": args.condition,
+            "fold": args.fold,
+            "engine": conf.ctc,
+            "stack": provenance.stack(),
+            "lang": str(lang),
+            "data": str(args.data),
+        },
+    )
+
+
+def flat(conf: config.Config) -> dict[str, object]:
+    """Every key that can change the result, dotted."""
+
+    def walk(prefix: str, values: dict[str, object]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in values.items():
+            if isinstance(value, dict):
+                found.update(walk(f"{prefix}{key}.", value))
+            else:
+                found[f"{prefix}{key}"] = value
+        return found
+
+    return {key: value for key, value in walk("", conf.model_dump()).items() if key not in INERT}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,123 @@
+"""A trained model is a folder: weights, configuration, units, labels; it can be moved anywhere."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from jointasr import config, encoder, linguistic, systems
+from jointasr.errors import DataError
+from jointasr.lang import Units, read_labels, write_labels
+
+WEIGHTS, CONF, META = "model.safetensors", "conf.yaml", "model.json"
+# torch 2 parametrises weight norm under other names than torch 1; files keep the older ones
+WEIGHT_NORM = {
+    "parametrizations.weight.original0": "weight_g",
+    "parametrizations.weight.original1": "weight_v",
+}
+
+
+class Model(NamedTuple):
+    """A system and what is needed to use it."""
+
+    system: systems.System
+    conf: config.Config
+    units: Units
+    labels: list[str]
+
+
+def save(folder: Path, model: Model) -> None:
+    """Write ``model`` into ``folder``; the weights come last, by rename."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONF).write_text(config.dump(model.conf), encoding="utf-8")
+    model.units.save(folder / "lang")
+    write_labels(folder / "lang", model.labels)
+    model.system.encoder.save_config(folder / "encoder")
+    if isinstance(model.system, systems.Joint):
+        model.system.bert.save_config(folder / "bert")
+    save_weights(folder / WEIGHTS, model.system)
+
+
+def load(folder: Path) -> Model:
+    """The model that ``save`` wrote, on the CPU, in eval mode.
+
+    Raises DataError naming the file that is missing or does not fit.
+    """
+    for name in (WEIGHTS, CONF, "lang"):
+        if not (folder / name).exists():
+            raise DataError(f"{folder}: no {name} in it, so not a trained model; train it (stage 7)")
+    conf = config.load(str(folder / CONF), folder)
+    units, labels = Units.load(folder / "lang"), read_labels(folder / "lang")
+    system = systems.build(
+        conf,
+        encoder.from_config(folder / "encoder", conf.encoder),
+        lambda: linguistic.from_config(folder / "bert", conf.bert.freeze),
+        units,
+        len(labels),
+    )
+    load_weights(folder / WEIGHTS, system)
+    return Model(system.eval(), conf, units, labels)
+
+
+def initial(conf: config.Config, units: Units, labels: list[str]) -> Model:
+    """The model at the start of training: pretrained parts, fresh heads.
+
+    Fresh layers are drawn from torch's generator, a CTC head before anything that only the joint
+    system has: with the same seed, asr and joint start from the same head.
+    """
+
+    def bert() -> linguistic.Linguistic:
+        with torch.random.fork_rng():
+            return linguistic.load(conf.bert.model, conf.bert.freeze)
+
+    acoustic = encoder.load(conf.encoder.model, conf.encoder)
+    system = systems.build(conf, acoustic, bert, units, len(labels))
+    characters = units.kind == "char" and conf.head.type == "linear"
+    if isinstance(system, systems.Asr | systems.Joint) and characters:
+        head = encoder.ctc_head(conf.encoder.model) if conf.head.init == "checkpoint" else None
+        if head is not None:
+            systems.start_head(system, head, units)
+    return Model(system, conf, units, labels)
+
+
+def save_weights(path: Path, module: torch.nn.Module) -> None:
+    """Weights as safetensors under names that every stack reads, by rename."""
+    tensors = {
+        canonical(name): value.detach().cpu().contiguous()
+        for name, value in module.state_dict().items()
+    }
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, temporary)
+    temporary.replace(path)
+
+
+def load_weights(path: Path, module: torch.nn.Module) -> None:
+    """Load what ``save_weights`` wrote. Raises DataError for a tensor too few or too many."""
+    tensors = load_file(path)
+    state: dict[str, Tensor] = {}
+    for name, value in module.state_dict().items():
+        found = tensors.pop(canonical(name), None)
+        if found is None or found.shape != value.shape:
+            what = "is missing" if found is None else f"has shape {tuple(found.shape)}"
+            raise DataError(f"{path}: {canonical(name)} {what}, expected {tuple(value.shape)}")
+        state[name] = found
+    if tensors:
+        raise DataError(f"{path}: unexpected tensor {next(iter(tensors))}")
+    module.load_state_dict(state)
+
+
+def canonical(name: str) -> str:
+    """A parameter's name on disk."""
+    for new, old in WEIGHT_NORM.items():
+        if name.endswith(new):
+            return name[: -len(new)] + old
+    return name
+
+
+def write_meta(folder: Path, values: dict[str, Any]) -> None:
+    """Write a finished training's ``model.json``: what was trained, on what, with which engine."""
+    text = json.dumps(values, indent=1, sort_keys=True) + "\n"
+    (folder / META).write_text(text, encoding="utf-8")

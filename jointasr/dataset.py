@@ -1,0 +1,117 @@
+"""Cuts to batches: lhotse's samplers decide what goes together, this module collates it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from lhotse import CutSet, MonoCut
+from lhotse.dataset import DynamicBucketingSampler, SimpleCutSampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from jointasr import config as configuration
+from jointasr import encoder, rng
+from jointasr.errors import DataError
+from jointasr.lang import Units
+
+
+class Batch(NamedTuple):
+    """N utterances."""
+
+    ids: list[str]
+    waves: Tensor
+    """(N, T) float32 in [-1, 1], zero-padded"""
+    lengths: Tensor
+    """samples (N,)"""
+    texts: list[str]
+    targets: list[list[int]]
+    """unit ids, for CTC"""
+    emotions: Tensor
+    """class indices (N,)"""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of audio, without padding."""
+        return float(self.lengths.sum()) / encoder.RATE
+
+
+class Utterances(Dataset[Batch]):
+    """Map-style dataset in lhotse's manner: indexed by a CutSet, which becomes a batch.
+
+    Without ``load`` the audio stays on disk: ``waves`` is empty, ``lengths`` are the cuts'.
+    """
+
+    def __init__(self, units: Units, labels: list[str], load: bool = True) -> None:
+        self.units, self.load = units, load
+        self.classes = {label: index for index, label in enumerate(labels)}
+
+    def __getitem__(self, cuts: CutSet) -> Batch:
+        waves = [cut.load_audio()[0] if self.load else np.zeros(0) for cut in cuts]
+        lengths = [len(wave) for wave in waves] if self.load else [cut.num_samples for cut in cuts]
+        texts = [cut.supervisions[0].text or "" for cut in cuts]
+        return Batch(
+            [cut.id for cut in cuts],
+            encoder.pad(waves),
+            torch.tensor(lengths),
+            texts,
+            [self.units.encode(text) for text in texts],
+            torch.tensor([self._emotion(cut) for cut in cuts]),
+        )
+
+    def _emotion(self, cut: MonoCut) -> int:
+        emotion = cut.supervisions[0].custom["emotion"]
+        if emotion not in self.classes:
+            known = " ".join(self.classes)
+            raise DataError(f"utterance {cut.id}: emotion {emotion} is none of {known}")
+        return self.classes[emotion]
+
+
+def training_batches(
+    cuts: CutSet,
+    dataset: Utterances,
+    batch: configuration.Batch,
+    speed: Callable[[str], float],
+    seed: int,
+    epoch: int,
+) -> DataLoader[Batch]:
+    """One epoch in random order: batches of similar lengths, order = f(seed, epoch, cuts).
+
+    ``speed`` gives an utterance's speed factor; it is applied before bucketing, so that batches
+    are formed by the durations that are computed.
+    """
+    faster = CutSet.from_cuts(_at_speed(cut, speed(cut.id)) for cut in cuts)
+    sampler = DynamicBucketingSampler(
+        faster,
+        max_duration=batch.max_duration,
+        max_cuts=batch.max_utterances,
+        num_buckets=max(2, min(batch.buckets, len(faster) // 8)),
+        shuffle=True,
+        drop_last=False,
+        seed=rng.derive(seed, "batches", epoch) % (1 << 31),
+        world_size=1,
+        rank=0,
+    )
+    return DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=batch.workers)
+
+
+def evaluation_batches(
+    cuts: CutSet, dataset: Utterances, max_duration: float, workers: int
+) -> DataLoader[Batch]:
+    """Every utterance once, longest first."""
+    ordered = CutSet.from_cuts(sorted(cuts, key=lambda cut: (-cut.duration, cut.id)))
+    sampler = SimpleCutSampler(ordered, max_duration=max_duration, world_size=1, rank=0)
+    return DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=workers)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors on ``device``."""
+    return batch._replace(
+        waves=batch.waves.to(device, non_blocking=True),
+        lengths=batch.lengths.to(device, non_blocking=True),
+        emotions=batch.emotions.to(device, non_blocking=True),
+    )
+
+
+def _at_speed(cut: MonoCut, factor: float) -> MonoCut:
+    return cut if np.isclose(factor, 1.0) else cut.perturb_speed(factor, affix_id=False)

@@ -1,0 +1,106 @@
+"""Decoding: what a trained model says of test sets, written as Kaldi tables."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from lhotse import CutSet
+from torch import Tensor
+
+from jointasr import archive, datadir, dataset, search, systems
+from jointasr.checkpoint import Model
+from jointasr.config import Decode
+from jointasr.errors import DataError
+from jointasr.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+class Hypotheses(NamedTuple):
+    """What a model says, by utterance id; empty where its kind has no such output."""
+
+    texts: dict[str, str]
+    posteriors: dict[str, list[float]]
+    """of the emotions, in the order of labels.txt"""
+
+
+@torch.no_grad()
+def decode(
+    model: Model, cuts: CutSet, conf: Decode, device: torch.device, conv: Path | None = None
+) -> Hypotheses:
+    """Hypotheses of every cut, in fp32. ``conv``: feats.scp to read instead of audio."""
+    texts: dict[str, str] = {}
+    posteriors: dict[str, list[float]] = {}
+    progress, done = Progress(), 0
+    for ids, seconds, output in _outputs(model, cuts, conf, device, conv):
+        if output.log_probs is not None:
+            found = _search(output.log_probs, output.frames, model, conf)
+            texts.update(zip(ids, map(model.units.decode, found), strict=True))
+        if output.emotions is not None:
+            rows = output.emotions.double().softmax(-1).tolist()
+            posteriors.update(zip(ids, rows, strict=True))
+        done += len(ids)
+        progress.add(seconds)
+        log.info("%d of %d utterances, %s", done, len(cuts), progress(done / len(cuts)))
+    return Hypotheses(texts, posteriors)
+
+
+def write(out: Path, model: Model, found: Hypotheses) -> None:
+    """Write ``text``, and ``utt2emo`` with ``emo_post``, as far as the model has them."""
+    out.mkdir(parents=True, exist_ok=True)
+    if model.conf.has_ctc:
+        datadir.write_table(out / "text", found.texts)
+    if model.conf.has_emotion:
+        best = {name: model.labels[int(np.argmax(row))] for name, row in found.posteriors.items()}
+        rows = {
+            name: " ".join(f"{value:.6f}" for value in row)
+            for name, row in found.posteriors.items()
+        }
+        datadir.write_table(out / "utt2emo", best)
+        datadir.write_table(out / "emo_post", rows)
+
+
+def _search(log_probs: Tensor, frames: Tensor, model: Model, conf: Decode) -> list[list[int]]:
+    if conf.method == "greedy":
+        return search.greedy(log_probs, frames)
+    return search.one_best(
+        log_probs,
+        frames,
+        model.conf.ctc,
+        conf.search_beam,
+        conf.output_beam,
+        conf.min_active_states,
+        conf.max_active_states,
+    )
+
+
+def _outputs(
+    model: Model, cuts: CutSet, conf: Decode, device: torch.device, conv: Path | None
+) -> Iterator[tuple[list[str], float, systems.Output]]:
+    """(ids, seconds of audio, output) batch by batch."""
+    system = model.system.to(device).eval()
+    data = dataset.Utterances(model.units, model.labels, load=conv is None)
+    batches = dataset.evaluation_batches(cuts, data, conf.max_duration, workers=0)
+    features = datadir.read_table(conv) if conv is not None else None
+    for batch in batches:
+        batch = dataset.to_device(batch, device)
+        if features is None:
+            output = systems.forward(system, batch.waves, batch.lengths, batch.texts)
+        else:
+            matrices = [archive.read_feats(features[name]) for name in batch.ids]
+            frames = torch.tensor([len(matrix) for matrix in matrices], device=device)
+            expected = system.encoder.frames(batch.lengths)
+            if frames.tolist() != expected.tolist():
+                raise DataError(f"{conv}: frames do not fit the audio; make stage 6 again")
+            hidden = system.encoder.transform(_stack(matrices).to(device), frames)
+            output = system.score(hidden, frames, batch.texts)
+        yield batch.ids, batch.seconds, output
+
+
+def _stack(matrices: Iterable[np.ndarray]) -> Tensor:
+    """Matrices (frames, C) as one zero-padded tensor (N, F, C)."""
+    tensors = [torch.from_numpy(np.array(matrix, dtype=np.float32)) for matrix in matrices]
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)

@@ -1,0 +1,97 @@
+"""Optimisers per part of a model, and the two schedules: warm-up with decay, NewBob."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from jointasr import config
+from jointasr.systems import Joint, System
+
+PARTS = ("encoder", "head", "bert")
+
+
+def parts(system: System) -> dict[str, list[nn.Parameter]]:
+    """Trainable parameters by part: the encoder, BERT, and every layer that is neither."""
+    named: dict[str, list[nn.Parameter]] = {name: [] for name in PARTS}
+    inside = {id(p): "encoder" for p in system.encoder.parameters()}
+    if isinstance(system, Joint):
+        inside.update({id(p): "bert" for p in system.bert.parameters()})
+    for parameter in system.parameters():
+        if parameter.requires_grad:
+            named[inside.get(id(parameter), "head")].append(parameter)
+    return named
+
+
+class Optimisers:
+    """One optimiser per part, stepped together."""
+
+    def __init__(self, system: System, conf: config.Optim) -> None:
+        self.clip = conf.clip
+        self.by_part: dict[str, torch.optim.Optimizer] = {}
+        self.base: dict[str, float] = {}
+        for name, parameters in parts(system).items():
+            if parameters:
+                options: config.Optimiser = getattr(conf, name)
+                self.by_part[name] = _optimiser(parameters, options)
+                self.base[name] = options.lr
+        self.factors = {name: getattr(conf, name).newbob_factor for name in self.by_part}
+
+    def set_scale(self, scale: float) -> None:
+        """Set each rate to ``scale`` times its base."""
+        for name, optimiser in self.by_part.items():
+            for group in optimiser.param_groups:
+                group["lr"] = scale * self.base[name]
+
+    def anneal(self) -> None:
+        """Multiply each base rate with its part's NewBob factor."""
+        for name, factor in self.factors.items():
+            self.base[name] *= factor
+
+    def step(self, scaler: torch.cuda.amp.GradScaler) -> float:
+        """Clip the gradient over all parts, step, clear it; returns its norm before clipping."""
+        for optimiser in self.by_part.values():
+            scaler.unscale_(optimiser)
+        groups = [g["params"] for o in self.by_part.values() for g in o.param_groups]
+        norm = nn.utils.clip_grad_norm_([p for group in groups for p in group], self.clip)
+        for optimiser in self.by_part.values():
+            scaler.step(optimiser)
+            optimiser.zero_grad(set_to_none=True)
+        scaler.update()
+        return float(norm)
+
+
+def warmup_decay(progress: float, conf: config.Schedule) -> float:
+    """Scale of the rates when ``progress`` (0..1) of all utterances of all epochs are done.
+
+    Rises linearly to 1 over ``warmup``, stays, falls linearly to 0 after ``decay_from``.
+    """
+    rising = progress / conf.warmup if conf.warmup > 0 else 1.0
+    falling = (1 - progress) / (1 - conf.decay_from) if conf.decay_from < 1 else 1.0
+    return max(0.0, min(1.0, rising, falling))
+
+
+class NewBob:
+    """Anneal when the dev loss improves by less than a relative threshold (Quicknet's rule)."""
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self.last: float | None = None
+
+    def stalls(self, loss: float) -> bool:
+        """Whether ``loss`` is not better than the last epoch's by the threshold."""
+        last, self.last = self.last, loss
+        return last is not None and (last - loss) / max(abs(last), 1e-12) < self.threshold
+
+
+def _optimiser(parameters: Iterable[nn.Parameter], conf: config.Optimiser) -> torch.optim.Optimizer:
+    """Weight decay is for matrices only: not for biases and norms."""
+    listed = list(parameters)
+    groups = [
+        {"params": [p for p in listed if p.ndim > 1], "weight_decay": conf.weight_decay},
+        {"params": [p for p in listed if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if conf.name == "adadelta":  # rho and eps are the toolkit's
+        return torch.optim.Adadelta(groups, lr=conf.lr, rho=0.95, eps=1e-8)
+    kind = torch.optim.AdamW if conf.name == "adamw" else torch.optim.Adam
+    return kind(groups, lr=conf.lr)

@@ -1,0 +1,147 @@
+"""The three systems of the paper's Figure 1, and nothing else."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from jointasr import search
+from jointasr.config import Config
+from jointasr.encoder import CtcHead, Encoder
+from jointasr.fusion import Fusion, average
+from jointasr.lang import Units, map_head
+from jointasr.linguistic import Linguistic
+
+
+class Output(NamedTuple):
+    """What a system says of a batch of N utterances."""
+
+    frames: Tensor
+    """valid frames (N,)"""
+    log_probs: Tensor | None
+    """log posteriors of the units (N, F, units) float32; None for ser"""
+    emotions: Tensor | None
+    """logits of the emotions (N, classes) float32; None for asr"""
+
+
+class Asr(nn.Module):
+    """ASR baseline: encoder, CTC head."""
+
+    def __init__(self, conf: Config, encoder: Encoder, units: Units) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = ctc_layers(conf, encoder.dim, units.size)
+
+    def score(self, hidden: Tensor, frames: Tensor, texts: list[str] | None) -> Output:
+        """Posteriors of hidden states (N, F, D)."""
+        return Output(frames, _log_softmax(self.head(hidden)), None)
+
+
+class Ser(nn.Module):
+    """SER baseline: encoder, average pooling, output MLP."""
+
+    def __init__(self, conf: Config, encoder: Encoder, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.classify = nn.Sequential(
+            nn.Linear(encoder.dim, conf.emotion.dim),
+            nn.ReLU(),
+            nn.Dropout(conf.emotion.dropout),
+            nn.Linear(conf.emotion.dim, classes),
+        )
+
+    def score(self, hidden: Tensor, frames: Tensor, texts: list[str] | None) -> Output:
+        """Emotions of hidden states (N, F, D)."""
+        return Output(frames, None, self.classify(average(hidden, frames)).float())
+
+
+class Joint(nn.Module):
+    """Shared encoder; its own transcript read by BERT and fused with the pooled acoustics."""
+
+    def __init__(
+        self, conf: Config, encoder: Encoder, bert: Linguistic, units: Units, classes: int
+    ) -> None:
+        super().__init__()
+        self.encoder, self.bert, self.units = encoder, bert, units
+        self.head = ctc_layers(conf, encoder.dim, units.size)
+        width, skip, dropout = conf.emotion.dim, conf.emotion.skip, conf.emotion.dropout
+        self.fusion = Fusion(encoder.dim, bert.dim, width, classes, skip, dropout)
+        self.transcript, self.gradient = conf.emotion.transcript, conf.emotion.gradient
+
+    def score(self, hidden: Tensor, frames: Tensor, texts: list[str] | None) -> Output:
+        """Posteriors and emotions of hidden states (N, F, D); ``texts`` only for the oracle."""
+        log_probs = _log_softmax(self.head(hidden))
+        acoustic = average(hidden, frames)
+        if self.gradient == "stopped":
+            acoustic = acoustic.detach()
+        linguistic = self.bert(self._transcripts(log_probs, frames, texts))
+        return Output(frames, log_probs, self.fusion(acoustic, linguistic).float())
+
+    def _transcripts(self, log_probs: Tensor, frames: Tensor, texts: list[str] | None) -> list[str]:
+        """What BERT reads; a hypothesis is a decision, so no gradient passes through it."""
+        if self.transcript == "empty":
+            return [""] * len(frames)
+        if self.transcript == "oracle":
+            assert texts is not None, "the oracle needs reference texts"
+            return texts
+        hypotheses = search.greedy(log_probs.detach(), frames)
+        return [self.units.decode(ids) for ids in hypotheses]
+
+
+System = Asr | Ser | Joint
+
+
+def build(
+    conf: Config,
+    encoder: Encoder,
+    bert: Callable[[], Linguistic],
+    units: Units,
+    classes: int,
+) -> System:
+    """The conf's system around an encoder; ``bert`` is called only where one is needed."""
+    if conf.system == "asr":
+        return Asr(conf, encoder, units)
+    if conf.system == "ser":
+        return Ser(conf, encoder, classes)
+    return Joint(conf, encoder, bert(), units, classes)
+
+
+def forward(
+    system: System, waves: Tensor, lengths: Tensor, texts: list[str] | None = None
+) -> Output:
+    """Output of waves (N, T) of lengths (N,) samples."""
+    hidden, frames = system.encoder(waves, lengths)
+    return system.score(hidden, frames, texts)
+
+
+def ctc_layers(conf: Config, inputs: int, units: int) -> nn.Sequential:
+    """The CTC output layers, fresh: `linear`, or the toolkit's two hidden layers below it."""
+    layers: list[nn.Module] = [nn.Dropout(conf.encoder.dropout)]
+    if conf.head.type == "paper":
+        for _ in range(2):
+            layers += [nn.Linear(inputs, 1024), nn.LeakyReLU()]
+            inputs = 1024
+    last = nn.Linear(inputs, units)
+    nn.init.normal_(last.weight, std=0.02)
+    nn.init.zeros_(last.bias)
+    last.bias.data[0] = conf.head.blank_bias
+    return nn.Sequential(*layers, last)
+
+
+def start_head(system: Asr | Joint, head: CtcHead, units: Units) -> None:
+    """Copy a checkpoint's CTC head into the system's output layer, row by symbol.
+
+    Raises DataError where the checkpoint's vocabulary lacks a unit.
+    """
+    rows = map_head(head.vocabulary, units, head.source)
+    last = system.head[-1]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        last.weight.copy_(head.layer.weight[rows])
+        last.bias.copy_(head.layer.bias[rows])
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    """In float32 whatever the encoder computed in: k2 takes nothing else."""
+    return torch.log_softmax(logits.float(), dim=-1)

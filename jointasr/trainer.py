@@ -1,0 +1,235 @@
+"""Training: epochs of steps, dev after each, the best model kept."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from lhotse import CutSet
+from torch.utils.tensorboard import SummaryWriter
+
+from jointasr import checkpoint, dataset, metrics, objective, perturb, rng, search, systems
+from jointasr.config import Config
+from jointasr.dataset import Batch
+from jointasr.errors import DataError
+from jointasr.optim import NewBob, Optimisers, parts, warmup_decay
+from jointasr.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+class Scores(NamedTuple):
+    """A pass over the dev set."""
+
+    loss: float
+    """the training loss, mean over utterances"""
+    wer: float | None
+    """per cent, greedy search; None for ser"""
+    wa: float | None
+    """accuracy in per cent; None for asr"""
+
+    @property
+    def error(self) -> float:
+        """What the best model has least of: the sum of the system's own error rates."""
+        return (self.wer or 0.0) + (100.0 - self.wa if self.wa is not None else 0.0)
+
+    def __str__(self) -> str:
+        wer = "" if self.wer is None else f", WER {self.wer:.2f}"
+        wa = "" if self.wa is None else f", accuracy {self.wa:.2f}"
+        return f"loss {self.loss:.4f}{wer}{wa}"
+
+
+class Epoch(NamedTuple):
+    """Sums over one epoch of training."""
+
+    utterances: int
+    loss: float
+    impossible: int
+
+
+class Trainer:
+    """Fits a model to training cuts and keeps, in ``out/best``, the one that does best on dev."""
+
+    def __init__(
+        self, model: checkpoint.Model, train: CutSet, dev: CutSet, out: Path, seed: int
+    ) -> None:
+        self.model, self.conf, self.out, self.seed = model, model.conf, out, seed
+        self.train, self.dev = train, dev
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.precision = precision(self.conf, self.device)
+        self.system = model.system.to(self.device)
+        self.data = dataset.Utterances(model.units, model.labels)
+        self.optimisers = Optimisers(self.system, self.conf.optim)
+        self.scaler = torch.cuda.amp.GradScaler(enabled=self.precision is torch.float16)
+        self.newbob = NewBob(self.conf.schedule.newbob_threshold)
+        self.board = SummaryWriter(out / "tb")
+        self.progress = Progress()
+        self.steps = 0
+
+    def fit(self) -> Scores:
+        """Train all epochs; returns the best epoch's dev scores.
+
+        Raises DataError when no epoch gave a finite dev loss.
+        """
+        self._describe()
+        best: Scores | None = None
+        for epoch in range(self.conf.train.epochs):
+            done = self._epoch(epoch)
+            scores = self.evaluate(self.dev)
+            self._report(epoch, done, scores)
+            if best is None or scores.error < best.error:
+                best = scores
+                checkpoint.save(self.out / "best", self.model)
+                log.info("epoch %d: best so far, saved", epoch + 1)
+            if self.conf.schedule.name == "newbob" and self.newbob.stalls(scores.loss):
+                self.optimisers.anneal()
+        self.board.close()
+        assert best is not None
+        log.info("best on dev: %s", best)
+        return best
+
+    def _epoch(self, epoch: int) -> Epoch:
+        self.system.train()
+        speed = partial(self._speed, epoch=epoch)
+        batches = dataset.training_batches(
+            self.train, self.data, self.conf.batch, speed, self.seed, epoch
+        )
+        total, done = len(self.train), Epoch(0, 0.0, 0)
+        for number, group in enumerate(_groups(batches, self.conf.batch.accumulate)):
+            share = (epoch + done.utterances / total) / self.conf.train.epochs
+            self._set_rates(share)
+            torch.manual_seed(rng.derive(self.seed, "dropout", epoch, number))
+            step = self._step(group, epoch)
+            done = Epoch(*(a + b for a, b in zip(done, step, strict=True)))
+            self.steps += 1
+            if self.steps % self.conf.train.log_every == 0:
+                self._log_step(epoch, share, step)
+        if done.utterances != total:
+            raise AssertionError(f"epoch of {done.utterances} utterances, expected {total}")
+        return done
+
+    def _step(self, group: list[Batch], epoch: int) -> Epoch:
+        """One step of the optimisers: the mean loss over all utterances of the group's batches."""
+        count, loss, impossible = sum(len(batch.ids) for batch in group), 0.0, 0
+        for batch in group:
+            self.progress.add(batch.seconds)
+            lengths = batch.lengths.tolist()
+            on_device = self._augment(dataset.to_device(batch, self.device), lengths, epoch)
+            part = objective.losses(self.conf, self._forward(on_device), on_device)
+            self.scaler.scale(part.total / count).backward()
+            loss, impossible = loss + float(part.total.detach()), impossible + part.impossible
+        norm = self.optimisers.step(self.scaler)
+        self.board.add_scalar("train/loss", loss / count, self.steps)
+        self.board.add_scalar("train/gradient_norm", norm, self.steps)
+        return Epoch(count, loss, impossible)
+
+    def _forward(self, batch: Batch) -> systems.Output:
+        mixed = self.precision is not None
+        with torch.autocast(self.device.type, self.precision) if mixed else nullcontext():
+            return systems.forward(self.system, batch.waves, batch.lengths, batch.texts)
+
+    def _speed(self, utterance: str, epoch: int) -> float:
+        """An utterance's speed factor, drawn from nothing but its name and the epoch."""
+        augment = self.conf.augment
+        return perturb.speed_factor(
+            self.seed, utterance, epoch, augment.speeds, augment.speed_semantics
+        )
+
+    def _augment(self, batch: Batch, lengths: list[int], epoch: int) -> Batch:
+        """Notches and zeroed chunks; ``lengths`` are those of the batch, on the host."""
+        conf = self.conf.augment
+        draws = [
+            perturb.draw(
+                self.seed, name, epoch, length, conf.max_bands, conf.max_chunks, conf.chunk_samples
+            )
+            for name, length in zip(batch.ids, lengths, strict=True)
+        ]
+        return batch._replace(waves=perturb.apply(batch.waves, lengths, draws))
+
+    @torch.no_grad()
+    def evaluate(self, cuts: CutSet) -> Scores:
+        """Scores of the present model on ``cuts``, without augmentation."""
+        self.system.eval()
+        conf, loss = self.conf, 0.0
+        references: list[str] = []
+        hypotheses: list[str] = []
+        emotions: list[tuple[str, str]] = []
+        batches = dataset.evaluation_batches(
+            cuts, self.data, conf.batch.max_duration, conf.batch.workers
+        )
+        for batch in batches:
+            batch = dataset.to_device(batch, self.device)
+            output = systems.forward(self.system, batch.waves, batch.lengths, batch.texts)
+            loss += float(objective.losses(conf, output, batch).total)
+            if output.log_probs is not None:
+                found = search.greedy(output.log_probs, output.frames)
+                hypotheses += map(self.model.units.decode, found)
+                references += batch.texts
+            if output.emotions is not None:
+                truth = [self.model.labels[i] for i in batch.emotions.tolist()]
+                guess = [self.model.labels[i] for i in output.emotions.argmax(-1).tolist()]
+                emotions += zip(truth, guess, strict=True)
+        counts = map(metrics.count, metrics.align(references, hypotheses))
+        wer = sum(counts, metrics.WordCounts()).wer if conf.has_ctc else None
+        wa = metrics.confuse(emotions, self.model.labels).wa if conf.has_emotion else None
+        return Scores(loss / len(cuts), wer, wa)
+
+    def _set_rates(self, share: float) -> None:
+        scale = 1.0
+        if self.conf.schedule.name == "warmup_decay":
+            scale = warmup_decay(share, self.conf.schedule)
+        self.optimisers.set_scale(scale)
+
+    def _describe(self) -> None:
+        sizes = {name: sum(p.numel() for p in ps) for name, ps in parts(self.system).items()}
+        counted = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size)
+        hours = [sum(cut.duration for cut in cuts) / 3600 for cuts in (self.train, self.dev)]
+        log.info("%s on %s; trainable parameters: %s", self.conf.system, self.device, counted)
+        log.info(
+            "train: %d utterances, %.2f h; dev: %d utterances, %.2f h",
+            *(len(self.train), hours[0], len(self.dev), hours[1]),
+        )
+
+    def _log_step(self, epoch: int, share: float, step: Epoch) -> None:
+        loss = step.loss / step.utterances
+        where = f"epoch {epoch + 1}/{self.conf.train.epochs}, step {self.steps}"
+        log.info("%s: loss %.4f, %s", where, loss, self.progress(share))
+
+    def _report(self, epoch: int, done: Epoch, scores: Scores) -> None:
+        loss = done.loss / done.utterances
+        if not torch.isfinite(torch.tensor([loss, scores.loss])).all():
+            raise DataError(f"epoch {epoch + 1}: the loss is not finite; lower the learning rates")
+        log.info("epoch %d: train loss %.4f; dev %s", epoch + 1, loss, scores)
+        if done.impossible:
+            log.warning(
+                "epoch %d: %d transcripts longer than their frames gave no CTC loss",
+                *(epoch + 1, done.impossible),
+            )
+        for name, value in scores._asdict().items():
+            if value is not None:
+                self.board.add_scalar(f"dev/{name}", value, epoch + 1)
+        for part, rate in self.optimisers.base.items():
+            self.board.add_scalar(f"rate/{part}", rate, epoch + 1)
+
+
+def precision(conf: Config, device: torch.device) -> torch.dtype | None:
+    """What autocast computes in; None: everything in float32 (always so on a CPU)."""
+    wanted = conf.train.precision
+    if device.type == "cpu":
+        if wanted not in ("auto", "fp32"):
+            log.warning("precision %s is for GPUs: training in fp32 on this CPU", wanted)
+        return None
+    if wanted == "auto":
+        wanted = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
+
+
+def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """Batches in lists of ``size``; the last may be shorter."""
+    iterator = iter(batches)
+    while group := list(islice(iterator, size)):
+        yield group
