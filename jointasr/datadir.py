@@ -1,9 +1,11 @@
 """Kaldi data directories: sorted text tables keyed by utterance or speaker."""
 
+import json
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from jointasr import wavio
 from jointasr.errors import DataError
@@ -54,6 +56,19 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8", newline="\n")
     os.replace(temporary, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON by rename."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; DataError with its name when it is missing or damaged."""
+    try:
+        return json.loads("\n".join(_lines(path)))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: not JSON ({error}); make it again") from error
 
 
 def read_list(path: Path) -> list[str]:

@@ -49,27 +49,28 @@ def header(source: str) -> Header:
     """
     path, offset = split(source)
     if offset is None:
-        info = _info(path)
-        return Header(info.samplerate, info.channels, info.frames)
+        with _sound(path) as sound:
+            return Header(sound.samplerate, sound.channels, sound.frames)
     with _open(path, source) as file:
         return _entry(file, offset, source)
 
 
-def read(source: str, rate: int = RATE) -> np.ndarray:
-    """All samples of ``source`` as int16, shape (frames,), writable.
+def read(source: str, first: int = 0, frames: int | None = None) -> np.ndarray:
+    """Samples ``first`` to ``first + frames`` (default: all) as int16, shape (frames,), writable.
 
-    Raises DataError naming ``source`` when it is missing, damaged, empty, not mono, not 16-bit
-    or not sampled at ``rate`` Hz.
+    Raises DataError naming ``source`` when it is missing, damaged, empty, not mono, not 16-bit,
+    not sampled at 16 kHz or shorter than what is asked for.
     """
     path, offset = split(source)
     if offset is None:
-        return _read_file(path, rate)
+        return _read_file(path, first, frames)
     with _open(path, source) as file:
         found = _entry(file, offset, source)
-        check(found, source, rate)
-        data = file.read(2 * found.frames)
-    if len(data) != 2 * found.frames:
-        raise DataError(f"{source}: truncated, {len(data) // 2} of {found.frames} samples")
+        count = _extent(found, source, first, frames)
+        file.seek(2 * first, 1)
+        data = file.read(2 * count)
+    if len(data) != 2 * count:
+        raise DataError(f"{source}: truncated, {len(data) // 2} of {count} samples")
     return np.frombuffer(data, dtype="<i2").astype(np.int16)  # a copy: frombuffer is read-only
 
 
@@ -83,24 +84,35 @@ def check(found: Header, source: str, rate: int = RATE) -> None:
         raise DataError(f"{source}: no samples")
 
 
-def _info(path: str) -> "soundfile._SoundFileInfo":
+def _sound(path: str) -> soundfile.SoundFile:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such audio file")
     try:
-        return soundfile.info(path)
+        return soundfile.SoundFile(path)
     except soundfile.LibsndfileError as error:
         raise DataError(f"{path}: not readable as audio ({error})") from error
 
 
-def _read_file(path: str, rate: int) -> np.ndarray:
-    info = _info(path)
-    check(Header(info.samplerate, info.channels, info.frames), path, rate)
-    if info.subtype != "PCM_16":
-        raise DataError(f"{path}: {info.subtype} samples; 16-bit PCM is needed, convert it first")
-    samples, _ = soundfile.read(path, dtype="int16")
-    if len(samples) != info.frames:
-        raise DataError(f"{path}: truncated, {len(samples)} of {info.frames} samples")
+def _read_file(path: str, first: int, frames: int | None) -> np.ndarray:
+    with _sound(path) as sound:
+        found = Header(sound.samplerate, sound.channels, sound.frames)
+        count = _extent(found, path, first, frames)
+        if sound.subtype != "PCM_16":
+            raise DataError(f"{path}: {sound.subtype} samples; convert it to 16-bit PCM first")
+        sound.seek(first)
+        samples = sound.read(count, dtype="int16")
+    if len(samples) != count:
+        raise DataError(f"{path}: truncated, {len(samples)} of {count} samples")
     return samples
+
+
+def _extent(found: Header, source: str, first: int, frames: int | None) -> int:
+    """How many samples to read; DataError when the audio is not as it must be."""
+    check(found, source)
+    count = found.frames - first if frames is None else frames
+    if first < 0 or count < 0 or first + count > found.frames:
+        raise DataError(f"{source}: {found.frames} samples; {first} to {first + count} are asked")
+    return count
 
 
 def _open(path: str, source: str) -> BinaryIO:

@@ -1,0 +1,45 @@
+"""Write the lists of every fold: who trains, who validates, who is tested."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from jointasr import done, folds
+from jointasr.errors import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("selected", type=Path, help="utterances, data/local/selected")
+    parser.add_argument("out", type=Path, help="folder to write, data/folds/<scheme>")
+    parser.add_argument("--scheme", choices=folds.SCHEMES, default="speaker")
+    parser.add_argument("--dev", choices=("heldout", "partner"), default="heldout")
+    parser.add_argument("--dev-fraction", type=float, default=0.1, help="share of dialogues")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folds", default="", help="names that must exist among the folds")
+    args = parser.parse_args()
+    options: dict[str, Any] = {"scheme": args.scheme, "dev": args.dev, "seed": args.seed}
+    if args.dev == "heldout":
+        options["dev_fraction"] = args.dev_fraction
+    with done.step(args.out, "jointasr.bin.make_folds", options, [args.selected]) as todo:
+        if todo:
+            turns = folds.read_turns(args.selected)
+            made = folds.make(turns, args.scheme, args.dev, args.dev_fraction, args.seed)
+            show(folds.write(made, args.out, options)["folds"])
+    folds.wanted(args.out, args.folds.split())
+
+
+def show(counts: dict[str, Any]) -> None:
+    """Print a line per fold."""
+    print("fold: turns of train / dev / test; shared with test: dialogues of train, sentences")
+    for name, fold in counts.items():
+        sizes = " / ".join(str(fold[split]["utterances"]) for split in folds.SPLITS)
+        shared = fold["shared_sentences"]["all"]
+        print(
+            f"  {name}: {sizes}; {fold['train']['dialogues_shared_with_test']} dialogues, "
+            f"{shared['in_train']} of {shared['utterances']} test sentences occur in training"
+        )
+
+
+if __name__ == "__main__":
+    run(main)

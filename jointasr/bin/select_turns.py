@@ -1,0 +1,29 @@
+"""Cut the labelled turns of a corpus down to those an experiment is about."""
+
+import argparse
+from pathlib import Path
+
+from jointasr import done
+from jointasr.errors import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path, help="prepared corpus, data/local/iemocap")
+    parser.add_argument("out", type=Path, help="folder to write, data/local/selected")
+    parser.add_argument("--emotions", default="ang,hap,neu,sad", help="classes to keep")
+    parser.add_argument(
+        "--turns", choices=("speech", "all"), default="speech", help="speech: only turns with words"
+    )
+    args = parser.parse_args()
+    emotions = args.emotions.replace(",", " ").split()
+    options = {"emotions": ",".join(sorted(emotions)), "turns": args.turns}
+    with done.step(args.out, "jointasr.bin.select_turns", options, [args.source]) as todo:
+        if todo:
+            from jointasr import selection
+
+            selection.write(args.source, args.out, emotions, args.turns == "speech")
+
+
+if __name__ == "__main__":
+    run(main)

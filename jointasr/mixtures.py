@@ -1,0 +1,92 @@
+"""Planned mixtures of a set: made by jobs, each for its share of the utterances, then merged."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jointasr import datadir, jsonl, noise, wavio
+from jointasr.errors import DataError
+
+FILE = "mixtures.jsonl.gz"
+PARTS = "parts"
+
+
+def share(ids: Sequence[str], job: int, jobs: int) -> list[str]:
+    """The ``job``-th (from 1) of ``jobs`` contiguous shares of the sorted ids."""
+    assert 1 <= job <= jobs, (job, jobs)
+    ordered = sorted(ids)
+    return ordered[len(ordered) * (job - 1) // jobs : len(ordered) * job // jobs]
+
+
+def plan(
+    selected: Path,
+    musan: Path,
+    out: Path,
+    conditions: Sequence[noise.Condition],
+    window: float,
+    seed: int,
+    job: int,
+    jobs: int,
+) -> None:
+    """Plan a job's share of the mixtures of some sets; each utterance is read once for all sets.
+
+    Writes ``out/<set>/parts/mixtures.<job>.jsonl.gz``.
+    """
+    pools = {name: noise.Noises(musan, name, window) for name in {c.pool for c in conditions}}
+    sources = datadir.read_table(selected / "wav.scp")
+    records: dict[str, list[dict[str, Any]]] = {condition.name: [] for condition in conditions}
+    for utterance in share(list(sources), job, jobs):
+        speech = read_speech(utterance, sources[utterance])
+        for condition in conditions:
+            record = noise.plan(utterance, speech, condition, pools[condition.pool], seed)
+            records[condition.name].append(record)
+    for name, planned in records.items():
+        jsonl.write(out / name / PARTS / f"mixtures.{job}.jsonl.gz", planned)
+
+
+def merge(selected: Path, out: Path, condition: noise.Condition, jobs: int) -> str:
+    """Join the parts of a set into ``out/<set>/mixtures.jsonl.gz``; returns and writes its report.
+
+    Raises DataError when an utterance is missing or planned twice.
+    """
+    folder = out / condition.name
+    records = [
+        record
+        for job in range(1, jobs + 1)
+        for record in jsonl.read(folder / PARTS / f"mixtures.{job}.jsonl.gz")
+    ]
+    records.sort(key=lambda record: record["id"])
+    expected = sorted(datadir.read_table(selected / "wav.scp"))
+    if [record["id"] for record in records] != expected:
+        raise DataError(f"{folder / PARTS}: not the utterances of {selected}; run stage 2 again")
+    jsonl.write(folder / FILE, records)
+    report = noise.report(condition, records)
+    datadir.write_text(folder / "report.txt", report)
+    for job in range(1, jobs + 1):
+        (folder / PARTS / f"mixtures.{job}.jsonl.gz").unlink()
+    return report
+
+
+def load(folder: Path) -> dict[str, dict[str, Any]]:
+    """``{utterance: record}`` of a merged set."""
+    return {record["id"]: record for record in jsonl.read(folder / FILE)}
+
+
+def render(
+    records: dict[str, dict[str, Any]],
+    sources: dict[str, str],
+    noises: noise.Noises,
+    ids: Sequence[str],
+) -> Iterator[tuple[str, Any]]:
+    """Yield (utterance, int16 mixture) for ``ids``."""
+    for utterance in ids:
+        speech = read_speech(utterance, sources[utterance])
+        yield utterance, noise.to_int16(noise.render(records[utterance], speech, noises))
+
+
+def read_speech(utterance: str, source: str) -> Any:
+    """An utterance's int16 samples; an error names the utterance as well as the file."""
+    try:
+        return wavio.read(source)
+    except DataError as error:
+        raise DataError(f"{utterance}: {error}") from error

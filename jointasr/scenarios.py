@@ -1,0 +1,51 @@
+"""Which sets exist: the test scenarios of conf/tests.tsv and the two noisy training sets."""
+
+from pathlib import Path
+
+from jointasr.errors import DataError
+from jointasr.noise import KINDS, Condition
+
+CLEAN = "clean"
+TRAIN, DEV = "train_noisy", "dev_noisy"
+
+
+def conditions(
+    tests: Path, snr: tuple[float, float], talkers: tuple[int, int]
+) -> dict[str, Condition]:
+    """How to mix each noisy set, by name: the scenarios of ``tests``, train_noisy, dev_noisy.
+
+    ``snr`` is the range of the two training sets in dB. Raises DataError with file and line.
+    """
+    if not snr[0] <= snr[1]:
+        raise DataError(f"snr {snr[0]:g},{snr[1]:g}: the first must not be above the second")
+    if not 1 <= talkers[0] <= talkers[1]:
+        raise DataError(f"babble_talkers {talkers[0]},{talkers[1]}: expected 1 <= first <= second")
+    found: dict[str, Condition] = {}
+    for name, (kind, ratio) in read_tests(tests).items():
+        if ratio is not None:
+            found[name] = Condition(name, "test", (kind,), (ratio, ratio), talkers)
+    found[TRAIN] = Condition(TRAIN, "train", KINDS, snr, talkers)
+    found[DEV] = Condition(DEV, "dev", KINDS, snr, talkers)
+    return found
+
+
+def read_tests(path: Path) -> dict[str, tuple[str, float | None]]:
+    """``{scenario: (kind, SNR in dB)}`` in file order; the clean one has ("-", None)."""
+    if not path.is_file():
+        raise DataError(f"{path} does not exist")
+    found: dict[str, tuple[str, float | None]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, kind, ratio = [*line.split(), "", ""][:3]
+        if name in found or name in (TRAIN, DEV):
+            raise DataError(f"{path}:{number}: {name} occurs twice or is a training set's name")
+        if (kind == "-") != (name == CLEAN) or kind not in ("-", *KINDS) or len(line.split()) != 3:
+            raise DataError(f"{path}:{number}: expected `clean - -` or `NAME KIND SNR`: {line}")
+        try:
+            found[name] = kind, None if kind == "-" else float(ratio)
+        except ValueError:
+            raise DataError(f"{path}:{number}: {ratio} is not an SNR in dB") from None
+    if not found:
+        raise DataError(f"{path}: no test scenario in it")
+    return found

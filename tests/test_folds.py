@@ -1,0 +1,169 @@
+"""Properties of folds over random corpora and the shape of IEMOCAP; counts by brute force."""
+
+import json
+from pathlib import Path
+
+import pytest
+from data_fixtures import bin_run, make_iemocap
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jointasr import datadir, folds
+from jointasr.errors import DataError
+from jointasr.folds import Turn
+
+
+def corpus(sizes: list[int], turns: int, words: int = 5) -> list[Turn]:
+    """Sessions of F and M, ``sizes[k]`` dialogues in session k + 1, ``turns`` of both in each."""
+    made = []
+    for session, size in enumerate(sizes, 1):
+        for number in range(size):
+            style = "scripted" if number % 2 else "improvised"
+            dialogue = f"Ses0{session}{'FM'[number % 2]}_{style[:6]}0{number}"
+            for who in "FM":
+                for turn in range(turns):
+                    speaker = f"Ses0{session}{who}"
+                    made.append(
+                        Turn(
+                            f"{speaker}-{dialogue}_{who}{turn:03d}",
+                            speaker,
+                            f"Ses0{session}",
+                            dialogue,
+                            style,
+                            f"W{(session * 7 + number * 3 + turn) % words}",
+                        )
+                    )
+    return sorted(made)
+
+
+IEMOCAP = corpus([30, 30, 32, 30, 31], 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(2, 12), min_size=2, max_size=5),
+    turns=st.integers(1, 3),
+    fraction=st.floats(0.01, 0.6),
+    seed=st.integers(0, 10**9),
+    scheme=st.sampled_from(folds.SCHEMES),
+)
+def test_nothing_leaks(
+    sizes: list[int], turns: int, fraction: float, seed: int, scheme: str
+) -> None:
+    everything = corpus(sizes, turns)
+    made = folds.make(everything, scheme, "heldout", fraction, seed)
+    assert sorted(turn for fold in made for turn in fold.test) == everything  # each tested once
+    for fold in made:
+        parts = [{turn.id for turn in part} for part in fold[1:]]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == len(everything)
+        tested = {turn.speaker for turn in fold.test}
+        for part in (fold.train, fold.dev):
+            assert part == sorted(part) and not tested & {turn.speaker for turn in part}
+            if scheme == "session":
+                assert not {t.dialogue for t in fold.test} & {t.dialogue for t in part}
+        assert not {t.dialogue for t in fold.train} & {t.dialogue for t in fold.dev}
+        for speaker in {turn.speaker for turn in everything} - tested:
+            mine = {turn.dialogue for turn in everything if turn.speaker == speaker}
+            held = {turn.dialogue for turn in fold.dev if turn.speaker == speaker}
+            share = max(1, round(fraction * len(mine)))
+            assert len(held) == min(share, len(mine) - 1)
+            assert {turn.dialogue for turn in fold.train if turn.speaker == speaker} == mine - held
+
+
+def test_shape_of_iemocap() -> None:
+    made = folds.make(IEMOCAP, "speaker", "heldout", 0.1, 0)
+    assert [fold.name for fold in made] == [f"Ses0{k}{who}" for k in range(1, 6) for who in "FM"]
+    for fold in made:
+        assert len({turn.speaker for turn in fold.train}) == 9
+        assert len({turn.speaker for turn in fold.dev}) == 9
+        assert {turn.speaker for turn in fold.test} == {fold.name}
+        assert len({turn.dialogue for turn in fold.dev}) == 15
+        share = len(fold.dev) / (len(fold.dev) + len(fold.train))
+        assert 0.08 < share < 0.12
+    assert len({frozenset(turn.dialogue for turn in fold.dev) for fold in made}) == 10
+    again = folds.make(IEMOCAP, "speaker", "heldout", 0.1, 0)
+    assert made == again
+    assert made != folds.make(IEMOCAP, "speaker", "heldout", 0.1, 1)
+
+
+def test_partner() -> None:
+    for fold in folds.make(IEMOCAP, "speaker", "partner", 0.1, 0):
+        other = fold.name[:-1] + {"F": "M", "M": "F"}[fold.name[-1]]
+        assert {turn.speaker for turn in fold.dev} == {other}
+        assert len({turn.speaker for turn in fold.train}) == 8
+        assert folds.summary(fold)["train"]["dialogues_shared_with_test"] == 0
+
+
+def test_sessions() -> None:
+    made = folds.make(IEMOCAP, "session", "heldout", 0.1, 0)
+    assert [fold.name for fold in made] == [f"Ses0{k}" for k in range(1, 6)]
+    for fold in made:
+        counts = folds.summary(fold)
+        assert counts["test"]["speakers"] == [f"{fold.name}F", f"{fold.name}M"]
+        assert len(counts["train"]["speakers"]) == 8
+        assert counts["train"]["dialogues_shared_with_test"] == 0
+        assert counts["dev"]["utterances_in_shared_dialogues"] == 0
+
+
+def test_the_letter_that_counts_is_the_turns_not_the_dialogues() -> None:
+    fold = folds.make(IEMOCAP, "speaker", "heldout", 0.1, 0)[0]
+    assert {turn.dialogue[5] for turn in fold.test} == {"F", "M"}
+    assert {turn.id.split("_")[-1][0] for turn in fold.test} == {"F"}
+
+
+def test_counts_by_brute_force() -> None:
+    turns = corpus([3, 4], 2)
+    turns = [t._replace(text="" if n % 5 == 0 else t.text) for n, t in enumerate(turns)]
+    for fold in folds.make(turns, "speaker", "heldout", 0.3, 0):
+        counts = folds.summary(fold)
+        seen = said = shared = 0
+        for tested in fold.test:
+            said += tested.text != ""
+            seen += tested.text != "" and any(t.text == tested.text for t in fold.train)
+        for trained in fold.train:
+            shared += any(t.dialogue == trained.dialogue for t in fold.test)
+        assert counts["shared_sentences"]["all"] == {"utterances": said, "in_train": seen}
+        assert counts["train"]["utterances_in_shared_dialogues"] == shared > 0
+        by_style = counts["shared_sentences"]
+        assert sum(by_style[s]["in_train"] for s in ("improvised", "scripted")) == seen
+
+
+def test_odd_input() -> None:
+    with pytest.raises(DataError, match="partner goes with"):
+        folds.make(IEMOCAP, "session", "partner", 0.1, 0)
+    with pytest.raises(DataError, match=r"dev_fraction: 1\.5"):
+        folds.make(IEMOCAP, "speaker", "heldout", 1.5, 0)
+    lone = [turn for turn in corpus([3], 2) if turn.speaker == "Ses01F"]
+    with pytest.raises(DataError, match="fold Ses01F: no turns for train"):
+        folds.make(lone, "speaker", "heldout", 0.1, 0)
+    with pytest.raises(DataError, match="fold Ses01F: no turns for train"):
+        folds.make(corpus([3], 2), "speaker", "partner", 0.1, 0)
+
+
+def test_a_speaker_of_one_dialogue_still_trains() -> None:
+    turns = [*corpus([3, 3], 1), Turn("Ses03F-x_F000", "Ses03F", "Ses03", "x", "", "HI")]
+    for fold in folds.make(sorted(turns), "speaker", "heldout", 0.5, 0):
+        if fold.name != "Ses03F":
+            assert "Ses03F" in {turn.speaker for turn in fold.train}
+
+
+def test_the_program(tmp_path: Path) -> None:
+    make_iemocap(tmp_path, sessions=3)
+    done = bin_run(
+        tmp_path, "make_folds", "data/local/iemocap", "data/folds/speaker", "--seed", "3"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Ses01F: " in done.stdout and "torch" not in done.stderr
+    record = json.loads((tmp_path / "data/folds/speaker/folds.json").read_text())
+    for name, counts in record["folds"].items():
+        for split in folds.SPLITS:
+            ids = datadir.read_list(tmp_path / f"data/folds/speaker/{name}/{split}.list")
+            assert ids == sorted(ids) and len(ids) == counts[split]["utterances"]
+    again = bin_run(
+        tmp_path, "make_folds", "data/local/iemocap", "data/folds/speaker", "--seed", "3",
+        "--folds", "Ses01F Ses09X",
+    )  # fmt: skip
+    assert again.returncode == 1 and "up to date" in again.stdout
+    assert again.stderr.startswith("error: fold Ses09X does not exist in data/folds/speaker")
+    changed = bin_run(tmp_path, "make_folds", "data/local/iemocap", "data/folds/speaker")
+    assert changed.returncode == 1 and "option seed (was 3, now 0)" in changed.stderr
