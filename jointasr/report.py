@@ -1,21 +1,22 @@
 """exp/RESULTS.md: Table 1 from results.json, what it is made of and what it lacks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jointasr import results, scoring, table
 from jointasr.errors import DataError
+from jointasr.experiment import decode_name
 from jointasr.scoring import Score
 from jointasr.table import TRAIN, Cells, Trio, markdown, number
 
 PaperTable = Mapping[tuple[str, str], Mapping[str, float]]
 NAMES = {"clean": "clean-trained", "noisy": "noise-trained"}
 NOTE = (
-    'Base: `{asr}` for WER, `{ser}` for accuracy; joint: `{joint}`. Imp. is the paper\'s "Rel Imp": '
-    "relative per cent for WER, (base - joint) / base; absolute points for accuracy, joint - base; "
-    "positive where joint is better. WER is the sum of errors over the sum of reference words of "
-    "all folds; accuracy is the share of all utterances."
+    "Base: `{asr}` for WER, `{ser}` for accuracy; joint: `{joint}`. Imp. is what the paper calls "
+    "Rel Imp: relative per cent for WER, (base - joint) / base; absolute points for accuracy, "
+    "joint - base; positive where joint is better. WER is the sum of errors over the sum of "
+    "reference words of all folds; accuracy is the share of all utterances."
 )
 
 
@@ -62,7 +63,7 @@ def summary(cells: Cells, tests: Sequence[str], out: Path) -> str:
     engines = _distinct(cell["engine"] for cell in cells.all)
     stacks = _distinct(cell["stack"] for cell in cells.all)
     folds = {fold for cell in cells.all for fold in cell["folds"]}
-    return text + f"{len(folds)} folds, engine {engines}, stack {stacks}; more in {out}\n"
+    return text + f"{_folds(folds)}, engine {engines}, stack {stacks}; more in {out}\n"
 
 
 def missing(cells: Cells, trio: Trio, tests: Sequence[str]) -> list[str]:
@@ -117,7 +118,7 @@ def load_folds(cells: Cells, exp: Path) -> dict[tuple[str, str, str, str], Score
         system, method, train, test = results.key_of(cell)
         for fold in cell["folds"]:
             home = exp / f"{system}_{train}" / f"fold_{fold}"
-            decode = home / results.decode_name(test, method)
+            decode = home / decode_name(test, method)
             if (decode / scoring.KALDI).is_dir() or (decode / scoring.SER).is_dir():
                 scores[system, train, test, fold] = scoring.load(decode)
     return scores
@@ -125,7 +126,7 @@ def load_folds(cells: Cells, exp: Path) -> dict[tuple[str, str, str, str], Score
 
 def _scope(cells: Cells, by_fold: Mapping[tuple[str, str, str, str], Score]) -> str:
     folds = sorted({fold for cell in cells.all for fold in cell["folds"]})
-    text = f"{len(folds)} fold{'s' if len(folds) > 1 else ''} ({', '.join(folds)})"
+    text = f"{_folds(folds)} ({', '.join(folds)})"
     if by_fold:
         speakers = {s.speakers[u] for s in by_fold.values() for u in s.words or s.emotions}
         utterances = {u for s in by_fold.values() for u in s.words or s.emotions}
@@ -189,17 +190,21 @@ def _rate(score: Score | None, title: str) -> float | None:
 
 
 def _provenance(cells: Cells, origin: Origin) -> str:
+    columns = ("conf", "seed", "engine", "stack")
     rows = []
     for system, kind in cells.systems.items():
         own = [cell for cell in cells.all if cell["system"] == system]
-        columns = (("conf", "conf"), ("seed", "seed"), ("engine", "engine"), ("stack", "stack"))
-        rows.append([system, kind, *(_distinct(cell[key] for cell in own) for key, _ in columns)])
-    header = ["system", "kind", "conf", "seed", "engine", "stack"]
+        rows.append([system, kind, *(_distinct(cell[key] for cell in own) for key in columns)])
+    header = ["system", "kind", *columns]
     method = _distinct(cell["method"] for cell in cells.all)
     return (
         f"{markdown(header, rows)}\nDecoding method: {method}. "
         f"Report made at commit {origin.commit} by\n\n    {origin.command}\n"
     )
+
+
+def _folds(folds: Collection[str]) -> str:
+    return f"{len(folds)} fold{'s' if len(folds) > 1 else ''}"
 
 
 def _distinct(values: Iterable[object]) -> str:

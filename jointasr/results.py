@@ -15,37 +15,20 @@ from typing import Any
 from jointasr import done, scoring
 from jointasr.datadir import write_text
 from jointasr.errors import DataError
+from jointasr.experiment import DEFAULT_METHOD, Description, decode_name, read_model
 from jointasr.metrics import Confusion, WordCounts
 from jointasr.scoring import Score
 
 SYSTEMS = ("asr", "ser", "joint")
-TRAIN = ("clean", "noisy")
-DEFAULT_METHOD = "default"
 HAS_WORDS = ("asr", "joint")
 HAS_EMOTIONS = ("ser", "joint")
-
-
-@dataclass(frozen=True)
-class Model:
-    """One trained model, as its model.json describes it (paths relative to the recipe)."""
-
-    system: str
-    kind: str
-    conf: str
-    seed: int
-    train: str
-    fold: str
-    engine: str
-    stack: str
-    lang: str
-    data: str
 
 
 @dataclass(frozen=True)
 class Part:
     """One decode folder: a fold's share of a cell."""
 
-    model: Model
+    model: Description
     test: str
     method: str
     decode: Path
@@ -53,20 +36,6 @@ class Part:
     @property
     def key(self) -> tuple[str, str, str, str]:
         return (self.model.system, self.method, self.model.train, self.test)
-
-
-def tests_of(path: Path) -> list[str]:
-    """Names of the scenarios in conf/tests.tsv, in order."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    names = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
-    if not names:
-        raise DataError(f"{path}: no test scenario in it")
-    return names
-
-
-def decode_name(test: str, method: str) -> str:
-    """Name of the folder that holds the hypotheses."""
-    return f"decode_{test}" + ("" if method == DEFAULT_METHOD else f"_{method}")
 
 
 def find(
@@ -95,20 +64,6 @@ def find(
                 else:
                     missing.append(decode)
     return parts, missing
-
-
-def read_model(home: Path) -> Model:
-    """Read fold_<fold>/model.json; DataError when it is not about this folder."""
-    path = home / "model.json"
-    try:
-        model = Model(**json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a model's description ({error}); train it again") from None
-    if (home.parent.name, home.name) != (f"{model.system}_{model.train}", f"fold_{model.fold}"):
-        raise DataError(
-            f"{path}: describes {model.system}_{model.train}/fold_{model.fold}; moved by hand?"
-        )
-    return model
 
 
 def missing_message(missing: Sequence[Path], wanted: int) -> str:
@@ -211,7 +166,7 @@ def _require_disjoint(group: Sequence[tuple[Part, Score]]) -> None:
     """An utterance tested in two folds would count twice."""
     seen: dict[str, Part] = {}
     for part, score in group:
-        for utt in score.words.keys() | score.emotions.keys():
+        for utt in sorted(score.words.keys() | score.emotions.keys()):
             other = seen.setdefault(utt, part)
             if other is not part:
                 raise DataError(

@@ -19,6 +19,7 @@ from pathlib import Path
 from jointasr import metrics
 from jointasr.datadir import read_table, write_text
 from jointasr.errors import DataError
+from jointasr.lang import read_labels
 from jointasr.metrics import Confusion, Pair, WordCounts
 
 KALDI = "scoring_kaldi"
@@ -60,7 +61,7 @@ def score(data: Path, lang: Path, decode: Path) -> Score:
     if (decode / "text").is_file():
         words = _score_words(data, decode, speakers)
     if (decode / "utt2emo").is_file():
-        labels = read_labels(lang)
+        labels = tuple(read_labels(lang))
         emotions = _score_emotions(data, decode, labels, speakers)
     if not words and not emotions:
         raise DataError(f"{decode}: neither text nor utt2emo to score; run stage 8 (decode) first")
@@ -87,14 +88,6 @@ def load(decode: Path) -> Score:
     if not speakers:
         raise DataError(f"{decode}: not scored yet; run stage 9 or local/score.sh first")
     return Score(speakers, words, emotions, labels)
-
-
-def read_labels(lang: Path) -> tuple[str, ...]:
-    """Emotions of a lang dir in the order of the classifier's outputs."""
-    labels = tuple((lang / "labels.txt").read_text(encoding="utf-8").split())
-    if not labels or len(set(labels)) < len(labels):
-        raise DataError(f"{lang}/labels.txt: expected one emotion per line, each once")
-    return labels
 
 
 def _score_words(data: Path, decode: Path, speakers: dict[str, str]) -> dict[str, WordCounts]:

@@ -1,51 +1,39 @@
 """Write RESULTS.md from results.json and print Table 1."""
 
 import argparse
-import subprocess
 from pathlib import Path
 
-from jointasr import report, results, table
+from jointasr import experiment, provenance, report, results, table
 from jointasr.datadir import write_text
-from jointasr.done import ROOT
 from jointasr.errors import run
 
 
 def main() -> None:
     args = _parse()
-    tests = results.tests_of(args.tests)
+    tests = experiment.tests_of(args.tests)
     cells = table.Cells(results.read(args.exp / "results.json"), args.method)
     paper = table.read_paper(args.paper) if args.paper else None
-    origin = report.Origin(_recipe(), args.command, _commit())
+    origin = report.Origin(recipe(), args.command, provenance.commit())
     out = args.exp / "RESULTS.md"
     write_text(out, report.build(cells, tests, args.exp, paper, origin))
     print(report.summary(cells, tests, out), end="")
 
 
-def _recipe() -> str:
+def recipe() -> str:
     """The recipe's name: its folder relative to the checkout, where it is inside."""
     here = Path.cwd().resolve()
-    return str(here.relative_to(ROOT)) if here.is_relative_to(ROOT) else here.name
-
-
-def _commit() -> str:
-    """The checkout's commit, marked where tracked files differ from it."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(ROOT), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "--short=12", "HEAD") + (" with local changes" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown (not a git checkout)"
+    return (
+        str(here.relative_to(provenance.ROOT))
+        if here.is_relative_to(provenance.ROOT)
+        else here.name
+    )
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exp", type=Path, default=Path("exp"), help="has results.json")
     parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
-    parser.add_argument("--method", default=results.DEFAULT_METHOD, help="of decoding")
+    parser.add_argument("--method", default=experiment.DEFAULT_METHOD, help="of decoding")
     parser.add_argument("--paper", type=Path, help="the paper's numbers, to show below ours")
     parser.add_argument("--command", required=True, help="what made all this, for the reader")
     return parser.parse_args()

@@ -1,0 +1,53 @@
+"""Names in exp/: trained models, what their model.json says, and their decode folders."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from jointasr.errors import DataError
+
+DEFAULT_METHOD = "default"
+
+
+@dataclass(frozen=True)
+class Description:
+    """One trained model, as its model.json describes it (paths relative to the recipe)."""
+
+    system: str
+    kind: str
+    conf: str
+    seed: int
+    train: str
+    fold: str
+    engine: str
+    stack: str
+    lang: str
+    data: str
+
+
+def read_model(home: Path) -> Description:
+    """Read fold_<fold>/model.json; DataError when it is not about this folder."""
+    path = home / "model.json"
+    try:
+        model = Description(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a model's description ({error}); train it again") from None
+    if (home.parent.name, home.name) != (f"{model.system}_{model.train}", f"fold_{model.fold}"):
+        raise DataError(
+            f"{path}: describes {model.system}_{model.train}/fold_{model.fold}; moved by hand?"
+        )
+    return model
+
+
+def decode_name(test: str, method: str) -> str:
+    """Name of the folder that holds the hypotheses."""
+    return f"decode_{test}" + ("" if method == DEFAULT_METHOD else f"_{method}")
+
+
+def tests_of(path: Path) -> list[str]:
+    """Names of the scenarios in conf/tests.tsv, in order."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    names = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+    if not names:
+        raise DataError(f"{path}: no test scenario in it")
+    return names

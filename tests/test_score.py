@@ -1,0 +1,166 @@
+"""local/score.sh and what it leaves, on counts made by hand."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import toy_exp
+
+from jointasr import scoring
+from jointasr.datadir import write_table
+from jointasr.errors import DataError
+from jointasr.metrics import WordCounts
+
+ROOT = Path(__file__).resolve().parent.parent
+WER = "%WER 80.00 [ 4 / 5, 1 ins, 3 del, 0 sub ]"
+ACC = "%ACC 66.67 [ 2 / 3, UA 66.67, macro-F1 50.00 ]"
+DATA = Path("data/folds/speaker/Ses01F/test_clean")
+LANG = Path("data/folds/speaker/Ses01F/lang_char")
+DECODE = Path("exp/joint_clean/fold_Ses01F/decode_clean")
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    toy_exp.make_data(tmp_path)
+    toy_exp.make_system(tmp_path, "joint", "joint")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run_score(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return run_script("local/score.sh", *arguments)
+
+
+def run_script(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        [ROOT / name, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path, "ROOT": str(ROOT), "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_score_sh_writes_kaldis_files(recipe: Path) -> None:
+    done = run_score(DATA, LANG, DECODE)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{WER} {DECODE}\n{ACC} {DECODE}\n"
+    grep = subprocess.run(
+        "grep WER exp/*/fold_*/decode_*/scoring_kaldi/*",
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
+    assert (grep.returncode, grep.stderr) == (0, "")
+    assert grep.stdout == f"{DECODE}/scoring_kaldi/wer:{WER}\n"
+    assert (DECODE / "scoring_kaldi/wer").read_text() == (
+        f"{WER}\nScored 3 sentences, 0 not present in hyp.\n"
+    )
+    assert (DECODE / "scoring_kaldi/utt2counts").read_text() == (
+        "Ses01F-a Ses01F 3 0 1 0\nSes01F-b Ses01F 0 0 0 1\nSes01F-c Ses01F 2 0 2 0\n"
+    )
+    assert (DECODE / "scoring_kaldi/per_spk").read_text().splitlines()[1] == (
+        "Ses01F 3 5 2 0 1 3 80.00"
+    )
+    assert (DECODE / "scoring_ser/acc").read_text().splitlines()[0] == ACC
+    assert (DECODE / "scoring_ser/confusion").read_text().splitlines() == [
+        "ref\\hyp ang     hap     neu     sad",
+        "ang     1       0       0       0",
+        "hap     0       0       1       0",
+        "neu     0       0       0       0",
+        "sad     0       0       0       1",
+    ]
+    assert (DECODE / "scoring_ser/per_spk").read_text().splitlines()[1] == "Ses01F 3 2 66.67"
+
+
+def test_wrong_number_of_arguments_is_refused(recipe: Path) -> None:
+    done = run_score(DATA, LANG)
+    assert done.returncode == 1
+    assert "three arguments are needed; usage: local/score.sh <fold-data>" in done.stderr
+
+
+def test_errors_are_one_line_and_name_the_file(recipe: Path) -> None:
+    write_table(DECODE / "text", {"Ses01F-a": "THE"})
+    done = run_score(DATA, LANG, DECODE)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {DECODE}/text: no hypothesis for 2 utterances (Ses01F-b")
+    assert done.stderr.count("\n") == 1
+    assert not (DECODE / "scoring_kaldi").exists()
+
+
+def test_error_file_aligns_every_utterance(recipe: Path) -> None:
+    scoring.score(DATA, LANG, DECODE)
+    assert (
+        (DECODE / "errs").read_text()
+        == f"""{WER}
+
+PER-UTT DETAILS: word, or (reference->hypothesis)
+Ses01F-a: THE CAT (SAT->*)
+Ses01F-b: (*->OH)
+Ses01F-c: (GO->*) (ON->*)
+
+SUBSTITUTIONS: count ref -> hyp
+
+DELETIONS: count ref
+1 GO
+1 ON
+1 SAT
+
+INSERTIONS: count hyp
+1 OH
+
+PER-WORD STATS: word, correct, errors, in reference, in hypothesis
+GO 0 1 1 0
+OH 0 1 0 1
+ON 0 1 1 0
+SAT 0 1 1 0
+CAT 1 0 1 1
+THE 1 0 1 1
+"""
+    )
+
+
+def test_what_was_written_reads_back(recipe: Path) -> None:
+    score = scoring.score(DATA, LANG, DECODE)
+    assert scoring.load(DECODE) == score
+    assert score.counts == WordCounts(dele=3, ins=1, ref_words=5)
+    assert score.confusion is not None
+    assert (score.confusion.correct, score.confusion.n) == (2, 3)
+    with pytest.raises(DataError, match="not scored yet"):
+        scoring.load(recipe)
+
+
+def test_one_kind_of_output_suffices(recipe: Path) -> None:
+    (DECODE / "text").unlink()
+    score = scoring.score(DATA, LANG, DECODE)
+    assert score.counts is None
+    assert score.confusion is not None
+    (DECODE / "utt2emo").unlink()
+    with pytest.raises(DataError, match="neither text nor utt2emo"):
+        scoring.score(DATA, LANG, DECODE)
+
+
+def test_unknown_emotions_and_speakers_are_refused(recipe: Path) -> None:
+    write_table(DECODE / "utt2emo", dict.fromkeys(toy_exp.REFS["Ses01F"], "joy"))
+    with pytest.raises(DataError, match="decode_clean/utt2emo: Ses01F-a has the emotion 'joy'"):
+        scoring.score(DATA, LANG, DECODE)
+    write_table(DATA / "utt2spk", {"Ses01F-a": "Ses01F"})
+    with pytest.raises(DataError, match="no speaker for Ses01F-b"):
+        scoring.score(DATA, LANG, DECODE)
+
+
+def test_stages_9_and_10_by_their_scripts(recipe: Path) -> None:
+    done = run_script("steps/score.sh", "--folds", "Ses01F Ses02M", "exp/joint_clean")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ("exp/results.json: 2 cells from 4 decode folders, 0 kept from before\n")
+    done = run_script("steps/report.sh", "--paper", "true", "--command", "./run.sh --x 'a b'")
+    assert done.returncode == 0, done.stderr
+    assert "noise_snr5" in done.stdout
+    text = Path("exp/RESULTS.md").read_text()
+    assert "    ./run.sh --x 'a b'\n" in text
+    assert "## Table 1 of the paper" in text
+    done = run_script("steps/score.sh", "--folds", "Ses09F", "exp/joint_clean")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: 2 of 2 decode folders are missing")
