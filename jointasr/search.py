@@ -92,8 +92,10 @@ def lattices(
     Give ``rows`` longest first, without those of no frames. A hopeless utterance has a lattice
     without arcs.
     """
-    if min_active > max_active:  # k2 would abort
-        raise DataError(f"min_active_states {min_active} is more than max_active_states {max_active}")
+    if min_active >= max_active:  # k2 would abort
+        raise DataError(
+            f"min_active_states {min_active} must be below max_active_states, {max_active}"
+        )
     k2 = require_k2(log_probs.device)
     return k2.intersect_dense_pruned(
         graph,

@@ -91,9 +91,9 @@ def random_cases(batches: int, size: int) -> Iterator[tuple[Tensor, Tensor, list
         scale = (0.1, 1.0, 5.0, 20.0)[batch % 4]
         logits = scale * torch.randn(size, longest, classes, generator=generator)
         frames = torch.tensor([number(1, longest) for _ in range(size)])
+        labels = min(classes - 1, (4, 100)[batch % 2])  # few: many repeats
         targets = [
-            [number(1, min(classes - 1, 6)) for _ in range(number(0, 1 + int(n) * 2 // 3))]
-            for n in frames
+            [number(1, labels) for _ in range(number(0, 1 + int(n) * 2 // 3))] for n in frames
         ]
         yield logits, frames, targets
 

@@ -18,14 +18,14 @@ def main() -> None:
     options = {"type": args.units_type, "emotions": args.emotions}
     if args.units_type != "char":
         options["size"] = str(args.units_size)
-    todo = {}
+    checked: dict[str, str] = {}
     for fold in folds(scheme, args.folds.split()):
         out = fold / lang.lang_name(args.units_type, args.units_size)
         inputs = [fold / "train.list", source]
         with done.step(out, CODE, options, inputs) as needed:
             if needed:
-                todo = todo or checked_texts(source)
-                texts = training_texts(todo, source, fold / "train.list")
+                checked = checked or checked_texts(source)
+                texts = training_texts(checked, source, fold / "train.list")
                 make(out, texts, args.units_type, args.units_size, args.emotions.split(","))
 
 
@@ -53,7 +53,9 @@ def training_texts(texts: Mapping[str, str], source: Path, ids: Path) -> list[st
     names = datadir.read_list(ids)
     for name in names:
         if name not in texts:
-            raise DataError(f"{ids}: {name} has no transcript in {source}; run stages 2 and 3 again")
+            raise DataError(
+                f"{ids}: {name} has no transcript in {source}; run stages 2 and 3 again"
+            )
     return [texts[name] for name in names]
 
 

@@ -1,0 +1,157 @@
+"""Greedy, lattice and prefix-beam search against each other and against enumeration."""
+
+import math
+from collections import defaultdict
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from jointasr import search
+from jointasr.errors import DataError
+from jointasr.search import best_paths, collapse, greedy, one_best, prefix_beam
+
+ENGINES = ["k2", "torch"]
+
+
+def posteriors(n: int, t: int, c: int, seed: int, scale: float = 3.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return (scale * torch.randn(n, t, c, generator=generator)).log_softmax(dim=2)
+
+
+def peaked(paths: list[list[int]], classes: int) -> tuple[Tensor, Tensor]:
+    """Posteriors whose best units are ``paths``, and their frames."""
+    frames = torch.tensor([len(path) for path in paths])
+    scores = torch.zeros(len(paths), max(1, int(frames.max())), classes)
+    for row, path in enumerate(paths):
+        for t, unit in enumerate(path):
+            scores[row, t, unit] = 5.0
+    return scores.log_softmax(dim=2), frames
+
+
+def search_with(method: str, scores: Tensor, frames: Tensor) -> list[list[int]]:
+    if method == "greedy":
+        return greedy(scores, frames)
+    if method == "k2":
+        pytest.importorskip("k2")
+        return one_best(scores, frames, "k2")
+    return one_best(scores, frames, "torch")
+
+
+METHODS = ["greedy", "k2", "torch"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_repeats_blanks_and_empty_results(method: str) -> None:
+    paths = [
+        [1, 1, 0, 1, 2, 2, 2],  # a repeat across a blank is a second label
+        [0, 0, 0, 0],
+        [],
+        [3],
+        [0],
+        [1, 2, 1, 2],
+        [0, 4, 4, 0, 0, 4, 0],
+    ]
+    expected = [[1, 1, 2], [], [], [3], [], [1, 2, 1, 2], [4, 4]]
+    assert search_with(method, *peaked(paths, classes=5)) == expected
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_frames_beyond_the_end_are_not_looked_at(method: str) -> None:
+    scores, frames = peaked([[1, 0, 2, 2], [3, 3]], classes=5)
+    scores[1, 2:] = math.nan
+    assert search_with(method, scores, frames) == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_posteriors_that_are_not_finite_are_an_error(method: str, value: float) -> None:
+    scores, frames = peaked([[1, 0, 2, 2], [3, 3, 0, 0]], classes=5)
+    scores[1, 2, 0] = value
+    with pytest.raises(FloatingPointError, match=r"rows \[1\]"):
+        search_with(method, scores, frames)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_utterance_has_frames(method: str) -> None:
+    assert search_with(method, torch.zeros(2, 3, 4), torch.tensor([0, 0])) == [[], []]
+
+
+@pytest.mark.parametrize(("classes", "scale"), [(5, 3.0), (29, 0.5), (29, 3.0), (200, 8.0)])
+def test_best_path_through_the_topology_is_the_greedy_one(classes: int, scale: float) -> None:
+    pytest.importorskip("k2")
+    scores = posteriors(40, 80, classes, seed=classes, scale=scale)
+    frames = torch.randint(0, 81, (40,), generator=torch.Generator().manual_seed(0))
+    top = scores.topk(2, dim=2).values
+    assert (top[..., 0] > top[..., 1]).all()  # no ties
+    assert one_best(scores, frames, "k2") == greedy(scores, frames)
+
+
+def test_ids_below_zero_and_blank_do_not_leave_the_lattice() -> None:
+    pytest.importorskip("k2")
+    scores = posteriors(20, 30, 6, seed=1)
+    found = one_best(scores, torch.full((20,), 30), "k2")
+    assert all(0 < unit < 6 for ids in found for unit in ids)
+
+
+def test_narrow_search_gives_a_result_for_every_utterance() -> None:
+    """Beams far too narrow may lose the best path, never an utterance."""
+    pytest.importorskip("k2")
+    scores = posteriors(10, 60, 29, seed=2, scale=0.1)
+    frames = torch.full((10,), 60)
+    beams = {"search_beam": 0.01, "output_beam": 0.01}
+    found = one_best(scores, frames, "k2", **beams, min_active=0, max_active=1)
+    assert len(found) == 10 and all(found)
+    with pytest.raises(DataError, match="min_active_states 30 must be below"):
+        one_best(scores, frames, "k2", **beams, max_active=1)
+
+
+def test_a_hopeless_utterance_has_no_path_and_no_crash() -> None:
+    """The graph accepts only a sequence that needs three frames."""
+    k2 = pytest.importorskip("k2")
+    graph = k2.ctc_graph([[1, 2, 3]])
+    scores, frames = peaked([[1, 2], [1, 2, 3, 3], [], [1]], classes=5)
+    assert best_paths(graph, scores, frames) == [None, [1, 2, 3], [], None]
+
+
+def test_hopeless_on_the_topology_falls_back_to_the_same_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("k2")
+    scores = posteriors(3, 20, 6, seed=3)
+    frames = torch.tensor([20, 5, 0])
+    monkeypatch.setattr(search, "best_paths", lambda *_: [None, [1], []])
+    assert one_best(scores, frames, "k2") == [greedy(scores, frames)[0], [1], []]
+
+
+def test_topology_is_made_once_per_size() -> None:
+    pytest.importorskip("k2")
+    assert search.topology(7, "cpu") is search.topology(7, "cpu")
+    assert search.topology(7, "cpu") is not search.topology(8, "cpu")
+
+
+def most_probable(scores: Tensor) -> list[int]:
+    """The label sequence whose alignments together are most probable, by enumeration."""
+    totals: dict[tuple[int, ...], float] = defaultdict(float)
+    for path in product(range(scores.shape[1]), repeat=scores.shape[0]):
+        logp = sum(float(scores[t, unit]) for t, unit in enumerate(path))
+        totals[tuple(collapse(path))] += math.exp(logp)
+    return list(max(totals, key=lambda labels: totals[labels]))
+
+
+def test_prefix_beam_finds_the_most_probable_labels() -> None:
+    scores = posteriors(30, 5, 4, seed=4, scale=1.0)
+    frames = torch.tensor([5, 4, 3] * 10)
+    found = prefix_beam(scores, frames, beam=1000, symbol_beam=math.inf)
+    expected = [most_probable(row[:n].double()) for row, n in zip(scores, frames, strict=True)]
+    assert found == expected
+    assert found != greedy(scores, frames)  # else this would not test the sum
+
+
+def test_prefix_beam_of_usual_width_is_close() -> None:
+    scores = posteriors(60, 6, 4, seed=5)
+    frames = torch.full((60,), 6)
+    exact = prefix_beam(scores, frames, beam=1000, symbol_beam=math.inf)
+    usual = prefix_beam(scores, frames)
+    assert sum(a == b for a, b in zip(exact, usual, strict=True)) >= 57

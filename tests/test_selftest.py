@@ -1,0 +1,56 @@
+"""The self-test passes on a sound machine, is quick, and fails where something is wrong."""
+
+import time
+
+import pytest
+import torch
+
+from jointasr import selftest
+
+
+@pytest.mark.parametrize("engine", ["k2", "torch"])
+def test_sound_machine(engine: str) -> None:
+    if engine == "k2":
+        pytest.importorskip("k2")
+    start = time.monotonic()
+    results = selftest.run("cpu", "k2" if engine == "k2" else "torch")
+    assert len(results) >= 2
+    assert all(passed for _, passed, _ in results), results
+    assert all(detail for _, _, detail in results)
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize("engine", ["k2", "torch"])
+def test_wrong_loss_is_found(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if engine == "k2":
+        pytest.importorskip("k2")
+    original = selftest.ctc_loss
+
+    def wrong(scores: torch.Tensor, *rest: object) -> torch.Tensor:
+        loss = original(scores, *rest)
+        return loss * 1.001 if rest[-1] == engine else loss
+
+    monkeypatch.setattr(selftest, "ctc_loss", wrong)
+    results = selftest.run("cpu", "k2" if engine == "k2" else "torch")
+    failed = [name for name, passed, _ in results if not passed]
+    assert failed == [
+        {"k2": "k2 CTC = torch CTC", "torch": "torch CTC = sum over alignments"}[engine]
+    ]
+
+
+def test_a_crash_is_one_failed_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError("CUDA error: no kernel image\nmore")
+
+    monkeypatch.setattr(selftest, "greedy", crash)
+    results = {name: (ok, text) for name, ok, text in selftest.run("cpu", "torch")}
+    ok, text = results["greedy and prefix-beam search"]
+    assert not ok
+    assert text == "RuntimeError: CUDA error: no kernel image (crash)"
+
+
+def test_missing_k2_is_reported_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "k2", None)
+    results = selftest.run("cpu", "k2")
+    assert [ok for _, ok, _ in results] == [True, False, False, False]
+    assert all("--ctc torch" in text for _, ok, text in results if not ok)
