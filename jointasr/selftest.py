@@ -78,7 +78,7 @@ def _losses(device: str) -> str:
     found: dict[str, tuple[Tensor, Tensor]] = {}
     engines: tuple[Engine, Engine] = ("k2", "torch")
     for engine in engines:
-        leaf = logits.to(device).requires_grad_()
+        leaf = logits.clone().to(device).requires_grad_()
         losses = ctc_loss(leaf.log_softmax(2), frames, targets, engine)
         losses[losses.isfinite()].sum().backward()
         assert leaf.grad is not None

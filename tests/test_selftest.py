@@ -38,6 +38,19 @@ def test_wrong_loss_is_found(engine: str, monkeypatch: pytest.MonkeyPatch) -> No
     ]
 
 
+def test_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("k2")
+    original = selftest.ctc_loss
+
+    def wrong(scores: torch.Tensor, *rest: object) -> torch.Tensor:
+        loss = original(scores, *rest)
+        return loss + 0.001 * (loss - loss.detach()) if rest[-1] == "k2" else loss
+
+    monkeypatch.setattr(selftest, "ctc_loss", wrong)
+    failed = [name for name, passed, _ in selftest.run("cpu", "k2") if not passed]
+    assert failed == ["k2 CTC = torch CTC"]
+
+
 def test_a_crash_is_one_failed_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(*_: object) -> None:
         raise RuntimeError("CUDA error: no kernel image\nmore")
