@@ -15,8 +15,8 @@ NAMES = {"clean": "clean-trained", "noisy": "noise-trained"}
 NOTE = (
     "Base: `{asr}` for WER, `{ser}` for accuracy; joint: `{joint}`. Imp. is what the paper calls "
     "Rel Imp: relative per cent for WER, (base - joint) / base; absolute points for accuracy, "
-    "joint - base; positive where joint is better. WER is the sum of errors over the sum of "
-    "reference words of all folds; accuracy is the share of all utterances."
+    "joint - base; from unrounded values, positive where joint is better. WER is the sum of errors "
+    "over the sum of reference words of all folds; accuracy is the share of all utterances."
 )
 
 

@@ -114,8 +114,8 @@ def paper_rows(
 
 
 def number(value: float | None, digits: int = 1) -> str:
-    """``-`` for a missing one."""
-    return DASH if value is None else f"{value:.{digits}f}"
+    """``-`` for a missing one; no negative zero."""
+    return DASH if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -190,4 +190,4 @@ def test_nothing_to_report_and_bad_tables_are_errors(tmp_path: Path) -> None:
 def test_no_improvement_over_a_perfect_baseline() -> None:
     assert table.wer_improvement(0.0, 1.0) is None
     assert table.acc_improvement(50.0, 48.5) == -1.5
-    assert table.number(None) == "-"
+    assert [table.number(x) for x in (None, -0.04, -0.06, 12.25)] == ["-", "0.0", "-0.1", "12.2"]
