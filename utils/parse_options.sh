@@ -23,7 +23,7 @@ _po_nearest() {
   python3 - "$@" <<'EOF' 2>/dev/null || printf ' (try --help)'
 import difflib, sys
 wrong, *names = [a.replace("_", "-") for a in sys.argv[1:]]
-near = difflib.get_close_matches(wrong, names, 1, 0.6)
+near = difflib.get_close_matches(wrong, names, 1, 0.45)
 known = "options: " + " ".join("--" + n for n in names) if names else "there are no options"
 print(f"; did you mean --{near[0]}?" if near else f" ({known})", end="")
 EOF

@@ -1,0 +1,50 @@
+"""Mend a Kaldi data dir: keep the utterances all its tables have, sorted; say what is dropped."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from jointasr import datadir
+from jointasr.errors import DataError, run
+
+BACKUP = ".backup"
+CUTS = "cuts.jsonl.gz"
+
+
+def main() -> None:
+    args = _parse()
+    if not args.dir.is_dir():
+        raise DataError(f"{args.dir}: no such folder")
+    backup = args.dir / BACKUP
+    backup.mkdir(exist_ok=True)
+    for name in (*datadir.TABLES, CUTS):
+        if (args.dir / name).is_file():
+            shutil.copy2(args.dir / name, backup / name)
+    changes = datadir.fix(args.dir) + _fix_cuts(args.dir)
+    for change in changes:
+        print(change)
+    left = len(datadir.read_table(args.dir / "utt2spk"))
+    print(f"{args.dir}: {len(changes)} changes, {left} utterances; the old files are in {backup}")
+
+
+def _fix_cuts(path: Path) -> list[str]:
+    """Cut the manifest down to what the tables kept."""
+    if not (path / CUTS).is_file():
+        return []
+    from jointasr import manifest  # lhotse and torch: slow to import
+
+    keep = datadir.read_table(path / "utt2spk").keys()
+    dropped = sorted({cut.id for cut in manifest.load(path, lazy=True)} - keep)
+    if dropped:
+        manifest.subset(path, path, keep)
+    return [f"{path / CUTS}: dropped {name} (not in the tables)" for name in dropped]
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dir", type=Path, help="data dir")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,42 @@
+"""Check a Kaldi data dir and its cuts; list every problem."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from jointasr import datadir
+from jointasr.errors import DataError, run
+
+
+def main() -> None:
+    args = _parse()
+    if not args.dir.is_dir():
+        raise DataError(f"{args.dir}: no such folder")
+    problems = _problems(args.dir, not args.no_audio)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        hint = f"utils/fix_data_dir.sh {args.dir} drops incomplete utterances and sorts"
+        raise DataError(f"{args.dir}: {len(problems)} problems; {hint}")
+    utterances = datadir.read_table(args.dir / "utt2spk")
+    print(f"{args.dir}: ok, {len(utterances)} utterances, {len(set(utterances.values()))} speakers")
+
+
+def _problems(path: Path, audio: bool) -> list[str]:
+    """Cuts are checked where there are some: Kaldi's own data dirs have tables only."""
+    if not (path / "cuts.jsonl.gz").is_file():
+        return datadir.validate(path, audio)
+    from jointasr import manifest  # lhotse and torch: slow to import
+
+    return manifest.problems(path, audio)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dir", type=Path, help="data dir")
+    parser.add_argument("--no-audio", action="store_true", help="do not open the audio headers")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,127 @@
+"""Job arrays and job tables: what a job runner is asked to run, and how failures are told."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+LOG_TAIL = 20  # lines shown of the first failed job's log
+
+
+class Job(NamedTuple):
+    """One program to run; ``log`` gets its output."""
+
+    log: Path
+    command: list[str]
+
+
+def parse(argv: list[str], description: str) -> tuple[argparse.Namespace, list[Job]]:
+    """Options and jobs of a command line; ValueError or OSError says what is wrong with it."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s [options] [JOB=1:N] log prog args... | --table FILE prog args...",
+    )
+    add = parser.add_argument
+    add("--gpu", type=int, default=0, metavar="N", help="cards for each job")
+    add("--max-jobs", type=int, default=0, metavar="N", help="at a time (default: cores, or cards)")
+    add("--mem", default="", metavar="G", help="accepted for cluster runners, not used here")
+    add("--table", type=Path, metavar="FILE", help="the jobs, one a line")
+    options, array, words = _split(argv)
+    args = parser.parse_args(options)
+    if args.gpu < 0 or args.max_jobs < 0:
+        raise ValueError("--gpu and --max-jobs are not negative")
+    if args.table:
+        if array:
+            raise ValueError(f"{array[0]}={array[1]}:{array[2]} and --table exclude each other")
+        jobs = _table(args.table, words)
+    else:
+        jobs = _array(array, words)
+    logs = [job.log for job in jobs]
+    twice = next((log for log in logs if logs.count(log) > 1), None)
+    if twice:
+        raise ValueError(f"several jobs would write the log {twice}")
+    return args, jobs
+
+
+def _split(argv: list[str]) -> tuple[list[str], tuple[str, int, int] | None, list[str]]:
+    """Options, the array NAME=first:last (which may stand among them), and the words after."""
+    options: list[str] = []
+    array = None
+    i = 0
+    while i < len(argv):
+        found = re.fullmatch(r"([A-Za-z]\w*)=(\d+)(?::(\d+))?", argv[i])
+        if found:
+            array = (found[1], int(found[2]), int(found[3] or found[2]))
+            i += 1
+        elif argv[i].startswith("-"):
+            length = 1 if "=" in argv[i] or argv[i] in ("-h", "--help") else 2
+            options += argv[i : i + length]
+            i += length
+        else:
+            break
+    return options, array, argv[i:]
+
+
+def _array(array: tuple[str, int, int] | None, words: list[str]) -> list[Job]:
+    if len(words) < 2:
+        raise ValueError("a log and a program are needed; see utils/run.py --help")
+    if array is None:
+        return [Job(Path(words[0]), words[1:])]
+    name, first, last = array
+    if first > last:
+        raise ValueError(f"{name}={first}:{last} is empty")
+    if first < last and name not in words[0]:
+        raise ValueError(f"the log {words[0]} needs {name} in its name: one log for each job")
+    return [
+        Job(Path(words[0].replace(name, str(n))), [w.replace(name, str(n)) for w in words[1:]])
+        for n in range(first, last + 1)
+    ]
+
+
+def _table(path: Path, words: list[str]) -> list[Job]:
+    if not words:
+        raise ValueError("a program is needed after --table FILE")
+    jobs, ids = [], set()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        fields = line.split("\t")
+        if len(fields) < 2 or not fields[0] or not fields[1]:
+            raise ValueError(f"{path}:{number}: expected id<TAB>log[<TAB>argument ...]: {line!r}")
+        if fields[0] in ids:
+            raise ValueError(f"{path}:{number}: the id {fields[0]} appears twice")
+        ids.add(fields[0])
+        jobs.append(Job(Path(fields[1]), words + fields[2:]))
+    return jobs
+
+
+def report(failed: list[tuple[Job, int]], total: int, command: list[str]) -> None:
+    """Which jobs failed and how, the end of the first one's log, and the command to run again."""
+    lines = [f"error: run.py: {len(failed)} of {total} jobs failed:"]
+    lines += [f"  {job.log}: {_cause(code)}" for job, code in failed]
+    log = failed[0][0].log
+    lines.append(f"last lines of {log}:")
+    if log.is_file():
+        text = log.read_text(encoding="utf-8", errors="replace")
+        lines += [f"  | {line}" for line in text.splitlines()[-LOG_TAIL:]]
+    else:
+        lines.append("  | it could not be written")
+    lines.append("next: mend what the log names, then run the same again. This job alone was:")
+    lines.append(f"  {shlex.join(failed[0][0].command)}")
+    lines.append("and all jobs:")
+    lines.append(f"  {shlex.join(command)}")
+    print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def _cause(code: int) -> str:
+    if code <= 128 or code - 128 not in set(signal.Signals):
+        return f"exit code {code}"
+    number = signal.Signals(code - 128)
+    why = ", often for want of memory" if number == signal.SIGKILL else ""
+    return f"exit code {code} (killed by {number.name}{why})"
