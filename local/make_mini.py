@@ -47,13 +47,13 @@ def make(out: Path, seed: int, scale: float, jobs: int) -> None:
         for speaker, own in by_speaker.items()
     ]
     reading: list[Job] = [
-        (pretrain.read_aloud, (seed, out / "pretrain", reader, scale))
-        for reader in range(len(voices.READERS))
+        (pretrain.read_aloud, (seed, out / "pretrain", range(first, first + 4), scale))
+        for first in range(0, len(voices.READERS), 4)
     ]
     noises: list[Job] = [
-        (musan.write_files, (seed, out / "musan", kind, scale, part, 6))
+        (musan.write_files, (seed, out / "musan", kind, scale, part, 3))
         for kind in musan.FILES
-        for part in range(6)
+        for part in range(3)
     ]
     results = run_jobs([*acting, *reading, *noises], jobs)
     durations = {id: length for part in results[: len(acting)] for id, length in part.items()}
@@ -64,10 +64,11 @@ def make(out: Path, seed: int, scale: float, jobs: int) -> None:
     _write(out / "pretrain" / "transcripts.tsv", ["\t".join(pretrain.COLUMNS), *rows])
     _write(out / "pretrain" / "text.txt", texts)
     (out / "truth.tsv").write_text(iemocap.truth_table(turns), encoding="utf-8")
+    files = sum(len(musan.names(kind, scale)) for kind in musan.FILES)
     print(
         f"{out}: {len(turns)} turns of {len(by_speaker)} speakers, {len(rows)} utterances of "
-        f"{len(reading)} readers, {sum(len(musan.names(k, scale)) for k in musan.FILES)} noise "
-        f"files, in {time.monotonic() - start:.0f} s"
+        f"{len(voices.READERS)} readers, {files} noise files, "
+        f"in {time.monotonic() - start:.0f} s"
     )
 
 

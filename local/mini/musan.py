@@ -13,7 +13,7 @@ from local.mini import sounds, voices
 from local.mini.dsp import RATE, Wave, level, write_wav
 from local.mini.sentences import sentence
 
-FILES = {"music": 30, "noise": 36, "speech": len(voices.TALKERS)}
+FILES = {"music": 30, "noise": 48, "speech": len(voices.TALKERS)}
 SOURCES = {
     "music": ("fma", "hd-classical", "jamendo"),
     "noise": ("free-sound", "sound-bible"),

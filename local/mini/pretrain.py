@@ -4,6 +4,7 @@ The noises are of the kinds of the noise corpus, but other ones: none of its fil
 come from the same grammar as the actors': a friendly stand-in for what large encoders have heard.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,12 @@ SNR = (5.0, 35.0)
 COLUMNS = ("utterance", "reader", "gender", "noise", "snr", "text")
 
 
-def read_aloud(seed: int, root: Path, reader: int, scale: float) -> list[str]:
-    """Make one reader's wavs, in order, in a process of its own; lines of the transcript table."""
+def read_aloud(seed: int, root: Path, readers: Iterable[int], scale: float) -> list[str]:
+    """Make the wavs of some readers, in order, in a process of their own; lines of the table."""
+    return [row for reader in readers for row in _read(seed, root, reader, scale)]
+
+
+def _read(seed: int, root: Path, reader: int, scale: float) -> list[str]:
     voice = voices.READERS[reader]
     name = f"reader{reader + 1:02d}"
     folder = root / "wav" / name

@@ -1,0 +1,1 @@
+"""Reading a release of IEMOCAP (or a corpus in its layout)."""

@@ -1,0 +1,82 @@
+"""The numbers a corpus must come out with: ``conf/counts.tsv``, one ``set item count`` a line.
+
+Sets: ``labelled`` (every labelled turn), ``emotions`` (those of the four emotions), ``speech``
+(of these, the ones with words). Items: ``turns``, ``words``, ``dialogues``,
+``improvised-dialogues``, ``scripted-dialogues``, ``improvised``, ``scripted``, ``empty``, a speaker
+(``Ses01F``), a merged label (``hap``), an annotated one (``label:exc``), both (``Ses01F:hap``).
+A file may give some of them; what it gives must hold.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from jointasr.datadir import write_text
+from jointasr.errors import DataError
+from local.iemocap.turns import FOUR, Turn
+
+HEADER = "set\titem\tcount"
+Counts = dict[tuple[str, str], int]
+
+
+def count(turns: Sequence[Turn]) -> Counts:
+    """Every count of every set."""
+    emotions = [turn for turn in turns if turn.emotion in FOUR]
+    speech = [turn for turn in emotions if turn.text]
+    result: Counts = {}
+    for name, chosen in (("labelled", turns), ("emotions", emotions), ("speech", speech)):
+        for item, number in _items(chosen).items():
+            result[name, item] = number
+    return result
+
+
+def _items(turns: Sequence[Turn]) -> Counter[str]:
+    items: Counter[str] = Counter()
+    items["turns"] = len(turns)
+    items["words"] = sum(len(turn.text.split()) for turn in turns)
+    items["empty"] = sum(not turn.text for turn in turns)
+    for dialogue, style in sorted({(turn.dialogue, turn.style) for turn in turns}):
+        assert dialogue
+        items["dialogues"] += 1
+        items[f"{style}-dialogues"] += 1
+    for turn in sorted(turns, key=lambda turn: (turn.speaker, turn.label)):
+        items[turn.style] += 1
+        items[turn.speaker] += 1
+        items[turn.emotion] += 1
+        items[f"label:{turn.label}"] += 1
+        items[f"{turn.speaker}:{turn.emotion}"] += 1
+    return items
+
+
+def read(path: Path) -> Counts:
+    """The counts of a file; DataError names the line that is not ``set item count``."""
+    if not path.is_file():
+        raise DataError(f"{path} does not exist: it says what the corpus must hold")
+    counts: Counts = {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith("#") or line == HEADER:
+            continue
+        fields = line.split("\t")
+        if len(fields) != 3 or not fields[2].isdigit():
+            raise DataError(f"{path}:{number}: not 'set<TAB>item<TAB>count': {line!r}")
+        key = (fields[0], fields[1])
+        if key in counts:
+            raise DataError(f"{path}:{number}: {' '.join(key)} occurs twice")
+        counts[key] = int(fields[2])
+    return counts
+
+
+def write(path: Path, counts: Counts, title: str) -> None:
+    """Write counts as :func:`read` reads them, under a line of comment."""
+    rows = [f"{name}\t{item}\t{number}" for (name, item), number in counts.items()]
+    write_text(path, "\n".join([f"# {title}", HEADER, *rows]) + "\n")
+
+
+def differences(found: Counts, wanted: Counts) -> list[str]:
+    """One line for each wanted count that does not hold."""
+    return [
+        f"{name} {item}: {found.get((name, item), 0)}, but {number} are expected"
+        for (name, item), number in wanted.items()
+        if found.get((name, item), 0) != number
+    ]

@@ -1,0 +1,148 @@
+"""The labelled turns of IEMOCAP: ids, labels and transcripts, read line by line."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jointasr.errors import DataError
+from jointasr.text import normalise
+from local import corpus
+from local.iemocap.layout import Dialogue
+
+# The speaker is the letter of the LAST field: the dialogue's own letter says who wears markers.
+UTTERANCE = re.compile(r"(Ses0[1-5])[FM]_(impro\d\d[ab]?|script\d\d_\d[b]?)_([FM])(\d{3})")
+_OVERLAP = re.compile(r"Ses0[1-5][FM]_(impro\d\d[ab]?|script\d\d_\d[b]?)_[FM]XX\d+")
+_LABEL = re.compile(r"\[\d+\.\d+ - \d+\.\d+\]\t(\S+)\t(\S+)\t\[.*\]")
+_SPOKEN = re.compile(r"(Ses0\S+) +\[[\d.]+-[\d.]+\]:(.*)")
+FOUR = ("ang", "hap", "neu", "sad")
+MERGED = {"exc": "hap"}  # as the paper's IEM4 does
+KNOWN = (*FOUR, "exc", "fru", "sur", "fea", "dis", "oth", "xxx")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A labelled turn; ``text`` is normalised and may be empty (non-speech tags only)."""
+
+    utterance: str
+    dialogue: str
+    label: str
+    text: str
+    wav: Path
+
+    @property
+    def session(self) -> str:
+        """``Ses03``."""
+        return self.utterance[:5]
+
+    @property
+    def gender(self) -> str:
+        """``F`` or ``M``, of who speaks."""
+        return self.utterance[-4]
+
+    @property
+    def speaker(self) -> str:
+        """``Ses03F``: session and gender of who speaks."""
+        return self.session + self.gender
+
+    @property
+    def id(self) -> str:
+        """Kaldi's: begins with the speaker, so that both sort alike."""
+        return f"{self.speaker}-{self.utterance}"
+
+    @property
+    def emotion(self) -> str:
+        """The label, with excitement counted as happiness."""
+        return MERGED.get(self.label, self.label)
+
+    @property
+    def style(self) -> str:
+        """``improvised`` or ``scripted``."""
+        return "improvised" if "_impro" in self.dialogue else "scripted"
+
+
+def read(dialogues: Sequence[Dialogue]) -> tuple[list[Turn], Counter[str]]:
+    """All labelled turns, sorted by id, and how many transcript lines were left out, by kind.
+
+    Raises DataError naming file and line of an unknown label, a malformed line or a duplicate
+    id, and naming each labelled turn without transcript or wav.
+    """
+    turns: list[Turn] = []
+    left: Counter[str] = Counter()
+    problems: list[str] = []
+    for dialogue in dialogues:
+        labels = read_labels(dialogue.labels)
+        texts = read_transcript(dialogue.transcript, left)
+        left["transcripts without a label"] += len(texts.keys() - labels.keys())
+        for utterance, (line, label) in labels.items():
+            where = f"{dialogue.labels}:{line}: {utterance} is labelled"
+            wav = dialogue.wavs / f"{utterance}.wav"
+            if utterance not in texts:
+                problems.append(f"{where}, but has no transcript in {dialogue.transcript}")
+            elif not wav.is_file():
+                problems.append(f"{where}, but {wav} does not exist")
+            else:
+                text = normalise(texts[utterance])
+                turns.append(Turn(utterance, dialogue.name, label, text, wav))
+    corpus.refuse(problems, "labelled turns are incomplete")
+    return sorted(turns, key=lambda turn: turn.id), left
+
+
+def read_labels(path: Path) -> dict[str, tuple[int, str]]:
+    """``{utterance: (line, label)}`` of a file of EmoEvaluation; annotators' lines are skipped."""
+    labels: dict[str, tuple[int, str]] = {}
+    for number, line in _lines(path):
+        if not line.startswith("["):
+            continue
+        match = _LABEL.fullmatch(line)
+        if not match:
+            form = "[start - end]<TAB>turn<TAB>label<TAB>[V, A, D]"
+            raise DataError(f"{path}:{number}: not of the form {form!r}")
+        utterance, label = match.groups()
+        if not UTTERANCE.fullmatch(utterance) or utterance.rpartition("_")[0] != path.stem:
+            raise DataError(f"{path}:{number}: {utterance} is no turn of {path.stem}")
+        if label not in KNOWN:
+            raise DataError(f"{path}:{number}: unknown label {label!r}; known: {' '.join(KNOWN)}")
+        if utterance in labels:
+            first = labels[utterance][0]
+            raise DataError(f"{path}:{number}: {utterance} occurs twice, first on line {first}")
+        labels[utterance] = (number, label)
+    return labels
+
+
+def read_transcript(path: Path, left: Counter[str]) -> dict[str, str]:
+    """``{utterance: raw text}``; overlapping (XX) and bare lines are counted in ``left``."""
+    if not path.is_file():
+        raise DataError(f"{path} does not exist: the labelled turns of {path.stem} need it")
+    texts: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    for number, line in _lines(path):
+        match = _SPOKEN.fullmatch(line)
+        name = match[1] if match else ""
+        if match and UTTERANCE.fullmatch(name):
+            if name in texts:
+                raise DataError(
+                    f"{path}:{number}: {name} occurs twice, first on line {lines[name]}"
+                )
+            texts[name], lines[name] = match[2], number
+        elif match and _OVERLAP.fullmatch(name):
+            left["XX lines (no wav, no label)"] += 1
+        elif match or line.startswith("Ses0"):
+            left["lines with an id that is none"] += 1
+        elif line.strip():
+            left["bare lines (no id)"] += 1
+    return texts
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines; UTF-8, or the Windows code page where a line is not, as copies hold both.
+
+    Split at line feeds alone: str.splitlines would also split at characters within a text.
+    """
+    for number, data in enumerate(path.read_bytes().split(b"\n"), 1):
+        try:
+            line = data.decode("utf-8")
+        except UnicodeDecodeError:
+            line = data.decode("cp1252", errors="replace")
+        yield number, line.rstrip("\r").replace("\r", " ")

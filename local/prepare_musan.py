@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Turn MUSAN into a recordings manifest, its files split once into train, dev and test pools.
+
+OUT gets recordings.jsonl.gz, pools.tsv (id, type, pool; sorted by id) and report.txt.
+"""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from jointasr import datadir, done, errors, rng
+from local import corpus
+
+CODE = "local/prepare_musan.py"
+TYPES = ("music", "speech", "noise")
+FULL = {"music": 660, "speech": 426, "noise": 930}  # files of the release
+SHARES = {"dev": 0.1, "test": 0.2}  # the rest trains
+FEWEST = 3  # one for each pool
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpus", type=Path, help="folder that holds music/, speech/ and noise/")
+    parser.add_argument("out", type=Path, help="folder to make, e.g. data/local/musan")
+    parser.add_argument("--seed", type=int, default=0, help="of the split into pools")
+    parser.add_argument(
+        "--allow-partial", action="store_true", help="go on without some of the three types"
+    )
+    args = parser.parse_args()
+    corpus.outside(args.out, args.corpus)
+    files = find(args.corpus, args.allow_partial)
+    options = {
+        "corpus": args.corpus,
+        "files": corpus.digest([p for of in files.values() for p in of], args.corpus),
+        "seed": args.seed,
+        "allow-partial": args.allow_partial,
+    }
+    with done.step(args.out, CODE, options) as todo:
+        if todo:
+            prepare(args.corpus, files, args.out, args.seed)
+
+
+def find(root: Path, allow_partial: bool) -> dict[str, list[Path]]:
+    """The wavs of each type. Raises DataError when a type is missing or too small to split."""
+    if not any((root / kind).is_dir() for kind in TYPES):
+        raise errors.DataError(f"{root}: {_suggestion(root)}")
+    files: dict[str, list[Path]] = {}
+    for kind in TYPES:
+        found = corpus.visible(corpus.walk(root / kind, lambda name: name.endswith(".wav")))
+        if not found:
+            if allow_partial:
+                continue
+            raise errors.DataError(f"{root / kind}: no wav files; MUSAN has music, speech, noise")
+        if len(found) < FEWEST:
+            raise errors.DataError(
+                f"{root / kind}: {len(found)} wav files; train, dev and test pools need one each"
+            )
+        files[kind] = found
+    return files
+
+
+def split(kind: str, names: list[str], seed: int) -> dict[str, str]:
+    """``{name: pool}``: in the order of a hash of seed, type and name; no pool is empty."""
+    order = sorted(names, key=lambda name: (rng.derive(seed, "musan pool", kind, name), name))
+    pools = dict.fromkeys(order, "train")
+    start = 0
+    for pool, share in SHARES.items():
+        size = max(1, round(share * len(order)))
+        pools.update(dict.fromkeys(order[start : start + size], pool))
+        start += size
+    return pools
+
+
+def prepare(root: Path, files: dict[str, list[Path]], out: Path, seed: int) -> None:
+    """Check every header, then write."""
+    paths = [path for of in files.values() for path in of]
+    doubles = [name for name, n in Counter(path.stem for path in paths).items() if n > 1]
+    if doubles:
+        same = ", ".join(str(path) for path in paths if path.stem == doubles[0])
+        raise errors.DataError(f"{doubles[0]}: two files have this name: {same}")
+    headers = corpus.headers(paths)
+    from local import manifests
+
+    manifests.write_recordings(out / "recordings.jsonl.gz", paths, headers)
+    rows, report = [], []
+    for kind, of in files.items():
+        pools = split(kind, [path.stem for path in of], seed)
+        rows += [f"{name}\t{kind}\t{pool}" for name, pool in pools.items()]
+        sizes = Counter(pools.values())
+        seconds = sum(h.duration for p, h in zip(paths, headers, strict=True) if p in set(of))
+        report.append(
+            f"{kind}: {len(of)} files ({FULL[kind]} in MUSAN), {seconds / 3600:.2f} h; "
+            + ", ".join(f"{pool} {sizes[pool]}" for pool in ("train", "dev", "test"))
+        )
+    report += [f"MISSING: {kind}" for kind in TYPES if kind not in files]
+    junk = corpus.hidden(corpus.walk(root, lambda _: True))
+    report.append(f"not read, AppleDouble and other hidden files: {junk}")
+    datadir.write_text(out / "pools.tsv", "".join(row + "\n" for row in sorted(rows)))
+    datadir.write_text(out / "report.txt", "".join(line + "\n" for line in report))
+    print("\n".join(report))
+
+
+def _suggestion(root: Path) -> str:
+    wanted = "the folder that holds music/, speech/ and noise/ is needed"
+    if not root.exists():
+        return f"no such folder; {wanted}"
+    if root.name in TYPES:
+        return f"is one type of noise; give its parent, {root.parent}"
+    for below in sorted(root.glob("*/music")):
+        return f"has none of the types; did you mean {below.parent}?"
+    if (root / "Session1").is_dir():
+        return f"looks like IEMOCAP; {wanted}"
+    return f"has none of the types; {wanted}"
+
+
+if __name__ == "__main__":
+    errors.run(main)
