@@ -144,18 +144,18 @@ def write(folds: Sequence[Fold], out: Path, options: dict[str, Any]) -> dict[str
     return record
 
 
-def wanted(path: Path, names: Sequence[str]) -> list[str]:
-    """The folds asked for (all, when ``names`` is empty) of the folder ``path``.
+def names(path: Path, wanted: Sequence[str]) -> list[str]:
+    """The folds asked for (all, when ``wanted`` is empty) of the folder ``path``.
 
     Raises DataError naming one that does not exist, or occurs twice.
     """
     known = list(datadir.read_json(path / FILE)["folds"])
-    for name in names:
+    for name in wanted:
         if name not in known:
             raise DataError(f"fold {name} does not exist in {path}; there are {' '.join(known)}")
-    if len(set(names)) != len(names):
-        raise DataError(f"a fold is named twice: {' '.join(names)}")
-    return list(names) or known
+    if len(set(wanted)) != len(wanted):
+        raise DataError(f"a fold is named twice: {' '.join(wanted)}")
+    return list(wanted) or known
 
 
 def _held_out(

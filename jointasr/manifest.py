@@ -4,10 +4,12 @@ One cut is one utterance: cut id = recording id = supervision id, one channel, f
 """
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from lhotse import CutSet, MonoCut
+from lhotse.audio import AudioSource
+from lhotse.utils import fastcopy
 
 from jointasr import archive, datadir, jsonl
 from jointasr.errors import DataError
@@ -69,12 +71,28 @@ def subset(src: Path, dst: Path, ids: Collection[str]) -> None:
 
     Raises DataError naming an id that ``src`` lacks, or when ``ids`` is empty.
     """
+    found = pick(load(src, lazy=True), ids, src)
+    write(found, dst, parts=(src / RECORDINGS).is_file())
+
+
+def pick(cuts: CutSet, ids: Collection[str], src: Path) -> CutSet:
+    """The cuts of ``ids``; DataError naming one that is not among ``cuts`` (read from ``src``)."""
     keep = set(ids)
-    found = [cut for cut in load(src, lazy=True) if cut.id in keep]
+    found = [cut for cut in cuts if cut.id in keep]
     missing = sorted(keep - {cut.id for cut in found})
     if missing:
-        raise DataError(f"{src}: no utterance {missing[0]} ({len(missing)} missing), for {dst}")
-    write(CutSet.from_cuts(found), dst, parts=(src / RECORDINGS).is_file())
+        raise DataError(f"{src}: no utterance {missing[0]} ({len(missing)} missing)")
+    return CutSet.from_cuts(found)
+
+
+def relocate(cuts: CutSet, sources: Mapping[str, str]) -> CutSet:
+    """The cuts with their audio read from ``sources`` (files or archive entries) by id."""
+
+    def move(cut: MonoCut) -> MonoCut:
+        audio = [AudioSource(type="file", channels=[0], source=sources[cut.id])]
+        return fastcopy(cut, recording=fastcopy(cut.recording, sources=audio))
+
+    return CutSet.from_cuts(move(cut) for cut in cuts)
 
 
 def problems(path: Path, audio: bool = True) -> list[str]:

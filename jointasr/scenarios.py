@@ -1,5 +1,6 @@
 """Which sets exist: the test scenarios of conf/tests.tsv and the two noisy training sets."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jointasr.errors import DataError
@@ -27,6 +28,19 @@ def conditions(
     found[TRAIN] = Condition(TRAIN, "train", KINDS, snr, talkers)
     found[DEV] = Condition(DEV, "dev", KINDS, snr, talkers)
     return found
+
+
+def pools(tests: Path, wanted: Sequence[str] = ()) -> dict[str, str]:
+    """``{set: pool of its noise files}`` of the sets wanted (default: all), "" for the clean one.
+
+    Raises DataError naming a set that does not exist.
+    """
+    known = {CLEAN: "", TRAIN: "train", DEV: "dev"}
+    known |= {name: "test" for name in read_tests(tests) if name != CLEAN}
+    for name in wanted:
+        if name not in known:
+            raise DataError(f"{name} is no set of {tests}; there are {' '.join(known)}")
+    return {name: known[name] for name in wanted} if wanted else known
 
 
 def read_tests(path: Path) -> dict[str, tuple[str, float | None]]:

@@ -26,7 +26,7 @@ def main() -> None:
             turns = folds.read_turns(args.selected)
             made = folds.make(turns, args.scheme, args.dev, args.dev_fraction, args.seed)
             show(folds.write(made, args.out, options)["folds"])
-    folds.wanted(args.out, args.folds.split())
+    folds.names(args.out, args.folds.split())
 
 
 def show(counts: dict[str, Any]) -> None:

@@ -1,19 +1,31 @@
-"""Draw the noise of every utterance of some sets (a job's share of them), or merge the shares."""
+"""Plan the noisy sets: what is to do, a job's share of it, the end.
+
+`todo` prints the names of the sets that are not up to date, `plan` draws the noise of a share of
+the utterances, `merge` joins the shares, reports, and records that the sets are finished.
+"""
 
 import argparse
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from jointasr import done
 from jointasr.errors import DataError, run
+
+if TYPE_CHECKING:
+    from jointasr.noise import Condition
+
+CODE = "jointasr.bin.mix_noise"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=("plan", "merge"))
-    parser.add_argument("--selected", type=Path, required=True, help="utterances, a data dir")
+    parser.add_argument("action", choices=("todo", "plan", "merge"))
+    parser.add_argument("data", type=Path, help="data folder: local/selected in, local/mix out")
     parser.add_argument("--musan", type=Path, required=True, help="noise, data/local/musan")
-    parser.add_argument("--out", type=Path, required=True, help="data/local/mix")
-    parser.add_argument("--sets", required=True, help="names of sets")
     parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
+    parser.add_argument("--sets", default="", help="which; default: all")
     parser.add_argument("--snr", type=_pair, default=(5.0, 35.0), help="training range, dB: 5,35")
     parser.add_argument("--babble-talkers", type=_pair, default=(1, 1), help="range: 3,7")
     parser.add_argument("--noise-window", type=float, default=0.0, help="seconds; 0: whole files")
@@ -22,28 +34,51 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="number of jobs")
     args = parser.parse_args()
 
-    from jointasr import mixtures, scenarios
+    from jointasr import mixtures
+
+    chosen = conditions(args)
+    selected, out = args.data / "local/selected", args.data / "local/mix"
+    inputs = [selected, args.musan]
+    if args.action == "todo":
+        with redirect_stdout(sys.stderr):
+            left = [
+                c.name for c in chosen if done.check(out / c.name, CODE, options(args, c), inputs)
+            ]
+        print(*left)
+    elif args.action == "plan":
+        mixtures.plan(
+            selected, args.musan, out, chosen, args.noise_window, args.seed, args.job, args.jobs
+        )
+    else:
+        for condition in chosen:
+            print(mixtures.merge(selected, out, condition, args.jobs))
+            done.write(out / condition.name, CODE, options(args, condition), inputs)
+
+
+def conditions(args: argparse.Namespace) -> "list[Condition]":
+    """The sets asked for; DataError for one that does not exist."""
+    from jointasr import scenarios
 
     talkers = (int(args.babble_talkers[0]), int(args.babble_talkers[1]))
     known = scenarios.conditions(args.tests, args.snr, talkers)
-    wanted = args.sets.split()
+    wanted = args.sets.split() or list(known)
     for name in wanted:
         if name not in known:
             raise DataError(f"--sets: {name} is none of {' '.join(known)}")
-    if args.action == "plan":
-        mixtures.plan(
-            args.selected,
-            args.musan,
-            args.out,
-            [known[name] for name in wanted],
-            args.noise_window,
-            args.seed,
-            args.job,
-            args.jobs,
-        )
-        return
-    for name in wanted:
-        print(mixtures.merge(args.selected, args.out, known[name], args.jobs))
+    return [known[name] for name in wanted]
+
+
+def options(args: argparse.Namespace, condition: "Condition") -> dict[str, object]:
+    """What decides a set's mixtures."""
+    found = {
+        "kinds": " ".join(condition.kinds),
+        "snr": condition.snr,
+        "noise_window": args.noise_window,
+        "seed": args.seed,
+    }
+    if "speech" in condition.kinds:
+        found["babble_talkers"] = condition.talkers
+    return found
 
 
 def _pair(text: str) -> tuple[float, float]:

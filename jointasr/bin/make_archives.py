@@ -1,0 +1,56 @@
+"""Archive the clean and the noisy sets as int16 waveforms: what is to do, a job's share, the end.
+
+`todo` prints the names of the sets that are not up to date, `write` archives a share of them,
+`combine` makes data dirs of the shares, checks them and records that they are finished.
+"""
+
+import argparse
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from jointasr import done, scenarios
+from jointasr.errors import run
+
+CODE = "jointasr.bin.make_archives"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=("todo", "write", "combine"))
+    parser.add_argument("data", type=Path, help="data folder: local/selected and local/mix in it")
+    parser.add_argument("--musan", type=Path, required=True, help="noise, data/local/musan")
+    parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
+    parser.add_argument("--sets", default="", help="which; default: all")
+    parser.add_argument("--job", type=int, default=1, help="this job's number, from 1")
+    parser.add_argument("--jobs", type=int, default=1, help="number of jobs")
+    args = parser.parse_args()
+    pools = scenarios.pools(args.tests, args.sets.split())
+    if args.action == "todo":
+        with redirect_stdout(sys.stderr):
+            left = [
+                name for name in pools if done.check(args.data / name, CODE, {}, inputs(args, name))
+            ]
+        print(*left)
+        return
+
+    from jointasr import archiving
+
+    if args.action == "write":
+        archiving.write_share(args.data, args.musan, pools, args.job, args.jobs)
+        return
+    for name in pools:
+        archiving.combine(args.data, name, args.jobs)
+        done.write(args.data / name, CODE, {}, inputs(args, name))
+
+
+def inputs(args: argparse.Namespace, name: str) -> list[Path]:
+    """Finished steps that a set is made from."""
+    selected = args.data / "local/selected"
+    if name == scenarios.CLEAN:
+        return [selected]
+    return [selected, args.musan, args.data / "local/mix" / name]
+
+
+if __name__ == "__main__":
+    run(main)

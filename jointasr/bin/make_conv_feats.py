@@ -1,0 +1,68 @@
+"""Archive the outputs of a frozen convolutional extractor for archived sets, as Kaldi CM2 matrices.
+
+`todo` prints the digest of the extractor's weights and the sets that lack its features, `write`
+makes a job's share of <data>/<set>/conv_<digest>/, `combine` joins the shares into feats.scp.
+"""
+
+import argparse
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from jointasr import done, scenarios
+from jointasr.errors import run
+
+CODE = "jointasr.bin.make_conv_feats"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=("todo", "write", "combine"))
+    parser.add_argument("data", type=Path, help="data folder with the archived sets")
+    parser.add_argument("--model", default="", help="encoder checkpoint: folder or hub id")
+    parser.add_argument("--digest", default="", help="as `todo` printed it, for `combine`")
+    parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
+    parser.add_argument("--sets", default="", help="which; default: the test scenarios")
+    parser.add_argument("--job", type=int, default=1, help="this job's number, from 1")
+    parser.add_argument("--jobs", type=int, default=1, help="number of jobs")
+    args = parser.parse_args()
+    sets = args.sets.split() or list(scenarios.read_tests(args.tests))
+    scenarios.pools(args.tests, sets)  # an unknown name is an error
+    if args.action == "combine":
+        combine(args.data, sets, args.digest, args.jobs)
+        return
+
+    from jointasr import convfeats
+
+    extractor = convfeats.Extractor(args.model)
+    if args.action == "todo":
+        with redirect_stdout(sys.stderr):
+            left = [name for name in sets if check(args.data / name, extractor.digest)]
+        print(extractor.digest, *left)
+        return
+    for name in sets:
+        convfeats.write_share(extractor, args.data / name, args.job, args.jobs)
+
+
+def combine(data: Path, sets: list[str], digest: str, jobs: int) -> None:
+    """Join the jobs' tables of each set and record it as finished."""
+    from jointasr import convfeats
+
+    for name in sets:
+        convfeats.combine(data / name, digest, jobs)
+        archived = data / name
+        done.write(archived / f"conv_{digest}", CODE, {"digest": digest}, inputs(archived))
+
+
+def check(archived: Path, digest: str) -> bool:
+    """Whether the features of a set have to be made."""
+    return done.check(archived / f"conv_{digest}", CODE, {"digest": digest}, inputs(archived))
+
+
+def inputs(archived: Path) -> list[Path]:
+    """What the features of a set are made from."""
+    return [archived, archived / "digests.tsv"]
+
+
+if __name__ == "__main__":
+    run(main)

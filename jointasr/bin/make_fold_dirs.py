@@ -1,0 +1,50 @@
+"""Cut the archived sets down to folds: train_*, dev_* and test_* data dirs of each fold."""
+
+import argparse
+from pathlib import Path
+
+from jointasr import datadir, done, folds, scenarios
+from jointasr.errors import run
+
+CODE = "jointasr.bin.make_fold_dirs"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="data folder with the archived sets")
+    parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
+    parser.add_argument("--scheme", choices=folds.SCHEMES, default="speaker")
+    parser.add_argument("--folds", default="", help="which; default: all")
+    args = parser.parse_args()
+    home = args.data / "folds" / args.scheme
+    names = folds.names(home, args.folds.split())
+    for name, (part, split) in targets(args.tests).items():
+        archived = args.data / part
+        inputs = [home, archived, archived / "digests.tsv"]
+        left = [f for f in names if done.check(home / f / name, CODE, {}, inputs)]
+        if not left:
+            continue
+
+        from jointasr import manifest
+
+        cuts = manifest.load(archived)
+        for fold in left:
+            ids = datadir.read_list(home / fold / f"{split}.list")
+            manifest.write(manifest.pick(cuts, ids, archived), home / fold / name, parts=False)
+            done.write(home / fold / name, CODE, {}, inputs)
+    print(f"{home}: {len(names)} folds with {len(targets(args.tests))} data dirs each")
+
+
+def targets(tests: Path) -> dict[str, tuple[str, str]]:
+    """``{data dir of a fold: (archived set, list)}``."""
+    return {
+        "train_clean": (scenarios.CLEAN, "train"),
+        "dev_clean": (scenarios.CLEAN, "dev"),
+        "train_noisy": (scenarios.TRAIN, "train"),
+        "dev_noisy": (scenarios.DEV, "dev"),
+        **{f"test_{name}": (name, "test") for name in scenarios.read_tests(tests)},
+    }
+
+
+if __name__ == "__main__":
+    run(main)
