@@ -207,7 +207,8 @@ class Progress:
             return
         self.last, self.said = now, (ended, failed)
         elapsed = now - self.begun
-        text = f"run.py: {ended - failed} of {self.total} done, {failed} failed, {_duration(elapsed)}"
+        text = f"run.py: {ended - failed} of {self.total} done, {failed} failed"
+        text += f", {_duration(elapsed)}"
         if ended and not over:
             text += f", about {_duration(elapsed / ended * (self.total - ended))} left"
         if self.terminal:

@@ -1,0 +1,64 @@
+"""Check that everything a run needs is there; exit code 1 if something is not."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from jointasr import doctor
+from jointasr.errors import run
+
+UNASKED = "-"
+
+
+def main() -> None:
+    args = _parse()
+    checks = []
+    for check in _checks(args):
+        print(check, flush=True)
+        checks.append(check)
+    facts = {"CTC engine": args.ctc, "job backend": args.backend, "device": doctor.device()}
+    print("\n---- for a bug report ----")
+    print(doctor.bug_report(checks, facts))
+    print("--------------------------")
+    failed = sum(not check.ok for check in checks)
+    if failed:
+        print(f"error: {failed} of {len(checks)} checks failed; each FAIL above says what to do")
+        sys.exit(1)
+
+
+def _checks(args: argparse.Namespace) -> Iterator[doctor.Check]:
+    yield doctor.python()
+    yield from doctor.libraries()
+    yield doctor.gpus()
+    yield doctor.engine(args.ctc)
+    yield doctor.disk(Path("."), args.disk)
+    yield doctor.backend(args.backend)
+    if args.iemocap != UNASKED:
+        yield doctor.corpus("IEMOCAP", args.iemocap, [f"Session{k}" for k in range(1, 6)])
+    if args.musan != UNASKED:
+        yield doctor.corpus("MUSAN", args.musan, ["music", "speech", "noise"])
+    for option, models in (("encoder", args.encoder), ("bert", args.bert)):
+        for model in models.split():
+            if model != UNASKED:
+                yield doctor.pretrained(option, model)
+    if args.self_test == "true":
+        yield from doctor.self_test(args.ctc)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--iemocap", default=UNASKED, help="folder of the corpus; - = not asked about")
+    add("--musan", default=UNASKED, help="folder of the noises; - = not asked about")
+    add("--encoder", default="", help="folders or hub ids, blank between")
+    add("--bert", default="", help="folders or hub ids, blank between")
+    add("--ctc", choices=("k2", "torch"), default="k2", help="CTC engine of the confs")
+    add("--backend", default="local", help="as in cmd.sh")
+    add("--disk", type=float, default=3, metavar="GB", help="free space wanted here")
+    add("--self-test", choices=("true", "false"), default="true", help="try the engine")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

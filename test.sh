@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The tests: environments, lint, everything on stack k2-pypi, the unit tests again on stack torch.
+set -euo pipefail
+
+help_message='usage: ./test.sh [--fast]
+  Makes the environments .venv-k2-pypi and .venv-torch, then runs lint (ruff, shellcheck, mypy), all
+  tests on k2-pypi (the mini recipe end to end included) and the unit tests on torch.
+  --fast: without the tests that train (marker slow); minutes instead of the better part of an hour.'
+fast=false
+if [ "$*" = --fast ]; then
+  fast=true
+elif [ $# -ne 0 ]; then
+  printf '%s\n' "$help_message"
+  [ "$*" = --help ]
+  exit
+fi
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. utils/log.sh
+
+SECONDS=0
+part_began=0
+part() {  # end the part before, begin a new one
+  if [ -n "${part_title:-}" ]; then
+    printf -- '--- %s: passed, %d s\n' "$part_title" $((SECONDS - part_began))
+  fi
+  part_title=$1
+  part_began=$SECONDS
+  printf '\n=== %s\n' "$1"
+}
+
+in_stack() {  # in_stack STACK COMMAND...; the environment of every script, as path.sh sets it
+  JOINTASR_STACK=$1 bash -c '. ./path.sh && shift && "$@"' in_stack "$@"
+}
+
+part "environments"
+if ! utils/setup_env.sh --stack k2-pypi --dev true --link false; then
+  die "the tests need stack k2-pypi, which needs a Python 3.10" \
+    "install one, e.g. with pyenv install 3.10 or uv python install 3.10, and run again"
+fi
+utils/setup_env.sh --stack torch --dev true --link false
+
+part "ruff"
+in_stack k2-pypi ruff check .
+
+part "shellcheck"
+git ls-files -z --cached --others --exclude-standard '*.sh' '.ci/run' |
+  in_stack k2-pypi xargs -0 shellcheck
+
+part "mypy"
+in_stack k2-pypi mypy
+
+export OMP_NUM_THREADS=1
+if [ "$fast" = true ]; then
+  part "tests on k2-pypi, without the slow ones"
+  in_stack k2-pypi python3 -m pytest -x -q --durations=10 -m "not slow"
+else
+  part "tests on k2-pypi"
+  in_stack k2-pypi python3 -m pytest -x -q --durations=10
+fi
+
+part "unit tests on torch"
+in_stack torch python3 -m pytest -x -q --durations=10 -m "not slow"
