@@ -16,14 +16,14 @@ from jointasr.errors import DataError
 from local.iemocap.turns import FOUR, Turn
 
 HEADER = "set\titem\tcount"
-Counts = dict[tuple[str, str], int]
+Counts = Counter[tuple[str, str]]  # what is not there counts 0
 
 
 def count(turns: Sequence[Turn]) -> Counts:
     """Every count of every set."""
     emotions = [turn for turn in turns if turn.emotion in FOUR]
     speech = [turn for turn in emotions if turn.text]
-    result: Counts = {}
+    result: Counts = Counter()
     for name, chosen in (("labelled", turns), ("emotions", emotions), ("speech", speech)):
         for item, number in _items(chosen).items():
             result[name, item] = number
@@ -35,8 +35,7 @@ def _items(turns: Sequence[Turn]) -> Counter[str]:
     items["turns"] = len(turns)
     items["words"] = sum(len(turn.text.split()) for turn in turns)
     items["empty"] = sum(not turn.text for turn in turns)
-    for dialogue, style in sorted({(turn.dialogue, turn.style) for turn in turns}):
-        assert dialogue
+    for style in {turn.dialogue: turn.style for turn in turns}.values():
         items["dialogues"] += 1
         items[f"{style}-dialogues"] += 1
     for turn in sorted(turns, key=lambda turn: (turn.speaker, turn.label)):
@@ -52,7 +51,7 @@ def read(path: Path) -> Counts:
     """The counts of a file; DataError names the line that is not ``set item count``."""
     if not path.is_file():
         raise DataError(f"{path} does not exist: it says what the corpus must hold")
-    counts: Counts = {}
+    counts: Counts = Counter()
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#") or line == HEADER:
@@ -76,7 +75,7 @@ def write(path: Path, counts: Counts, title: str) -> None:
 def differences(found: Counts, wanted: Counts) -> list[str]:
     """One line for each wanted count that does not hold."""
     return [
-        f"{name} {item}: {found.get((name, item), 0)}, but {number} are expected"
+        f"{name} {item}: {found[name, item]}, but {number} are expected"
         for (name, item), number in wanted.items()
-        if found.get((name, item), 0) != number
+        if found[name, item] != number
     ]
