@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turn the mini corpus' pretraining speech into lhotse manifests and a Kaldi data dir."""
+"""Turn the mini corpus' pretraining speech into what training reads: train_noisy, dev_noisy, lang."""
 
 import argparse
 import csv
@@ -11,18 +11,22 @@ from local import corpus
 
 CODE = "local/prepare_pretrain.py"
 NO_EMOTION = "none"
+DEV_EVERY = 15  # of the table's utterances, one goes to dev: all readers are heard in training
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", type=Path, help="folder with transcripts.tsv and wav/")
-    parser.add_argument("out", type=Path, help="data dir to make, e.g. data/local/pretrain")
+    parser.add_argument("out", type=Path, help="folder to make, e.g. data/pretrain")
     args = parser.parse_args()
     corpus.outside(args.out, args.corpus)
     table = args.corpus / "transcripts.tsv"
-    with done.step(args.out, CODE, {"corpus": args.corpus}, [table]) as todo:
-        if todo:
-            prepare(args.corpus, table, args.out)
+    parts = [args.out / name for name in ("train_noisy", "dev_noisy", "lang_char")]
+    options = {"corpus": args.corpus}
+    if any([done.check(part, CODE, options, [table]) for part in parts]):
+        prepare(args.corpus, table, args.out)
+        for part in parts:
+            done.write(part, CODE, options, [table])
 
 
 def prepare(root: Path, table: Path, out: Path) -> None:
@@ -34,6 +38,7 @@ def prepare(root: Path, table: Path, out: Path) -> None:
     from lhotse import CutSet
 
     from jointasr import manifest
+    from jointasr.lang import Units, write_labels
     from local import manifests
 
     cuts = []
@@ -42,7 +47,12 @@ def prepare(root: Path, table: Path, out: Path) -> None:
         custom = {"emotion": NO_EMOTION, "noise": row["noise"]}
         text = normalise(row["text"])
         cuts.append(manifests.utterance(whole, text, row["reader"], row["gender"], custom))
-    manifest.write(CutSet.from_cuts(cuts), out)
+    dev = cuts[::DEV_EVERY]
+    train = [cut for i, cut in enumerate(cuts) if i % DEV_EVERY]
+    manifest.write(CutSet.from_cuts(train), out / "train_noisy")
+    manifest.write(CutSet.from_cuts(dev), out / "dev_noisy")
+    Units.char().save(out / "lang_char")
+    write_labels(out / "lang_char", [NO_EMOTION])
     print(f"{out}: {len(rows)} utterances, {sum(h.duration for h in headers) / 3600:.2f} h")
 
 

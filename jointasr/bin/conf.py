@@ -1,4 +1,4 @@
-"""Print resolved values of a conf file, one per line, for the scripts that choose what runs."""
+"""Print resolved configurations, or some of their values for the scripts that choose what runs."""
 
 import argparse
 from pathlib import Path
@@ -9,20 +9,27 @@ from jointasr.errors import run
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("conf", help="conf file, e.g. conf/joint.yaml")
-    parser.add_argument("keys", nargs="*", help="dotted keys; `data` is the data folder's name")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides")
+    parser.add_argument("confs", nargs="+", help="conf files, e.g. conf/joint.yaml")
+    parser.add_argument("--set", default="", help="overrides: key=value, blank between")
+    parser.add_argument(
+        "--each",
+        nargs="+",
+        metavar="KEY",
+        help="print these values, one line a conf, equal lines once; `data` is its data folder",
+    )
     args = parser.parse_args()
-    conf = config.load(args.conf, Path(), args.set)
-    if not args.keys:
-        print(config.dump(conf), end="")
-    for key in args.keys:
-        print(config.data_name(conf, args.conf, Path()) if key == "data" else text(conf, key))
+    loaded = [(name, config.load(name, Path(), args.set.split())) for name in args.confs]
+    if args.each:
+        rows = ["\t".join(text(conf, name, key) for key in args.each) for name, conf in loaded]
+        print("\n".join(dict.fromkeys(rows)))
+    else:
+        for _, conf in loaded:
+            print(config.dump(conf), end="")
 
 
-def text(conf: config.Config, key: str) -> str:
+def text(conf: config.Config, name: str, key: str) -> str:
     """A value as the data scripts' options take it: lists with commas."""
-    value = config.get(conf, key)
+    value = config.data_name(conf, name, Path()) if key == "data" else config.get(conf, key)
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

@@ -1,0 +1,8 @@
+# shellcheck shell=bash
+# Corpora and pretrained models made here; a model in two minutes; everything on a CPU.
+export iemocap=data/corpora/iemocap
+export musan=data/corpora/musan
+export folds="Ses01F Ses02M"
+
+make_corpora() { "$ROOT"/local/make_mini.py data/corpora; }
+make_pretrained() { "$ROOT"/local/make_mini_pretrained.sh data/corpora/pretrain; }

@@ -1,0 +1,52 @@
+"""Fetch the pretrained models of conf files, or find them, and check that they fit (stage 6)."""
+
+import argparse
+from pathlib import Path
+
+from jointasr import config
+from jointasr.errors import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("confs", nargs="+", help="conf files, e.g. conf/joint.yaml")
+    parser.add_argument("--set", default="", help="overrides: key=value, blank between")
+    args = parser.parse_args()
+    loaded = [config.load(name, Path(), args.set.split()) for name in args.confs]
+    heads = {conf.encoder.model for conf in loaded if uses_own_head(conf)}
+    for model in sorted({conf.encoder.model for conf in loaded}):
+        check_encoder(model, model in heads)
+    for model in sorted({conf.bert.model for conf in loaded if conf.system == "joint"}):
+        check_bert(model)
+
+
+def uses_own_head(conf: config.Config) -> bool:
+    """Whether training starts from the checkpoint's CTC head, so that it must fit."""
+    return conf.has_ctc and conf.units.type == "char" and conf.head.init == "checkpoint"
+
+
+def check_encoder(model: str, characters: bool) -> None:
+    """Load the encoder and, where its CTC head will be used, match its vocabulary."""
+    from jointasr import encoder
+    from jointasr.lang import Units, map_head
+
+    loaded = encoder.load(model)
+    size = sum(p.numel() for p in loaded.parameters()) / 1e6
+    print(f"encoder {model}: {loaded.config.model_type}, {size:.1f} M parameters")
+    head = encoder.ctc_head(model) if characters else None
+    if head is not None:
+        map_head(head.vocabulary, Units.char(), head.source)
+        print(f"encoder {model}: its CTC head has every character")
+
+
+def check_bert(model: str) -> None:
+    """Load the text encoder."""
+    from jointasr import linguistic
+
+    loaded = linguistic.load(model)
+    size = sum(p.numel() for p in loaded.parameters()) / 1e6
+    print(f"BERT {model}: {size:.1f} M parameters, {loaded.positions} positions")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Stage 8: decode the test scenarios with every trained model, one job per model.
+set -euo pipefail
+
+conditions="clean noisy" # training sets
+folds=""                # ids, blank between; default: all of the conf's scheme
+seed=0                  # which training
+set=""                  # overrides given to training
+method=default          # default | greedy | one_best
+feats=wav               # wav | conv (made by stage 6 with --feats conv)
+tests=""                # default: the recipe's conf/tests.tsv, else the shared one
+
+help_message="Usage: $0 [options] <conf> ...
+Writes exp/<name>_<condition>/fold_<fold>/decode_<scenario>[_<method>]/{text,utt2emo,emo_post}.
+Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed K  --set \"KEY=VALUE ...\"
+         --method default|greedy|one_best  --feats wav|conv  --tests FILE"
+. "$ROOT"/utils/log.sh
+. "$ROOT"/utils/parse_options.sh
+. "$ROOT"/cmd.sh
+
+if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi
+if [ -z "$tests" ]; then
+  tests=$ROOT/conf/tests.tsv
+  if [ -f conf/tests.tsv ]; then tests=conf/tests.tsv; fi
+fi
+mkdir -p exp/jobs
+python3 -m jointasr.bin.jobs decode "$@" \
+  --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set" >exp/jobs/decode.tsv
+read -ra runner <<<"$decode_cmd"
+"${runner[@]}" --table exp/jobs/decode.tsv \
+  python3 -m jointasr.bin.decode --tests "$tests" --method "$method" --feats "$feats"
