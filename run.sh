@@ -47,6 +47,7 @@ done
 if [ ! -f "$recipe/recipe.sh" ]; then
   die "--recipe $recipe: there is no recipe.sh in it" "choose one of: $(echo egs/*)"
 fi
+# It sets defaults of options and says what doctor, make_corpora and make_pretrained are.
 # shellcheck source=egs/mini/recipe.sh
 . "$recipe/recipe.sh"
 # shellcheck source=conf/site.sh.example
@@ -83,15 +84,12 @@ each_data() {  # calls a function once for each data folder that the confs need
 
 if [ $stage -le 0 ] && [ $stop_stage -ge 0 ]; then
   begin_stage 0 "doctor"
-  engine=$(conf_values ctc | sort | head -n 1)
-  doctor=(--ctc "$engine" --self-test "$self_test")
-  if [ -n "$iemocap" ]; then doctor+=(--iemocap "$iemocap"); fi
-  "$ROOT"/utils/doctor.sh "${doctor[@]}"
+  doctor --ctc "$(conf_values ctc | sort | head -n 1)" --self-test "$self_test"
 fi
 
 if [ $stage -le 1 ] && [ $stop_stage -ge 1 ]; then
   begin_stage 1 "corpora to manifests and data dirs"
-  make_corpora  # these two functions are the recipe's own
+  make_corpora
   "$ROOT"/local/prepare_iemocap.py --counts conf/counts.tsv "${partial[@]}" "$iemocap" \
     data/local/iemocap
   "$ROOT"/local/prepare_musan.py "${partial[@]}" "$musan" data/local/musan

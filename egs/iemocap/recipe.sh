@@ -1,7 +1,12 @@
 # shellcheck shell=bash
 # The paper: ten folds of IEMOCAP, noise of MUSAN. Say where they are with --iemocap and --musan, or
-# once and for all in conf/site.sh.
-export paper=true
+# once and for all in conf/site.sh. Pretrained models come from the hub, or from the folders that
+# --encoder and --bert name.
+export iemocap="" musan="" paper=true
 
+doctor() {
+  "$ROOT"/utils/doctor.sh --iemocap "$iemocap" --musan "$musan" --disk 60 \
+    --encoder "$(conf_values encoder.model)" --bert "$(conf_values bert.model)" "$@"
+}
 make_corpora() { :; }
-make_pretrained() { :; }  # fetched from the hub, or found where --encoder and --bert say
+make_pretrained() { :; }

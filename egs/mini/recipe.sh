@@ -4,5 +4,6 @@ export iemocap=data/corpora/iemocap
 export musan=data/corpora/musan
 export folds="Ses01F Ses02M"
 
+doctor() { "$ROOT"/utils/doctor.sh "$@"; }
 make_corpora() { "$ROOT"/local/make_mini.py data/corpora; }
 make_pretrained() { "$ROOT"/local/make_mini_pretrained.sh data/corpora/pretrain; }
