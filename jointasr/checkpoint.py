@@ -48,7 +48,7 @@ def load(folder: Path) -> Model:
     """
     for name in (WEIGHTS, CONF, "lang"):
         if not (folder / name).exists():
-            raise DataError(f"{folder}: no {name} in it, so not a trained model; train it (stage 7)")
+            raise DataError(f"{folder}: no {name} in it, so no trained model; train it (stage 7)")
     conf = config.load(str(folder / CONF), folder)
     units, labels = Units.load(folder / "lang"), read_labels(folder / "lang")
     system = systems.build(

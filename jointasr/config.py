@@ -223,7 +223,7 @@ class Decode(Section):
     """conf/decode.yaml: how hypotheses are searched."""
 
     method: Literal["one_best", "greedy"] = "one_best"
-    """one_best: shortest path through the lattice on the CTC topology; greedy: best unit per frame"""
+    """one_best: shortest path through the lattice on the CTC topology; greedy: every frame's best"""
     search_beam: Positive = 20.0
     output_beam: Positive = 8.0
     min_active_states: Annotated[int, Field(gt=0)] = 30
@@ -344,8 +344,9 @@ def _merge(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(old)
     for key, value in new.items():
         before = merged.get(key)
-        both = isinstance(before, dict) and isinstance(value, dict)
-        merged[key] = _merge(before, value) if both else value
+        if isinstance(before, dict) and isinstance(value, dict):
+            value = _merge(before, value)
+        merged[key] = value
     return merged
 
 

@@ -1,5 +1,6 @@
 """Cuts to batches: lhotse's samplers decide what goes together, this module collates it."""
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -7,13 +8,14 @@ import numpy as np
 import torch
 from lhotse import CutSet, MonoCut
 from lhotse.dataset import DynamicBucketingSampler, SimpleCutSampler
+from lhotse.dataset.sampling.dynamic_bucketing import estimate_duration_buckets
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from jointasr import config as configuration
 from jointasr import encoder, rng
 from jointasr.errors import DataError
-from jointasr.lang import Units
+from jointasr.lang import Units, check_characters
 
 
 class Batch(NamedTuple):
@@ -59,6 +61,21 @@ class Utterances(Dataset[Batch]):
             torch.tensor([self._emotion(cut) for cut in cuts]),
         )
 
+    def check(self, cuts: CutSet, shortest: float) -> None:
+        """See to it, before work starts, that every cut can become part of a batch.
+
+        Raises DataError naming the utterance whose text has characters that no unit spells, whose
+        emotion is unknown or that has fewer than ``shortest`` samples.
+        """
+        for cut in cuts:
+            check_characters(cut.supervisions[0].text or "", f"utterance {cut.id}")
+            self._emotion(cut)
+            if cut.num_samples < shortest:
+                raise DataError(
+                    f"utterance {cut.id}: {cut.num_samples} samples, too few for one frame of the "
+                    f"encoder ({shortest:.0f}); take it out of the data"
+                )
+
     def _emotion(self, cut: MonoCut) -> int:
         emotion = cut.supervisions[0].custom["emotion"]
         if emotion not in self.classes:
@@ -80,19 +97,43 @@ def training_batches(
     ``speed`` gives an utterance's speed factor; it is applied before bucketing, so that batches
     are formed by the durations that are computed.
     """
-    faster = CutSet.from_cuts(_at_speed(cut, speed(cut.id)) for cut in cuts)
-    sampler = DynamicBucketingSampler(
-        faster,
-        max_duration=batch.max_duration,
-        max_cuts=batch.max_utterances,
-        num_buckets=max(2, min(batch.buckets, len(faster) // 8)),
-        shuffle=True,
-        drop_last=False,
-        seed=rng.derive(seed, "batches", epoch) % (1 << 31),
-        world_size=1,
-        rank=0,
-    )
-    return DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=batch.workers)
+    order = batches(cuts, batch, speed, seed, epoch)
+    # a list is a sampler, too: items of what it yields index the dataset
+    return DataLoader(dataset, sampler=order, batch_size=None, num_workers=batch.workers)
+
+
+def batches(
+    cuts: CutSet, batch: configuration.Batch, speed: Callable[[str], float], seed: int, epoch: int
+) -> list[CutSet]:
+    """The batches of one epoch, in their order; a batch's place in the list is its position.
+
+    lhotse's sampler chooses buckets in the same order in every epoch and leaves what does not
+    fill a batch to the end, so its batches are shuffled once more.
+    """
+    faster = [_at_speed(cut, speed(cut.id)) for cut in cuts]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You are using DynamicBucketingSampler with an eagerly")
+        sampler = DynamicBucketingSampler(
+            CutSet.from_cuts(faster),
+            max_duration=batch.max_duration,
+            max_cuts=batch.max_utterances,
+            duration_bins=_bins(faster, min(batch.buckets, len(faster) // 8)),
+            shuffle=True,
+            drop_last=False,
+            seed=rng.derive(seed, "batches", epoch) % (1 << 31),
+            world_size=1,
+            rank=0,
+        )
+        found = list(sampler)
+    places = rng.stream(seed, "order", epoch).permutation(len(found))
+    return [found[place] for place in places]
+
+
+def _bins(cuts: list[MonoCut], buckets: int) -> list[float]:
+    """Durations that part the buckets, each of about the same sum of durations."""
+    longest = max(cut.duration for cut in cuts)
+    bins = estimate_duration_buckets(cuts, buckets) if buckets > 1 else []
+    return bins or [longest]
 
 
 def evaluation_batches(

@@ -31,7 +31,10 @@ class Hypotheses(NamedTuple):
 def decode(
     model: Model, cuts: CutSet, conf: Decode, device: torch.device, conv: Path | None = None
 ) -> Hypotheses:
-    """Hypotheses of every cut, in fp32. ``conv``: feats.scp to read instead of audio."""
+    """Hypotheses of every cut, in fp32. ``conv``: feats.scp to read instead of audio.
+
+    Raises DataError naming an utterance that cannot be decoded or has no features.
+    """
     texts: dict[str, str] = {}
     posteriors: dict[str, list[float]] = {}
     progress, done = Progress(), 0
@@ -45,6 +48,9 @@ def decode(
         done += len(ids)
         progress.add(seconds)
         log.info("%d of %d utterances, %s", done, len(cuts), progress(done / len(cuts)))
+    if isinstance(model.system, systems.Joint) and model.system.bert.truncated:
+        log.warning("%d transcripts were cut to BERT's positions", model.system.bert.truncated)
+        model.system.bert.truncated = 0
     return Hypotheses(texts, posteriors)
 
 
@@ -83,8 +89,11 @@ def _outputs(
     """(ids, seconds of audio, output) batch by batch."""
     system = model.system.to(device).eval()
     data = dataset.Utterances(model.units, model.labels, load=conv is None)
+    data.check(cuts, system.encoder.shortest)
     batches = dataset.evaluation_batches(cuts, data, conf.max_duration, workers=0)
     features = datadir.read_table(conv) if conv is not None else None
+    if features is not None and (missing := {cut.id for cut in cuts} - features.keys()):
+        raise DataError(f"{conv}: no features of {min(missing)}; make them again (stage 5)")
     for batch in batches:
         batch = dataset.to_device(batch, device)
         if features is None:
@@ -94,7 +103,7 @@ def _outputs(
             frames = torch.tensor([len(matrix) for matrix in matrices], device=device)
             expected = system.encoder.frames(batch.lengths)
             if frames.tolist() != expected.tolist():
-                raise DataError(f"{conv}: frames do not fit the audio; make stage 6 again")
+                raise DataError(f"{conv}: frames do not fit the audio; make them again (stage 5)")
             hidden = system.encoder.transform(_stack(matrices).to(device), frames)
             output = system.score(hidden, frames, batch.texts)
         yield batch.ids, batch.seconds, output

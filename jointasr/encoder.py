@@ -1,8 +1,9 @@
 """The acoustic encoder: any wav2vec2-like checkpoint of transformers, made batch-invariant.
 
-Two things make an utterance's output depend on its neighbours in a padded batch, and both are
-mended here: input normalisation is over an utterance's own samples, and extractors with a group
-norm (wav2vec2-base) take its statistics over valid frames only.
+Three things make an utterance's output depend on its neighbours in a padded batch, and all are
+mended here: input normalisation is over an utterance's own samples, extractors with a group norm
+(wav2vec2-base) take its statistics over valid frames only, and position convolutions of several
+layers (data2vec) find silence beyond the utterance in each of them.
 """
 
 import hashlib
@@ -13,25 +14,33 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForCTC, PretrainedConfig
-from transformers.utils import cached_file
+from transformers import AutoModel, AutoModelForCTC
 
+from jointasr import hub
 from jointasr.errors import DataError
 
 RATE = 16000
-CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+PREPROCESSOR = "preprocessor_config.json"
+# those whose padded batches are tested to equal batch 1; relatives with other blocks are refused
+FAMILY = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
+NAMES = ("encoder", "--encoder")
 
 
 class Options(Protocol):
     """The part of the configuration that ``load`` needs (config.Encoder)."""
 
-    model: str
-    init: str
-    freeze_conv: bool
-    freeze: bool
-    dropout: float
-    layerdrop: float
-    gradient_checkpointing: bool
+    @property
+    def init(self) -> str: ...
+    @property
+    def freeze_conv(self) -> bool: ...
+    @property
+    def freeze(self) -> bool: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def layerdrop(self) -> float: ...
+    @property
+    def gradient_checkpointing(self) -> bool: ...
 
 
 class CtcHead:
@@ -69,16 +78,19 @@ class MaskedGroupNorm(nn.Module):
 class Encoder(nn.Module):
     """Waves in, hidden states out; an utterance's output does not depend on its batch."""
 
-    def __init__(self, model: nn.Module, normalise: bool, freeze_conv: bool, freeze: bool) -> None:
+    def __init__(self, model: Any, normalise: bool, freeze_conv: bool, freeze: bool) -> None:
         super().__init__()
         self.model, self.normalise = model, normalise
-        self.config: Any = model.config
+        self.config = model.config
         self.dim: int = self.config.hidden_size
         self.freeze_conv, self.freeze = freeze_conv or freeze, freeze
         self.group_norm: MaskedGroupNorm | None = None
-        if getattr(self.config, "feat_extract_norm", "layer") == "group":
-            first: Any = self.conv.conv_layers[0]
+        first = self.conv.conv_layers[0]
+        if isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
             self.group_norm = first.layer_norm = MaskedGroupNorm(first.layer_norm)
+        self.valid: Tensor | None = None
+        for layer in getattr(model.encoder.pos_conv_embed, "layers", []):
+            layer.register_forward_pre_hook(self._silence)
         if self.freeze_conv:
             self.conv.requires_grad_(False)
         if freeze:
@@ -98,6 +110,15 @@ class Encoder(nn.Module):
         if self.freeze:
             self.model.eval()
         return self
+
+    @property
+    def shortest(self) -> int:
+        """Samples that one frame needs."""
+        samples = 1
+        strides = zip(self.config.conv_kernel, self.config.conv_stride, strict=True)
+        for kernel, stride in reversed(list(strides)):
+            samples = (samples - 1) * stride + kernel
+        return samples
 
     def frames(self, samples: Tensor) -> Tensor:
         """Number of output frames (N,) of so many samples (N,), from the extractor's strides."""
@@ -131,11 +152,17 @@ class Encoder(nn.Module):
 
     def transform(self, features: Tensor, frames: Tensor) -> Tensor:
         """Hidden states (N, F, dim) of convolutional features (N, F, C) with valid frames (N,)."""
-        mask = torch.arange(features.shape[1], device=features.device) < frames[:, None]
-        projected = self.model.feature_projection(features)
-        hidden = projected[0] if isinstance(projected, tuple) else projected
+        valid = torch.arange(features.shape[1], device=features.device) < frames[:, None]
+        self.valid = valid
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
-            return self.model.encoder(hidden, attention_mask=mask)[0]
+            projected = self.model.feature_projection(features)
+            hidden = projected[0] if isinstance(projected, tuple) else projected
+            return self.model.encoder(hidden, attention_mask=valid)[0]
+
+    def _silence(self, layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        """Zero what a layer of position convolutions (N, C, F) would read beyond an utterance."""
+        assert self.valid is not None
+        return (inputs[0] * self.valid[:, None].to(inputs[0].dtype),)
 
     @torch.no_grad()
     def conv_features(self, waves: list[np.ndarray]) -> list[np.ndarray]:
@@ -186,13 +213,14 @@ def normalise(waves: Tensor, lengths: Tensor) -> Tensor:
 def load(model: str, options: Options | None = None) -> Encoder:
     """The encoder of a checkpoint (hub id or folder).
 
-    Raises DataError where there is no such model, or it is not of the wav2vec2 family.
+    Raises DataError where there is no such model, its weights do not fit its configuration, or it
+    is not of the wav2vec2 family.
     """
     config = _config(model, options)
     if options is not None and options.init == "random":
         network = AutoModel.from_config(config)
     else:
-        network = AutoModel.from_pretrained(model, config=config)
+        network = hub.weights(AutoModel, model, config, *NAMES)
     return _wrap(network, model, options)
 
 
@@ -206,28 +234,19 @@ def ctc_head(model: str) -> CtcHead | None:
     config = _config(model, None)
     if not any(name.endswith("ForCTC") for name in config.architectures or []):
         return None
-    path = cached_file(model, "vocab.json", _raise_exceptions_for_missing_entries=False)
+    path = hub.file(model, "vocab.json")
     if path is None:
         raise DataError(f"{model}: has a CTC head but no vocab.json; use head.init: fresh")
-    vocabulary = json.loads(Path(path).read_text(encoding="utf-8"))
-    layer = AutoModelForCTC.from_pretrained(model, config=config).lm_head
+    vocabulary = json.loads(path.read_text(encoding="utf-8"))
+    layer = hub.weights(AutoModelForCTC, model, config, *NAMES).lm_head
     return CtcHead(layer, vocabulary, str(path))
 
 
-def _config(model: str, options: Options | None) -> PretrainedConfig:
-    folder = Path(model)
-    if folder.is_dir() and not (folder / CONFIG).is_file():
-        raise DataError(f"{model}: no {CONFIG} in it, so not a transformers model folder")
-    try:
-        config = AutoConfig.from_pretrained(model)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(
-            f"encoder {model}: neither a model folder nor to be had from the hub ({reason}); "
-            "download it first or give --encoder FOLDER"
-        ) from None
-    if not hasattr(config, "conv_kernel"):
-        raise DataError(f"encoder {model}: a {config.model_type} model, not of the wav2vec2 family")
+def _config(model: str, options: Options | None) -> Any:
+    config = hub.config(model, *NAMES)
+    if config.model_type not in FAMILY or getattr(config, "add_adapter", False):
+        known = ", ".join(FAMILY)
+        raise DataError(f"encoder {model}: a {config.model_type} model; supported are {known}")
     config.apply_spec_augment = False  # raises on turns shorter than its mask; ours is on waves
     if options is not None:
         for name in ("hidden_dropout", "attention_dropout", "activation_dropout"):
@@ -237,11 +256,11 @@ def _config(model: str, options: Options | None) -> PretrainedConfig:
 
 
 def _wrap(network: Any, model: str, options: Options | None) -> Encoder:
-    path = cached_file(model, PREPROCESSOR, _raise_exceptions_for_missing_entries=False)
+    path = hub.file(model, PREPROCESSOR)
     # a checkpoint without a preprocessor file was trained the way its extractor's norm says
     normalised = getattr(network.config, "feat_extract_norm", "layer") == "layer"
     if path is not None:
-        text = Path(path).read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
         normalised = bool(json.loads(text).get("do_normalize", normalised))
     if options is None:
         return Encoder(network, normalised, freeze_conv=True, freeze=True)

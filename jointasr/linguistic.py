@@ -1,12 +1,17 @@
 """The linguistic branch: a BERT-like encoder over transcripts, averaged over tokens."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from jointasr.errors import DataError
+from jointasr import hub
+
+NAMES = ("BERT", "--bert")
+# fast tokenizers warn at each fork of a process that used their threads; texts here are short
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 class Linguistic(nn.Module):
@@ -15,10 +20,10 @@ class Linguistic(nn.Module):
     ``truncated`` counts texts longer than the model's positions.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, freeze: bool) -> None:
+    def __init__(self, model: Any, tokenizer: Any, freeze: bool) -> None:
         super().__init__()
         self.model, self.tokenizer, self.freeze = model, tokenizer, freeze
-        config: Any = model.config
+        config = model.config
         self.dim: int = config.hidden_size
         self.positions: int = min(config.max_position_embeddings, tokenizer.model_max_length)
         self.truncated = 0
@@ -34,6 +39,7 @@ class Linguistic(nn.Module):
 
     def forward(self, texts: list[str]) -> Tensor:
         """Embeddings (N, dim) of N texts; an empty one is represented by the special tokens."""
+        texts = [text.lower() for text in texts]  # ours are upper case, which cased models spell
         full = self.tokenizer(texts, truncation=False, verbose=False)["input_ids"]
         self.truncated += sum(len(ids) > self.positions for ids in full)
         tokens = self.tokenizer(
@@ -49,24 +55,14 @@ class Linguistic(nn.Module):
 
     def save_config(self, folder: Path) -> None:
         """Write what ``from_config`` needs: architecture and tokenizer, no weights."""
-        config: Any = self.model.config
-        config.save_pretrained(folder)
+        self.model.config.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
 
 def load(model: str, freeze: bool = False) -> Linguistic:
     """The pretrained model of that hub id or folder. Raises DataError where there is none."""
-    if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
-        raise DataError(f"{model}: no config.json in it, so not a transformers model folder")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        network = AutoModel.from_pretrained(model)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(
-            f"BERT {model}: neither a model folder nor to be had from the hub ({reason}); "
-            "download it first or give --bert FOLDER"
-        ) from None
+    network = hub.weights(AutoModel, model, hub.config(model, *NAMES), *NAMES)
+    tokenizer = hub.tokenizer(model, *NAMES)
     return Linguistic(network, tokenizer, freeze)
 
 

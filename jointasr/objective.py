@@ -30,7 +30,7 @@ def losses(conf: Config, output: Output, batch: Batch) -> Losses:
 
     Equation 1 of the paper: L = alpha L_SER + (1 - alpha) L_ASR, where L_ASR is the mean over
     utterances of the CTC loss divided by max(1, labels), L_SER the mean cross-entropy.
-    Raises FloatingPointError where posteriors are not finite.
+    Raises FloatingPointError where posteriors or the emotions' logits are not finite.
     """
     asr = ser = torch.zeros((), dtype=torch.float64, device=batch.waves.device)
     impossible = 0
@@ -42,6 +42,8 @@ def losses(conf: Config, output: Output, batch: Batch) -> Losses:
         asr = (each[finite] / labels.to(each.device)[finite]).sum()
     if output.emotions is not None:
         ser = functional.cross_entropy(output.emotions, batch.emotions, reduction="sum").double()
+        if not torch.isfinite(ser):
+            raise FloatingPointError("the emotions' loss is not finite: the model has diverged")
     if conf.system == "asr":
         total = asr
     elif conf.system == "ser":

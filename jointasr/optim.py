@@ -1,6 +1,8 @@
 """Optimisers per part of a model, and the two schedules: warm-up with decay, NewBob."""
 
+import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,10 +26,13 @@ def parts(system: System) -> dict[str, list[nn.Parameter]]:
 
 
 class Optimisers:
-    """One optimiser per part, stepped together."""
+    """One optimiser per part, stepped together.
+
+    ``skipped`` counts steps left out because their gradient was not finite.
+    """
 
     def __init__(self, system: System, conf: config.Optim) -> None:
-        self.clip = conf.clip
+        self.clip, self.skipped = conf.clip, 0
         self.by_part: dict[str, torch.optim.Optimizer] = {}
         self.base: dict[str, float] = {}
         for name, parameters in parts(system).items():
@@ -48,17 +53,37 @@ class Optimisers:
         for name, factor in self.factors.items():
             self.base[name] *= factor
 
-    def step(self, scaler: torch.cuda.amp.GradScaler) -> float:
-        """Clip the gradient over all parts, step, clear it; returns its norm before clipping."""
+    @property
+    def rates(self) -> dict[str, float]:
+        """Present learning rate of each part."""
+        return {name: o.param_groups[0]["lr"] for name, o in self.by_part.items()}
+
+    def step(self, scaler: Any) -> float:
+        """Clip the gradient over all parts, step, clear it; returns its norm before clipping.
+
+        A gradient that is not finite moves no part: clipping spreads it over all of them, while
+        the scaler would only hold back the optimiser that it came from. In fp16 this is how the
+        scaler finds its scale.
+        """
         for optimiser in self.by_part.values():
             scaler.unscale_(optimiser)
         groups = [g["params"] for o in self.by_part.values() for g in o.param_groups]
-        norm = nn.utils.clip_grad_norm_([p for group in groups for p in group], self.clip)
+        norm = float(nn.utils.clip_grad_norm_([p for group in groups for p in group], self.clip))
+        finite = math.isfinite(norm)
+        self.skipped += not finite
         for optimiser in self.by_part.values():
-            scaler.step(optimiser)
+            if finite:
+                scaler.step(optimiser)
             optimiser.zero_grad(set_to_none=True)
         scaler.update()
-        return float(norm)
+        return norm
+
+
+def grad_scaler(enabled: bool) -> Any:
+    """The scaler of fp16 training; does nothing unless ``enabled``."""
+    if hasattr(torch.amp, "GradScaler"):  # torch >= 2.3, where the other one is deprecated
+        return torch.amp.GradScaler("cuda", enabled=enabled)
+    return torch.cuda.amp.GradScaler(enabled=enabled)
 
 
 def warmup_decay(progress: float, conf: config.Schedule) -> float:

@@ -10,6 +10,8 @@ def start_log() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr, force=True
     )
+    # torch tells of a file that it writes whenever its distributed part is imported
+    logging.getLogger("torch.distributed.nn.jit.instantiator").setLevel(logging.WARNING)
 
 
 def clock(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from jointasr import checkpoint, dataset, metrics, objective, perturb, rng, sear
 from jointasr.config import Config
 from jointasr.dataset import Batch
 from jointasr.errors import DataError
-from jointasr.optim import NewBob, Optimisers, parts, warmup_decay
+from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
 from jointasr.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,14 @@ class Epoch(NamedTuple):
     loss: float
     impossible: int
 
+    def plus(self, other: "Epoch") -> "Epoch":
+        """The sums over both."""
+        return Epoch(
+            self.utterances + other.utterances,
+            self.loss + other.loss,
+            self.impossible + other.impossible,
+        )
+
 
 class Trainer:
     """Fits a model to training cuts and keeps, in ``out/best``, the one that does best on dev."""
@@ -57,23 +65,25 @@ class Trainer:
     def __init__(
         self, model: checkpoint.Model, train: CutSet, dev: CutSet, out: Path, seed: int
     ) -> None:
+        """Raises DataError naming an utterance that cannot be trained on."""
         self.model, self.conf, self.out, self.seed = model, model.conf, out, seed
         self.train, self.dev = train, dev
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.precision = precision(self.conf, self.device)
         self.system = model.system.to(self.device)
         self.data = dataset.Utterances(model.units, model.labels)
+        self._check()
         self.optimisers = Optimisers(self.system, self.conf.optim)
-        self.scaler = torch.cuda.amp.GradScaler(enabled=self.precision is torch.float16)
+        self.scaler = grad_scaler(self.precision is torch.float16)
         self.newbob = NewBob(self.conf.schedule.newbob_threshold)
-        self.board = SummaryWriter(out / "tb")
+        self.board = SummaryWriter(out / "tb", purge_step=0)  # hides an interrupted run's curves
         self.progress = Progress()
         self.steps = 0
 
     def fit(self) -> Scores:
         """Train all epochs; returns the best epoch's dev scores.
 
-        Raises DataError when no epoch gave a finite dev loss.
+        Raises DataError when the model diverges, naming the batch that showed it.
         """
         self._describe()
         best: Scores | None = None
@@ -98,34 +108,45 @@ class Trainer:
         batches = dataset.training_batches(
             self.train, self.data, self.conf.batch, speed, self.seed, epoch
         )
-        total, done = len(self.train), Epoch(0, 0.0, 0)
-        for number, group in enumerate(_groups(batches, self.conf.batch.accumulate)):
-            share = (epoch + done.utterances / total) / self.conf.train.epochs
-            self._set_rates(share)
-            torch.manual_seed(rng.derive(self.seed, "dropout", epoch, number))
-            step = self._step(group, epoch)
-            done = Epoch(*(a + b for a, b in zip(done, step, strict=True)))
+        accumulate, done = self.conf.batch.accumulate, Epoch(0, 0.0, 0)
+        for number, group in enumerate(_groups(batches, accumulate)):
+            count = sum(len(batch.ids) for batch in group)
+            self._set_rates(self._share(epoch, done.utterances + count / 2))
+            step = self._step(group, epoch, number * accumulate)
+            done = done.plus(step)
             self.steps += 1
             if self.steps % self.conf.train.log_every == 0:
-                self._log_step(epoch, share, step)
-        if done.utterances != total:
-            raise AssertionError(f"epoch of {done.utterances} utterances, expected {total}")
+                self._log_step(epoch, self._share(epoch, done.utterances), step)
+        assert done.utterances == len(self.train), (done.utterances, len(self.train))
         return done
 
-    def _step(self, group: list[Batch], epoch: int) -> Epoch:
-        """One step of the optimisers: the mean loss over all utterances of the group's batches."""
-        count, loss, impossible = sum(len(batch.ids) for batch in group), 0.0, 0
-        for batch in group:
+    def _step(self, group: list[Batch], epoch: int, first: int) -> Epoch:
+        """One step of the optimisers: the mean loss over all utterances of the group's batches.
+
+        ``first`` is the place in the epoch of the group's first batch. Dropout is drawn anew for
+        each batch: systems that draw more or fewer numbers see the same dropout in the encoder.
+        """
+        total, done = sum(len(batch.ids) for batch in group), Epoch(0, 0.0, 0)
+        for place, batch in enumerate(group, first):
             self.progress.add(batch.seconds)
             lengths = batch.lengths.tolist()
             on_device = self._augment(dataset.to_device(batch, self.device), lengths, epoch)
-            part = objective.losses(self.conf, self._forward(on_device), on_device)
-            self.scaler.scale(part.total / count).backward()
-            loss, impossible = loss + float(part.total.detach()), impossible + part.impossible
+            torch.manual_seed(rng.derive(self.seed, "dropout", epoch, place))
+            with _naming(batch):
+                part = objective.losses(self.conf, self._forward(on_device), on_device)
+            self.scaler.scale(part.total / total).backward()
+            done = done.plus(Epoch(len(batch.ids), float(part.total.detach()), part.impossible))
+        rates = self.optimisers.rates
         norm = self.optimisers.step(self.scaler)
-        self.board.add_scalar("train/loss", loss / count, self.steps)
+        self.board.add_scalar("train/loss", done.loss / total, self.steps)
         self.board.add_scalar("train/gradient_norm", norm, self.steps)
-        return Epoch(count, loss, impossible)
+        for name, rate in rates.items():
+            self.board.add_scalar(f"rate/{name}", rate, self.steps)
+        return done
+
+    def _share(self, epoch: int, utterances: float) -> float:
+        """Share (0..1) of all training that is done after so many utterances of an epoch."""
+        return (epoch + utterances / len(self.train)) / self.conf.train.epochs
 
     def _forward(self, batch: Batch) -> systems.Output:
         mixed = self.precision is not None
@@ -163,8 +184,9 @@ class Trainer:
         )
         for batch in batches:
             batch = dataset.to_device(batch, self.device)
-            output = systems.forward(self.system, batch.waves, batch.lengths, batch.texts)
-            loss += float(objective.losses(conf, output, batch).total)
+            with _naming(batch):
+                output = systems.forward(self.system, batch.waves, batch.lengths, batch.texts)
+                loss += float(objective.losses(conf, output, batch).total)
             if output.log_probs is not None:
                 found = search.greedy(output.log_probs, output.frames)
                 hypotheses += map(self.model.units.decode, found)
@@ -184,6 +206,15 @@ class Trainer:
             scale = warmup_decay(share, self.conf.schedule)
         self.optimisers.set_scale(scale)
 
+    def _check(self) -> None:
+        shortest = self.system.encoder.shortest
+        fastest = max(
+            perturb.speed_factor(0, "", 0, [speed], self.conf.augment.speed_semantics)
+            for speed in self.conf.augment.speeds
+        )
+        self.data.check(self.train, fastest * (shortest + 1))  # lengths after speed: within one
+        self.data.check(self.dev, shortest)
+
     def _describe(self) -> None:
         sizes = {name: sum(p.numel() for p in ps) for name, ps in parts(self.system).items()}
         counted = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size)
@@ -201,19 +232,21 @@ class Trainer:
 
     def _report(self, epoch: int, done: Epoch, scores: Scores) -> None:
         loss = done.loss / done.utterances
-        if not torch.isfinite(torch.tensor([loss, scores.loss])).all():
-            raise DataError(f"epoch {epoch + 1}: the loss is not finite; lower the learning rates")
         log.info("epoch %d: train loss %.4f; dev %s", epoch + 1, loss, scores)
-        if done.impossible:
-            log.warning(
-                "epoch %d: %d transcripts longer than their frames gave no CTC loss",
-                *(epoch + 1, done.impossible),
-            )
+        counts = {
+            "transcripts longer than their frames gave no CTC loss": done.impossible,
+            "steps were left out, their gradient not being finite": self.optimisers.skipped,
+        }
+        if isinstance(self.system, systems.Joint):
+            counts["transcripts were cut to BERT's positions"] = self.system.bert.truncated
+            self.system.bert.truncated = 0
+        self.optimisers.skipped = 0
+        for what, count in counts.items():
+            if count:
+                log.warning("epoch %d: %d %s", epoch + 1, count, what)
         for name, value in scores._asdict().items():
             if value is not None:
                 self.board.add_scalar(f"dev/{name}", value, epoch + 1)
-        for part, rate in self.optimisers.base.items():
-            self.board.add_scalar(f"rate/{part}", rate, epoch + 1)
 
 
 def precision(conf: Config, device: torch.device) -> torch.dtype | None:
@@ -223,9 +256,19 @@ def precision(conf: Config, device: torch.device) -> torch.dtype | None:
         if wanted not in ("auto", "fp32"):
             log.warning("precision %s is for GPUs: training in fp32 on this CPU", wanted)
         return None
-    if wanted == "auto":
-        wanted = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    if wanted == "auto":  # older GPUs say that they support bf16, and emulate it slowly
+        wanted = "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
     return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
+
+
+@contextmanager
+def _naming(batch: Batch) -> Iterator[None]:
+    """Divergence as the user's error: what happened, on which utterances, what to do."""
+    try:
+        yield
+    except FloatingPointError as error:
+        names = " ".join(batch.ids)
+        raise DataError(f"{error} (batch of {names}); lower the learning rates") from None
 
 
 def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

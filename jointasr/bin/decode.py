@@ -42,10 +42,11 @@ def main() -> None:
 
 def load(folder: Path) -> "Model":
     """The trained model of a fold."""
-    from jointasr import checkpoint
     from jointasr.progress import start_log
 
     start_log()
+    from jointasr import checkpoint
+
     return checkpoint.load(folder / "best")
 
 
@@ -68,7 +69,7 @@ def conv_scp(model: "Model", source: Path) -> Path:
     name = source.name.removeprefix("test_")
     path = source.parents[3] / name / f"conv_{digest}" / "feats.scp"
     if not path.is_file():
-        raise DataError(f"{path} does not exist: run stage 6 with --feats conv")
+        raise DataError(f"{path} does not exist: run stage 5 with --feats conv")
     return path
 
 

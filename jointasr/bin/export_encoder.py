@@ -27,8 +27,11 @@ def export(source: Path, out: Path) -> None:
 
     model = checkpoint.load(source)
     system = model.system
-    if not isinstance(system, systems.Asr) or model.units.kind != "char":
-        raise DataError(f"{source}: only an asr system of characters is a CTC checkpoint")
+    shallow = model.units.kind == "char" and model.conf.head.type == "linear"
+    if not isinstance(system, systems.Asr) or not shallow:
+        raise DataError(
+            f"{source}: only an asr system of characters with a linear head is a CTC checkpoint"
+        )
     system.encoder.config.vocab_size = model.units.size
     system.encoder.config.pad_token_id = 0
     whole = AutoModelForCTC.from_config(system.encoder.config)

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from jointasr import config, done, provenance
-from jointasr.errors import run
+from jointasr.errors import DataError, run
 
 log = logging.getLogger(__name__)
 INERT = ("batch.workers", "train.log_every")
@@ -29,28 +29,43 @@ def main() -> None:
     conf = config.load(args.conf, Path(), args.set)
     folders = [args.data / f"{part}_{args.condition}" for part in ("train", "dev")]
     lang = args.data / f"lang_{conf.units.name}"
-    models = [conf.encoder.model] + ([conf.bert.model] if conf.system == "joint" else [])
     options = {**flat(conf), "seed": args.seed, "fold": args.fold, "stack": provenance.stack()}
-    inputs = [*folders, lang, *(Path(model) for model in models if Path(model).is_dir())]
+    inputs = [*folders, lang, *model_files(conf.encoder.model)]
+    if conf.system == "joint":
+        inputs += model_files(conf.bert.model)
     with done.step(args.out, "jointasr.bin.train", options, inputs) as todo:
         if todo:
             train(args, conf, folders, lang)
 
 
+def model_files(model: str) -> list[Path]:
+    """What a model is known by: its finished folder, the files of a folder of the user's, nothing
+    for a hub id. Raises DataError for a folder that is no model."""
+    folder = Path(model)
+    if not folder.is_dir() or (folder / done.NAME).is_file():
+        return [folder] if folder.is_dir() else []
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{model}: no config.json in it, so not a transformers model folder")
+    kinds = (".json", ".txt", ".safetensors", ".bin")
+    return sorted(path for path in folder.iterdir() if path.suffix in kinds)
+
+
 def train(args: argparse.Namespace, conf: config.Config, folders: list[Path], lang: Path) -> None:
     """Fit the model and describe it in ``model.json``."""
+    from jointasr.progress import start_log
+
+    start_log()
     import torch
 
     from jointasr import checkpoint, ctc, manifest, rng
     from jointasr.lang import Units, read_labels
-    from jointasr.progress import start_log
     from jointasr.trainer import Trainer
 
-    start_log()
     if conf.has_ctc and conf.ctc == "k2":
         ctc.require_k2("cuda" if torch.cuda.is_available() else "cpu")
     units, labels = Units.load(lang), read_labels(lang)
-    log.info("stack %s, torch %s, commit %s", provenance.stack(), torch.__version__, provenance.commit())
+    versions = (provenance.stack(), torch.__version__, provenance.commit())
+    log.info("stack %s, torch %s, commit %s", *versions)
     torch.manual_seed(rng.derive(args.seed, "init"))
     model = checkpoint.initial(conf, units, labels)
     train_cuts, dev_cuts = (manifest.load(folder) for folder in folders)

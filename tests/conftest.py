@@ -1,0 +1,21 @@
+"""What every test shares: no network, no model hub, small models made once."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from pathlib import Path
+
+import pytest
+from tiny import make_bert, make_wav2vec2
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny checkpoints in the hub's layout: layer, group (wav2vec2 with CTC heads) and bert."""
+    folder = tmp_path_factory.mktemp("models")
+    make_wav2vec2(folder / "layer", "layer")
+    make_wav2vec2(folder / "group", "group")
+    make_bert(folder / "bert")
+    return folder
