@@ -18,6 +18,13 @@ def share(ids: Sequence[str], job: int, jobs: int) -> list[str]:
     return ordered[len(ordered) * (job - 1) // jobs : len(ordered) * job // jobs]
 
 
+def check(musan: Path, conditions: Sequence[noise.Condition]) -> None:
+    """Raise DataError, before any work, when a pool lacks the files that a set needs."""
+    pools = {name: noise.Noises(musan, name) for name in {c.pool for c in conditions}}
+    for condition in conditions:
+        pools[condition.pool].check(condition)
+
+
 def plan(
     selected: Path,
     musan: Path,

@@ -65,6 +65,16 @@ class Noises:
         if kinds:
             raise DataError(f"{folder}: {min(kinds)} is in pools.tsv, not in recordings.jsonl.gz")
 
+    def check(self, condition: Condition) -> None:
+        """Raise DataError when the pool has not the files that the condition needs."""
+        for kind in condition.kinds:
+            voices = condition.talkers[1] if kind == "speech" else 1
+            if len({piece.recording for piece in self.pieces(kind)}) < voices:
+                raise DataError(
+                    f"{self.folder}/pools.tsv: background speech of {voices} talkers needs as "
+                    f"many files in the {self.pool} pool; lower data.babble_talkers"
+                )
+
     def pieces(self, kind: str) -> list[Piece]:
         """What crops of this kind are drawn from, sorted by id; DataError when there is none."""
         if not self._pieces[kind]:
@@ -157,11 +167,6 @@ def _add_voice(
 ) -> np.ndarray:
     """Add to the record a file it does not have yet and a crop of it that is not silent."""
     pieces = noises.pieces(record["type"])
-    if len({piece.recording for piece in pieces}) <= len(record["noise"]):
-        raise DataError(
-            f"{noises.folder}/pools.tsv: background speech of {len(record['noise']) + 1} talkers "
-            f"needs as many files in the {noises.pool} pool; lower data.babble_talkers"
-        )
     for _ in range(REDRAWS):
         piece = pieces[int(draw.integers(len(pieces)))]
         # A crop when the piece is long enough, else anywhere in the loop.

@@ -18,6 +18,11 @@ TESTS = str(ROOT / "conf/tests.tsv")
 SCENARIOS = ["clean"] + [
     f"{kind}_snr{db}" for kind in ("noise", "music", "speech") for db in (15, 5)
 ]
+OPTIONS = {
+    "mix_noise": ["--nj", "2"],
+    "make_folds": ["--seed=0"],
+    "make_archives": ["--nj=2", "--folds", "Ses02F"],
+}
 SETS = [*SCENARIOS, "train_noisy", "dev_noisy"]
 
 
@@ -47,6 +52,21 @@ def stages(recipe: Path, jobs: int) -> None:
     program(recipe, "make_folds", "data/local/selected", "data/folds/speaker")
 
 
+def shell(recipe: Path, script: str, *options: str) -> str:
+    """Run a step in the recipe dir as run.sh does, on the data folder; its standard output."""
+    folder = str(Path(sys.executable).parent)
+    done = subprocess.run(
+        [str(ROOT / script), *options, "data"],
+        cwd=recipe,
+        env={"ROOT": str(ROOT), "PYTHONPATH": str(ROOT), "PATH": f"{folder}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recipe")
@@ -54,7 +74,9 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(path)
         make_iemocap(Path())
         make_musan(Path())
-    stages(path, jobs=2)
+    for step in ("mix_noise", "make_folds", "make_archives"):
+        message = shell(path, f"steps/{step}.sh", *OPTIONS[step])
+    assert message.endswith("data/folds/speaker: 1 folds; 11 data dirs made, 0 up to date")
     return path
 
 
@@ -204,6 +226,9 @@ def test_verify_finds_a_flipped_bit() -> None:
     place = int(offset) + 1000
     Path(ark).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     assert [line.split(":")[0] for line in archiving.verify(folder)] == [utterance]
+    args = ["verify", "data", "--musan", "data/local/musan", "--tests", TESTS]
+    assert utterance in failure(Path(), "make_archives", *args)
+    program(Path(), "make_archives", *args, "--sets", "clean dev_noisy")
     Path(ark).write_bytes(whole)
     assert archiving.verify(folder) == []
 
@@ -262,3 +287,22 @@ def test_conv_features(tmp_path: Path) -> None:
         expected = extractor.conv_features([wave])[0]
         back = archive.read_feats(feats[utterance])
         assert np.abs(back - expected).max() <= 1.01 * np.ptp(expected) / 65535 + 1e-6
+
+
+def test_a_pool_without_music_is_noticed_before_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_iemocap(Path(), sessions=1)
+    make_musan(Path())
+    program(tmp_path, "select_turns", "data/local/iemocap", "data/local/selected")
+    pools = Path("data/local/musan/pools.tsv")
+    lines = pools.read_text().splitlines(keepends=True)
+    pools.write_text("".join(line for line in lines if "music\tdev" not in line))
+    common = ["todo", "data", "--musan", "data/local/musan", "--tests", TESTS]
+    message = failure(tmp_path, "mix_noise", *common)
+    assert message == "error: data/local/musan/pools.tsv: no music in the dev pool"
+    many = failure(
+        tmp_path, "mix_noise", *common, "--babble-talkers", "3,7", "--sets", "speech_snr5"
+    )
+    assert "speech of 7 talkers needs as many files in the test pool" in many

@@ -126,7 +126,8 @@ def test_babble_talkers_are_equally_strong_and_scaled_once(musan: Path) -> None:
     assert decibels(clean, noise.render(record, speech, pool) - clean) == pytest.approx(10)
     too_many = noise.Condition("babble", "test", ("speech",), (10.0, 10.0), (3, 3))
     with pytest.raises(DataError, match="3 talkers needs as many files in the test pool"):
-        noise.plan("u", speech, too_many, pool, 0)
+        pool.check(too_many)
+    pool.check(condition)
 
 
 def test_a_loud_mixture_is_scaled_whole(musan: Path) -> None:

@@ -1,6 +1,8 @@
 """Cut the archived sets down to folds: train_*, dev_* and test_* data dirs of each fold."""
 
 import argparse
+import io
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from jointasr import datadir, done, folds, scenarios
@@ -18,10 +20,14 @@ def main() -> None:
     args = parser.parse_args()
     home = args.data / "folds" / args.scheme
     names = folds.names(home, args.folds.split())
-    for name, (part, split) in targets(args.tests).items():
+    wanted = targets(args.tests)
+    made = 0
+    for name, (part, split) in wanted.items():
         archived = args.data / part
         inputs = [home, archived, archived / "digests.tsv"]
-        left = [f for f in names if done.check(home / f / name, CODE, {}, inputs)]
+        with redirect_stdout(io.StringIO()):  # a line per fold and set would say little
+            left = [f for f in names if done.check(home / f / name, CODE, {}, inputs)]
+        made += len(left)
         if not left:
             continue
 
@@ -32,7 +38,8 @@ def main() -> None:
             ids = datadir.read_list(home / fold / f"{split}.list")
             manifest.write(manifest.pick(cuts, ids, archived), home / fold / name, parts=False)
             done.write(home / fold / name, CODE, {}, inputs)
-    print(f"{home}: {len(names)} folds with {len(targets(args.tests))} data dirs each")
+    kept = len(names) * len(wanted) - made
+    print(f"{home}: {len(names)} folds; {made} data dirs made, {kept} up to date")
 
 
 def targets(tests: Path) -> dict[str, tuple[str, str]]:

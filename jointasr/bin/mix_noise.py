@@ -41,10 +41,9 @@ def main() -> None:
     inputs = [selected, args.musan]
     if args.action == "todo":
         with redirect_stdout(sys.stderr):
-            left = [
-                c.name for c in chosen if done.check(out / c.name, CODE, options(args, c), inputs)
-            ]
-        print(*left)
+            left = [c for c in chosen if done.check(out / c.name, CODE, options(args, c), inputs)]
+        mixtures.check(args.musan, left)
+        print(*(condition.name for condition in left))
     elif args.action == "plan":
         mixtures.plan(
             selected, args.musan, out, chosen, args.noise_window, args.seed, args.job, args.jobs
