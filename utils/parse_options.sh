@@ -39,7 +39,7 @@ while IFS= read -r _po_line; do
   [[ $_po_line != '#'* && $_po_line == *parse_options.sh* ]] && break
   if [[ $_po_line =~ ^([a-z][A-Za-z0-9_]*)= ]]; then
     _po_name=${BASH_REMATCH[1]}
-    if [ "$_po_name" != help_message ] && [ -n "${!_po_name+set}" ]; then
+    if [[ $_po_name != help_message && -n ${!_po_name+set} && " ${_po_names[*]} " != *" $_po_name "* ]]; then
       _po_names+=("$_po_name")
     fi
   fi

@@ -35,6 +35,10 @@ locks() {  # the lock files of a stack, as arguments of uv
   [ "$dev" = false ] || echo "requirements/dev-${1/%k2/torch}.txt"  # k2 is torch and k2
 }
 
+interpreter_of() {  # the Python behind an environment, or nothing
+  ".venv-$1/bin/python" -c 'import os, sys; print(os.path.realpath(sys.executable))' 2> /dev/null || true
+}
+
 digest() { python3 -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
 
 wanted() {  # what the finished environment of a stack says of itself in jointasr.lock
@@ -87,7 +91,7 @@ install() {  # install STACK PYTHON
   uv=$(find_uv)
   export UV_PYTHON_DOWNLOADS=never UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300}
   rm -f "$venv/jointasr.lock"
-  if [ "$("$venv/bin/python" -c 'import os, sys; print(os.path.realpath(sys.executable))' 2> /dev/null)" != "$2" ]; then
+  if [ "$(interpreter_of "$1")" != "$2" ]; then
     "$uv" venv --quiet --clear --python "$2" "$venv"
   fi
   mapfile -t files < <(locks "$1")
@@ -115,6 +119,9 @@ if [ "$dry_run" = false ]; then
     link_to "$stack"
     say "stack $stack: up to date"
     exit 0
+  fi
+  if [ "$stack" != auto ] && [ -z "$python" ]; then
+    python=$(interpreter_of "$stack")  # a new lock is no reason for another Python
   fi
 fi
 

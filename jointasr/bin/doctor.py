@@ -31,7 +31,8 @@ def _checks(args: argparse.Namespace) -> Iterator[doctor.Check]:
     yield doctor.python()
     yield from doctor.libraries()
     yield doctor.gpus()
-    yield doctor.engine(args.ctc)
+    engine = doctor.engine(args.ctc)
+    yield engine
     yield doctor.disk(Path("."), args.disk)
     yield doctor.backend(args.backend)
     if args.iemocap != UNASKED:
@@ -42,7 +43,7 @@ def _checks(args: argparse.Namespace) -> Iterator[doctor.Check]:
         for model in models.split():
             if model != UNASKED:
                 yield doctor.pretrained(option, model)
-    if args.self_test == "true":
+    if args.self_test == "true" and engine.ok:
         yield from doctor.self_test(args.ctc)
 
 
