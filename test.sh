@@ -34,8 +34,8 @@ in_stack() {  # in_stack STACK COMMAND...; the environment of every script, as p
 
 part "environments"
 if ! utils/setup_env.sh --stack k2-pypi --dev true --link false; then
-  die "the tests need stack k2-pypi, which needs a Python 3.10" \
-    "install one, e.g. with pyenv install 3.10 or uv python install 3.10, and run again"
+  die "the tests need stack k2-pypi, and it could not be made: see above" \
+    "if Python 3.10 is missing: pyenv install 3.10, or uv python install 3.10; then run again"
 fi
 utils/setup_env.sh --stack torch --dev true --link false
 
