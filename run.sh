@@ -71,6 +71,8 @@ if [ "$allow_partial" = true ]; then partial=(--allow-partial); fi
 overrides="$set ${encoder:+encoder.model=$encoder} ${bert:+bert.model=$bert} ${ctc:+ctc=$ctc}"
 which=(--conditions "$conditions" --folds "$folds" --seed "$seed" --set "$overrides")
 IFS=, read -ra confs <<<"$conf"
+decoded=$method  # ending of the decode folders' names
+if [ "$feats" = conv ]; then decoded=${method}_conv && decoded=${decoded#default_}; fi
 cd "$recipe"
 
 conf_values() { python3 -m jointasr.bin.conf "${confs[@]}" --set "$overrides" --each "$@"; }
@@ -156,10 +158,10 @@ fi
 if [ $stage -le 9 ] && [ $stop_stage -ge 9 ]; then
   begin_stage 9 "score"
   mapfile -t systems < <(python3 -m jointasr.bin.jobs systems "${which[@]}" "${confs[@]}")
-  "$ROOT"/steps/score.sh --folds "$folds" --method "$method" "${systems[@]}"
+  "$ROOT"/steps/score.sh --folds "$folds" --method "$decoded" "${systems[@]}"
 fi
 
 if [ $stage -le 10 ] && [ $stop_stage -ge 10 ]; then
   begin_stage 10 "report"
-  "$ROOT"/steps/report.sh --method "$method" --paper "$paper" --command "./run.sh --recipe $recipe"
+  "$ROOT"/steps/report.sh --method "$decoded" --paper "$paper" --command "./run.sh --recipe $recipe"
 fi

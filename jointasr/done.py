@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from jointasr.errors import DataError
@@ -91,13 +92,10 @@ def code_digest(code: str) -> str:
     todo = [ROOT / code if code.endswith(".py") else _module_file(code)]
     while todo:
         path = todo.pop()
-        if path is None or str(path) in seen:
-            continue
-        if not path.is_file():
-            raise AssertionError(f"no such code: {path}")
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        seen[str(path)] = ast.dump(_without_docstrings(tree))
-        todo += [_module_file(name) for name in _imports(tree)]
+        if path is not None and str(path) not in seen:
+            assert path.is_file(), f"no such code: {path}"
+            seen[str(path)], imports = _parse(path)
+            todo += [_module_file(name) for name in imports]
     parts = [f"{Path(name).relative_to(ROOT)}\n{text}" for name, text in sorted(seen.items())]
     return _sha("\n".join(parts).encode())
 
@@ -156,6 +154,14 @@ def _module_file(name: str) -> Path | None:
         if candidate.is_file():
             return candidate
     return None  # `from module import function`: the module itself is in the list as well
+
+
+@cache
+def _parse(path: Path) -> tuple[str, list[str]]:
+    """What a file does, bar comments and docstrings, and the modules it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = _imports(tree)
+    return ast.dump(_without_docstrings(tree)), imports
 
 
 def _imports(tree: ast.Module) -> list[str]:

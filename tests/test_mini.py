@@ -1,0 +1,129 @@
+"""The mini recipe end to end: what ./run.sh of a fresh clone shows, and what is done with it after.
+
+Thresholds are the project's promises about unseen speakers, not the numbers of one run.
+"""
+
+import time
+from pathlib import Path
+from statistics import mean
+
+import pytest
+from recipe import Copy
+
+from jointasr import datadir
+
+pytestmark = pytest.mark.slow
+MINI = "egs/mini"
+NOISY = [f"{kind}_snr{snr}" for kind in ("noise", "music", "speech") for snr in (15, 5)]
+FOLD = "Ses01F"
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    pytest.importorskip("k2")
+    copy = Copy(tmp_path_factory.mktemp("mini"))
+    copy.run("./run.sh")
+    return copy
+
+
+def wer(mini: Copy, system: str, train: str, test: str, method: str = "default") -> float:
+    return float(mini.cells(MINI)[system, train, test, method]["wer"]["value"])
+
+
+@pytest.mark.timeout(3600)
+def test_models_have_learned(mini: Copy) -> None:
+    assert wer(mini, "asr", "clean", "clean") <= 18
+    assert wer(mini, "joint", "clean", "clean") <= 18
+    accuracy = mini.cells(MINI)["joint", "clean", "clean", "default"]["acc"]
+    assert accuracy["wa"] >= 60
+    assert accuracy["n"] == sum(
+        len(datadir.read_table(mini.home / MINI / f"data/folds/speaker/{fold}/test_clean/text"))
+        for fold in ("Ses01F", "Ses02M")
+    )
+
+
+@pytest.mark.parametrize("system", ["asr", "joint"])
+def test_noise_hurts_and_noisy_training_helps(mini: Copy, system: str) -> None:
+    clean = wer(mini, system, "clean", "clean")
+    for kind in ("noise", "music", "speech"):
+        assert wer(mini, system, "clean", f"{kind}_snr5") >= 2 * clean, kind
+    clean_trained, noise_trained = (
+        mean(wer(mini, system, train, test) for test in NOISY) for train in ("clean", "noisy")
+    )
+    assert noise_trained < clean_trained
+
+
+def test_table_is_printed_and_engine_named(mini: Copy) -> None:
+    table = mini.run("./run.sh", "--stage", "10")
+    assert "engine k2" in table and "missing" not in table
+    assert all(test in table for test in ["clean", *NOISY])
+    assert (mini.home / MINI / "exp/RESULTS.md").read_text().count("\n") > 20
+    assert {cell["engine"] for cell in mini.cells(MINI).values()} == {"k2"}
+
+
+def test_again_is_up_to_date_within_a_minute(mini: Copy) -> None:
+    before = (mini.home / MINI / "exp/results.json").read_bytes()
+    start = time.monotonic()
+    output = mini.run("./run.sh")
+    assert time.monotonic() - start < 60
+    assert "data/clean: up to date" in output
+    assert (mini.home / MINI / "exp/results.json").read_bytes() == before
+
+
+def test_every_stage_alone(mini: Copy) -> None:
+    for stage in range(11):
+        output = mini.run("./run.sh", "--stage", str(stage), "--stop-stage", str(stage))
+        assert output.rstrip().endswith("finished")
+
+
+def test_default_search_equals_greedy(mini: Copy) -> None:
+    asr = ("--conf", "conf/asr.yaml", "--folds", FOLD)
+    mini.run("./run.sh", "--stage", "8", "--stop-stage", "9", "--method", "greedy", *asr)
+    home = mini.home / MINI / f"exp/asr_noisy/fold_{FOLD}"
+    for test in ("clean", *NOISY):
+        best, greedy = (home / f"decode_{test}{end}" / "text" for end in ("", "_greedy"))
+        assert best.read_text() == greedy.read_text(), test
+
+
+def test_archived_conv_features_give_the_same_text(mini: Copy) -> None:
+    options = ("--feats", "conv", "--method", "greedy", "--conf", "conf/asr.yaml", "--folds", FOLD)
+    mini.run("./run.sh", "--stage", "6", "--stop-stage", "6", *options)
+    mini.run("./run.sh", "--stage", "8", "--stop-stage", "9", *options)
+    home = mini.home / MINI / f"exp/asr_clean/fold_{FOLD}"
+    same = total = 0
+    for test in ("clean", *NOISY):
+        wav, conv = (home / f"decode_{test}_greedy{end}" / "text" for end in ("", "_conv"))
+        pairs = zip(wav.read_text().splitlines(), conv.read_text().splitlines(), strict=True)
+        same += sum(a == b for a, b in pairs)
+        total += len(datadir.read_table(wav))
+    assert same == total
+
+
+def test_engines_train_alike(mini: Copy) -> None:
+    (mini.home / "conf/asr_torch.yaml").write_text("base: asr.yaml\nctc: torch\n")
+    options = ("--conf", "conf/asr_torch.yaml", "--folds", FOLD, "--conditions", "clean")
+    mini.run("./run.sh", "--stage", "7", "--stop-stage", "9", *options)
+    mini.run("./run.sh", "--stage", "9", "--stop-stage", "9", "--folds", FOLD)
+    for test in ("clean", "music_snr15"):
+        difference = wer(mini, "asr_torch", "clean", test) - wer(mini, "asr", "clean", test)
+        assert abs(difference) <= 3, (test, difference)
+
+
+@pytest.mark.timeout(1800)
+def test_paper_recipe_runs_all_stages_on_the_mini_corpora(mini: Copy) -> None:
+    """egs/iemocap unchanged, with small checkpoints in the hub's layout."""
+    home = mini.home / MINI
+    output = mini.run(
+        "egs/iemocap/run.sh",
+        *("--iemocap", str(home / "data/corpora/iemocap")),
+        *("--musan", str(home / "data/corpora/musan"), "--allow-partial", "true"),
+        *("--encoder", str(home / "exp/pretrained/encoder")),
+        *("--bert", str(home / "exp/pretrained/bert"), "--folds", "Ses03F"),
+        *("--set", "train.epochs=1 batch.max_duration=40 batch.workers=0"),
+    )
+    assert "15.0" in output, "the paper's table is shown beside ours"
+    cells = mini.cells("egs/iemocap")
+    assert len(cells) == 6 * 7
+    assert wer(mini, "asr", "clean", "clean") < 100
+    report = Path(mini.home / "egs/iemocap/data/local/iemocap/report.txt").read_text()
+    assert "1000" in report
