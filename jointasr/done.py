@@ -94,7 +94,7 @@ def code_digest(code: str) -> str:
         path = todo.pop()
         if path is not None and str(path) not in seen:
             assert path.is_file(), f"no such code: {path}"
-            seen[str(path)], imports = _parse(path)
+            seen[str(path)], imports = _parse(path.read_text(encoding="utf-8"))
             todo += [_module_file(name) for name in imports]
     parts = [f"{Path(name).relative_to(ROOT)}\n{text}" for name, text in sorted(seen.items())]
     return _sha("\n".join(parts).encode())
@@ -157,9 +157,9 @@ def _module_file(name: str) -> Path | None:
 
 
 @cache
-def _parse(path: Path) -> tuple[str, list[str]]:
-    """What a file does, bar comments and docstrings, and the modules it imports."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _parse(source: str) -> tuple[str, list[str]]:
+    """What a module's source does, bar comments and docstrings, and the modules it imports."""
+    tree = ast.parse(source)
     imports = _imports(tree)
     return ast.dump(_without_docstrings(tree)), imports
 
