@@ -35,7 +35,6 @@ Recipes: egs/mini (default; makes its own corpora), egs/iemocap (the paper)
 Options, with their defaults:
 $(sed -n '/^stage=/,/^nj=/s/^/  --/p' "${BASH_SOURCE[0]}")"
 
-caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . utils/log.sh
 for ((i = 1; i <= $#; i++)); do  # the recipe's own defaults come before the user's options
@@ -58,7 +57,7 @@ for i in "$stage" "$stop_stage"; do
   [[ $i =~ ^([0-9]|10)$ ]] || die "stage $i: stages are 0 to 10" "see ./run.sh --help"
 done
 for i in iemocap musan encoder bert; do  # what the user's folder has is meant, then the recipe's
-  if [ -n "${!i}" ] && [ -d "$caller/${!i}" ]; then printf -v "$i" %s "$caller/${!i}"; fi
+  if [ -n "${!i}" ] && [ -d "$OLDPWD/${!i}" ]; then printf -v "$i" %s "$OLDPWD/${!i}"; fi
 done
 
 . path.sh
