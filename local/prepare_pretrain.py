@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turn the mini corpus' pretraining speech into what training reads: train_noisy, dev_noisy, lang."""
+"""Turn the pretraining speech into what training reads: train_noisy, dev_noisy and lang_char."""
 
 import argparse
 import csv

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jointasr import datadir, manifest
+from jointasr.errors import DataError
 from jointasr.text import normalise
 from local import make_mini, prepare_iemocap, prepare_musan, prepare_pretrain
 from local.iemocap import counts, turns
@@ -50,6 +51,11 @@ def test_two_generations_are_equal(corpora: Path, tmp_path: Path) -> None:
     assert [name for name in first if first[name] != second[name]] == []
 
 
+def test_a_share_above_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="--scale 2"):
+        run(monkeypatch, make_mini.main, "--scale", "2", tmp_path)
+
+
 def test_the_recipe_reads_what_was_made(
     corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,7 +67,8 @@ def test_the_recipe_reads_what_was_made(
     run(monkeypatch, prepare_musan.main, corpora / "musan", tmp_path / "musan")
     run(monkeypatch, prepare_pretrain.main, corpora / "pretrain", tmp_path / "pretrain")
     assert contents(corpora) == before
-    assert manifest.problems(out) == [] and manifest.problems(tmp_path / "pretrain") == []
+    for made in (out, tmp_path / "pretrain" / "train_noisy", tmp_path / "pretrain" / "dev_noisy"):
+        assert manifest.problems(made) == []
     said = {turn.id: normalise(turn.text) for turn in plan.plan(0, float(SCALE))}
     text = datadir.read_table(out / "text")
     assert {name.split("-", 1)[1]: words for name, words in text.items()} == said
