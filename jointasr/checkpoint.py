@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -96,7 +97,10 @@ def save_weights(path: Path, module: torch.nn.Module) -> None:
 
 def load_weights(path: Path, module: torch.nn.Module) -> None:
     """Load what ``save_weights`` wrote. Raises DataError for a tensor too few or too many."""
-    tensors = load_file(path)
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise DataError(f"{path}: damaged ({error}); train the model again") from None
     state: dict[str, Tensor] = {}
     for name, value in module.state_dict().items():
         found = tensors.pop(canonical(name), None)

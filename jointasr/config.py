@@ -223,7 +223,7 @@ class Decode(Section):
     """conf/decode.yaml: how hypotheses are searched."""
 
     method: Literal["one_best", "greedy"] = "one_best"
-    """one_best: shortest path through the lattice on the CTC topology; greedy: every frame's best"""
+    """one_best: shortest path through the lattice on the CTC topology; greedy: each frame's best"""
     search_beam: Positive = 20.0
     output_beam: Positive = 8.0
     min_active_states: Annotated[int, Field(gt=0)] = 30

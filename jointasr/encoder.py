@@ -84,10 +84,9 @@ class Encoder(nn.Module):
         self.config = model.config
         self.dim: int = self.config.hidden_size
         self.freeze_conv, self.freeze = freeze_conv or freeze, freeze
-        self.group_norm: MaskedGroupNorm | None = None
         first = self.conv.conv_layers[0]
         if isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
-            self.group_norm = first.layer_norm = MaskedGroupNorm(first.layer_norm)
+            first.layer_norm = MaskedGroupNorm(first.layer_norm)
         self.valid: Tensor | None = None
         for layer in getattr(model.encoder.pos_conv_embed, "layers", []):
             layer.register_forward_pre_hook(self._silence)
@@ -141,9 +140,10 @@ class Encoder(nn.Module):
         if bool((frames < 1).any()):
             shortest = int(lengths.min())
             raise DataError(f"an utterance of {shortest} samples is too short for one frame")
-        if self.group_norm is not None:
+        norm = getattr(self.conv.conv_layers[0], "layer_norm", None)
+        if isinstance(norm, MaskedGroupNorm):
             kernel, stride = self.config.conv_kernel[0], self.config.conv_stride[0]
-            self.group_norm.frames = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+            norm.frames = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
         if self.normalise:
             waves = normalise(waves, lengths)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_conv):

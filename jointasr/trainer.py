@@ -37,6 +37,10 @@ class Scores(NamedTuple):
         """What the best model has least of: the sum of the system's own error rates."""
         return (self.wer or 0.0) + (100.0 - self.wa if self.wa is not None else 0.0)
 
+    def better(self, other: "Scores") -> bool:
+        """Fewer errors or, of equals (a WER of 100 at the start, say), the lower loss."""
+        return (self.error, self.loss) < (other.error, other.loss)
+
     def __str__(self) -> str:
         wer = "" if self.wer is None else f", WER {self.wer:.2f}"
         wa = "" if self.wa is None else f", accuracy {self.wa:.2f}"
@@ -91,7 +95,7 @@ class Trainer:
             done = self._epoch(epoch)
             scores = self.evaluate(self.dev)
             self._report(epoch, done, scores)
-            if best is None or scores.error < best.error:
+            if best is None or scores.better(best):
                 best = scores
                 checkpoint.save(self.out / "best", self.model)
                 log.info("epoch %d: best so far, saved", epoch + 1)

@@ -1,0 +1,87 @@
+"""A saved model is complete, movable, the same on every stack, and checked when it is read."""
+
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file, save_file
+from test_systems import batch, forward, model
+
+from jointasr import checkpoint
+from jointasr.errors import DataError
+
+# what torch 1.13 and torch 2 both write for the wav2vec2 of tiny.py
+POSITIONS = "encoder.model.encoder.pos_conv_embed.conv"
+
+
+@pytest.mark.parametrize("norm", ["layer", "group"])
+@pytest.mark.parametrize("kind", ["asr", "ser", "joint"])
+def test_outputs_survive_bit_by_bit_wherever_it_is_moved(
+    models: Path, tmp_path: Path, kind: str, norm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    for name in (norm, "bert"):
+        shutil.copytree(models / name, home / name)
+    one = model(tiny.conf(home, f"{kind}.yaml", norm=norm))
+    one.system.eval()
+    checkpoint.save(tmp_path / "best", one)
+    shutil.move(tmp_path / "best", tmp_path / "elsewhere")
+    shutil.rmtree(home)  # it needs nothing of what it was made from
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    back = checkpoint.load(Path())
+    assert (back.conf, back.labels) == (one.conf, one.labels)
+    assert back.units.digest == one.units.digest and not back.system.training
+    data = batch(one.units)
+    with torch.no_grad():
+        for before, after in zip(forward(one, data), forward(back, data), strict=True):
+            assert (before is None and after is None) or torch.equal(before, after)
+
+
+def test_names_are_those_of_both_stacks(models: Path, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, model(tiny.conf(models, "joint.yaml")))
+    names = set(load_file(tmp_path / checkpoint.WEIGHTS))
+    positions = {name for name in names if name.startswith(POSITIONS)}
+    assert positions == {f"{POSITIONS}.{part}" for part in ("bias", "weight_g", "weight_v")}
+    assert not any("parametrizations" in name for name in names)
+
+
+def test_only_weights_and_text(models: Path, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, model(tiny.conf(models, "joint.yaml")))
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.name != checkpoint.WEIGHTS:
+            path.read_text(encoding="utf-8")
+        elif path.is_file():
+            with pytest.raises(pickle.UnpicklingError):
+                pickle.loads(path.read_bytes())
+
+
+def test_damage_is_named(models: Path, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, model(tiny.conf(models, "asr.yaml")))
+    path = tmp_path / checkpoint.WEIGHTS
+    tensors = load_file(path)
+    bias = tensors.pop("head.1.bias")
+    save_file(tensors, path)
+    with pytest.raises(DataError, match=r"model.safetensors: head.1.bias is missing"):
+        checkpoint.load(tmp_path)
+    save_file({**tensors, "head.1.bias": bias[:5].clone()}, path)
+    with pytest.raises(DataError, match=r"head.1.bias has shape \(5,\), expected \(29,\)"):
+        checkpoint.load(tmp_path)
+    save_file({**tensors, "head.1.bias": bias, "ghost": bias.clone()}, path)
+    with pytest.raises(DataError, match="unexpected tensor ghost"):
+        checkpoint.load(tmp_path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"model.safetensors: damaged"):
+        checkpoint.load(tmp_path)
+    path.unlink()
+    with pytest.raises(DataError, match=r"no model.safetensors in it"):
+        checkpoint.load(tmp_path)
+
+
+def test_nothing_half_written_is_left(models: Path, tmp_path: Path) -> None:
+    one = model(tiny.conf(models, "asr.yaml"))
+    for _ in range(2):
+        checkpoint.save(tmp_path, one)
+    assert not list(tmp_path.rglob("*.tmp"))

@@ -1,0 +1,117 @@
+"""Equation 1 against its closed form, and what must not depend on batches."""
+
+import math
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from jointasr import objective
+from jointasr.dataset import Batch
+from jointasr.systems import Output
+
+FRAMES, UNITS = [9, 6, 4], 5
+TARGETS = [[1, 2, 3], [4], []]
+
+
+def parts(seed: int = 0) -> tuple[Output, Batch]:
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn(3, 9, UNITS, generator=generator).log_softmax(-1)
+    logits = torch.randn(3, 4, generator=generator)
+    output = Output(torch.tensor(FRAMES), scores.requires_grad_(), logits.requires_grad_())
+    waves = torch.zeros(3, 1)
+    emotions = torch.tensor([0, 3, 2])
+    batch = Batch(["a", "b", "c"], waves, torch.tensor([1, 1, 1]), ["", "", ""], TARGETS, emotions)
+    return output, batch
+
+
+def rows(output: Output, batch: Batch, index: list[int]) -> tuple[Output, Batch]:
+    """Some rows of both."""
+    assert output.log_probs is not None and output.emotions is not None
+    return (
+        Output(output.frames[index], output.log_probs[index], output.emotions[index]),
+        batch._replace(
+            ids=[batch.ids[i] for i in index],
+            targets=[batch.targets[i] for i in index],
+            emotions=batch.emotions[index],
+        ),
+    )
+
+
+def ctc(scores: torch.Tensor, target: list[int]) -> float:
+    """Forward algorithm over the expanded labels, in plain Python."""
+    labels = [0] + [x for unit in target for x in (unit, 0)]
+    alpha = [0.0] * len(labels)
+    probs = scores.double().exp().tolist()
+    for t, frame in enumerate(probs):
+        before = alpha[:]
+        for s, unit in enumerate(labels):
+            total = float(s < 2) if t == 0 else before[s] + (before[s - 1] if s else 0)
+            if t and s > 1 and unit and unit != labels[s - 2]:
+                total += before[s - 2]
+            alpha[s] = total * frame[unit]
+    return -math.log(sum(alpha[-2:]))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1, 1.0])
+def test_equation_1(models: Path, alpha: float) -> None:
+    output, batch = parts()
+    assert output.log_probs is not None and output.emotions is not None
+    found = objective.losses(tiny.conf(models, "joint.yaml", f"alpha={alpha}"), output, batch)
+    pairs = zip(output.log_probs.detach(), FRAMES, TARGETS, strict=True)
+    asr = sum(ctc(row[:n], target) / max(1, len(target)) for row, n, target in pairs)
+    shares = output.emotions.detach().double().softmax(-1)
+    ser = -sum(math.log(shares[row, label]) for row, label in enumerate([0, 3, 2]))
+    assert found.asr == pytest.approx(asr, rel=1e-6) and found.ser == pytest.approx(ser, rel=1e-6)
+    assert float(found.total.detach()) == pytest.approx(alpha * ser + (1 - alpha) * asr, rel=1e-6)
+
+
+def test_systems_have_their_own_loss_only(models: Path) -> None:
+    output, batch = parts()
+    both = objective.losses(tiny.conf(models, "joint.yaml"), output, batch)
+    asr = objective.losses(tiny.conf(models, "asr.yaml"), output._replace(emotions=None), batch)
+    ser = objective.losses(tiny.conf(models, "ser.yaml"), output._replace(log_probs=None), batch)
+    assert (float(asr.total.detach()), asr.ser) == (both.asr, 0.0)
+    assert (float(ser.total.detach()), ser.asr) == (pytest.approx(both.ser), 0.0)
+
+
+@pytest.mark.parametrize("groups", [[[0, 1, 2]], [[0], [1, 2]], [[2], [0], [1]]])
+def test_sums_do_not_depend_on_grouping(models: Path, groups: list[list[int]]) -> None:
+    conf = tiny.conf(models, "joint.yaml")
+    output, batch = parts()
+    whole = objective.losses(conf, output, batch)
+    found = [objective.losses(conf, *rows(output, batch, group)) for group in groups]
+    assert sum(float(part.total.detach()) for part in found) == pytest.approx(
+        float(whole.total.detach()), rel=1e-6
+    )
+    assert sum(part.asr for part in found) == pytest.approx(whole.asr, rel=1e-6)
+
+
+def test_impossible_transcripts_are_counted_and_harmless(models: Path) -> None:
+    conf = tiny.conf(models, "joint.yaml", "alpha=0")
+    output, batch = parts()
+    long = batch._replace(targets=[[1] * 9, *TARGETS[1:]])
+    found = objective.losses(conf, output, long)
+    rest = objective.losses(conf, *rows(output, batch, [1, 2]))
+    assert found.impossible == 1 and found.asr == pytest.approx(rest.asr)
+    found.total.backward()
+    assert output.log_probs is not None and output.log_probs.grad is not None
+    assert output.log_probs.grad[0].abs().sum() == 0 and output.log_probs.grad.isfinite().all()
+    none = objective.losses(conf, output, batch._replace(targets=[[1] * 9, [2] * 6, [3] * 4]))
+    assert none.impossible == 3 and float(none.total.detach()) == 0.0
+    none.total.backward()
+
+
+def test_divergence_is_an_error(models: Path) -> None:
+    output, batch = parts()
+    assert output.log_probs is not None and output.emotions is not None
+    scores = output.log_probs.detach().clone()
+    scores[1, 2, 0] = math.nan
+    with pytest.raises(FloatingPointError, match=r"rows \[1\]"):
+        objective.losses(tiny.conf(models), output._replace(log_probs=scores), batch)
+    logits = output.emotions.detach().clone()
+    logits[0, 0] = math.nan
+    with pytest.raises(FloatingPointError, match="emotions"):
+        conf = tiny.conf(models, "ser.yaml")
+        objective.losses(conf, Output(output.frames, None, logits), batch)

@@ -1,0 +1,111 @@
+"""Optimisers per part, schedules in closed form."""
+
+import math
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from jointasr import checkpoint, config
+from jointasr.lang import Units
+from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
+
+
+def system(models: Path, name: str, *overrides: str) -> tuple[checkpoint.Model, Optimisers]:
+    conf = tiny.conf(models, name, *overrides)
+    model = checkpoint.initial(conf, Units.char(), tiny.LABELS)
+    return model, Optimisers(model.system, conf.optim)
+
+
+def test_warmup_and_decay() -> None:
+    conf = config.Schedule(warmup=0.1, decay_from=0.5)
+    points = {0.0: 0.0, 0.05: 0.5, 0.1: 1.0, 0.3: 1.0, 0.5: 1.0, 0.75: 0.5, 1.0: 0.0}
+    for progress, scale in points.items():
+        assert warmup_decay(progress, conf) == pytest.approx(scale)
+    flat = config.Schedule(warmup=0.0, decay_from=1.0)
+    assert [warmup_decay(x / 4, flat) for x in range(5)] == [1.0] * 5
+    steep = config.Schedule(warmup=0.8, decay_from=0.2)
+    assert warmup_decay(0.6, steep) == pytest.approx(min(0.6 / 0.8, 0.4 / 0.8))
+
+
+def test_newbob_compares_with_the_epoch_before() -> None:
+    newbob = NewBob(0.0025)
+    losses = [2.0, 1.0, 0.9976, 0.99, 1.2, 1.1]
+    assert [newbob.stalls(loss) for loss in losses] == [False, False, True, False, True, False]
+
+
+def test_annealing_is_by_part(models: Path) -> None:
+    _, optimisers = system(models, "paper/paper_joint.yaml")
+    for _ in range(2):
+        optimisers.anneal()
+    optimisers.set_scale(1.0)
+    expected = {"encoder": 1e-4 * 0.9**2, "head": 0.9 * 0.8**2, "bert": 1e-5 * 0.9**2}
+    assert optimisers.rates == pytest.approx(expected)
+    optimisers.set_scale(0.5)
+    assert optimisers.rates["head"] == pytest.approx(0.45 * 0.8**2)
+
+
+@pytest.mark.parametrize("name", ["asr.yaml", "ser.yaml", "joint.yaml"])
+def test_every_parameter_is_in_one_part(models: Path, name: str) -> None:
+    model, optimisers = system(models, name)
+    listed = [
+        id(p)
+        for one in optimisers.by_part.values()
+        for group in one.param_groups
+        for p in group["params"]
+    ]
+    wanted = [id(p) for p in model.system.parameters() if p.requires_grad]
+    assert sorted(listed) == sorted(wanted)
+    named = parts(model.system)
+    inside = {id(p) for p in model.system.encoder.parameters()}
+    assert all((id(p) in inside) == (part == "encoder") for part, ps in named.items() for p in ps)
+    assert bool(named["bert"]) == (name == "joint.yaml")
+
+
+def test_weight_decay_is_for_matrices(models: Path) -> None:
+    _, optimisers = system(models, "joint.yaml", "optim.head.weight_decay=0.5")
+    for one in optimisers.by_part.values():
+        for group in one.param_groups:
+            assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
+    assert optimisers.by_part["head"].param_groups[0]["weight_decay"] == 0.5
+
+
+def test_optimisers_of_the_paper(models: Path) -> None:
+    _, optimisers = system(models, "paper/paper_joint.yaml")
+    head = optimisers.by_part["head"]
+    assert isinstance(head, torch.optim.Adadelta)
+    assert (head.defaults["rho"], head.defaults["eps"], head.defaults["lr"]) == (0.95, 1e-8, 0.9)
+    for part in ("encoder", "bert"):
+        assert type(optimisers.by_part[part]) is torch.optim.Adam
+    assert optimisers.clip == 5.0
+    _, usual = system(models, "joint.yaml")
+    assert all(type(one) is torch.optim.AdamW for one in usual.by_part.values())
+
+
+def test_clipping_is_over_all_parts(models: Path) -> None:
+    model, optimisers = system(models, "joint.yaml", "optim.clip=0.5")
+    trained = [p for p in model.system.parameters() if p.requires_grad]
+    for p in trained:
+        p.grad = torch.full_like(p, 0.25)
+    seen: list[float] = []
+    for one in optimisers.by_part.values():
+        own = [p for group in one.param_groups for p in group["params"]]
+        one.step = lambda own=own: seen.append(sum(float(p.grad.square().sum()) for p in own))
+    norm = optimisers.step(grad_scaler(False))
+    assert norm == pytest.approx(0.25 * math.sqrt(sum(p.numel() for p in trained)), rel=1e-4)
+    assert math.sqrt(sum(seen)) == pytest.approx(0.5, rel=1e-3)
+    assert all(p.grad is None for p in trained)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_moves_nothing(models: Path, value: float) -> None:
+    model, optimisers = system(models, "joint.yaml")
+    for p in model.system.parameters():
+        p.grad = torch.ones_like(p) if p.requires_grad else None
+    assert model.system.head[-1].weight.grad is not None
+    model.system.head[-1].weight.grad[0, 0] = value
+    before = {name: p.detach().clone() for name, p in model.system.named_parameters()}
+    assert not math.isfinite(optimisers.step(grad_scaler(False)))
+    assert optimisers.skipped == 1
+    assert all(torch.equal(p, before[name]) for name, p in model.system.named_parameters())
