@@ -42,12 +42,3 @@ def read_model(home: Path) -> Description:
 def decode_name(test: str, method: str) -> str:
     """Name of the folder that holds the hypotheses."""
     return f"decode_{test}" + ("" if method == DEFAULT_METHOD else f"_{method}")
-
-
-def tests_of(path: Path) -> list[str]:
-    """Names of the scenarios in conf/tests.tsv, in order."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    names = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
-    if not names:
-        raise DataError(f"{path}: no test scenario in it")
-    return names

@@ -4,11 +4,31 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jointasr import datadir, jsonl, noise, wavio
+from jointasr import datadir, jsonl, noise, scenarios, wavio
 from jointasr.errors import DataError
 
 FILE = "mixtures.jsonl.gz"
 PARTS = "parts"
+
+
+def conditions(
+    tests: Path, snr: tuple[float, float], talkers: tuple[int, int]
+) -> dict[str, noise.Condition]:
+    """How to mix each noisy set, by name: the scenarios of ``tests``, train_noisy, dev_noisy.
+
+    ``snr`` is the range of the two training sets in dB. Raises DataError with file and line.
+    """
+    if not snr[0] <= snr[1]:
+        raise DataError(f"snr {snr[0]:g},{snr[1]:g}: the first must not be above the second")
+    if not 1 <= talkers[0] <= talkers[1]:
+        raise DataError(f"babble_talkers {talkers[0]},{talkers[1]}: expected 1 <= first <= second")
+    found: dict[str, noise.Condition] = {}
+    for name, (kind, ratio) in scenarios.read_tests(tests).items():
+        if ratio is not None:
+            found[name] = noise.Condition(name, "test", (kind,), (ratio, ratio), talkers)
+    for name, pool in ((scenarios.TRAIN, "train"), (scenarios.DEV, "dev")):
+        found[name] = noise.Condition(name, pool, scenarios.KINDS, snr, talkers)
+    return found
 
 
 def share(ids: Sequence[str], job: int, jobs: int) -> list[str]:

@@ -15,8 +15,8 @@ import numpy as np
 
 from jointasr import datadir, jsonl, rng, wavio
 from jointasr.errors import DataError
+from jointasr.scenarios import KINDS
 
-KINDS = ("music", "noise", "speech")
 POOLS = ("train", "dev", "test")
 QUIET = 10.0 ** (-60 / 10)  # mean power, -60 dB below full scale, where full scale is 1
 REDRAWS = 1000  # a pool in which so many crops in a row are silent is broken

@@ -4,30 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jointasr.errors import DataError
-from jointasr.noise import KINDS, Condition
 
+ROOT = Path(__file__).resolve().parent.parent
+KINDS = ("music", "noise", "speech")
 CLEAN = "clean"
 TRAIN, DEV = "train_noisy", "dev_noisy"
 
 
-def conditions(
-    tests: Path, snr: tuple[float, float], talkers: tuple[int, int]
-) -> dict[str, Condition]:
-    """How to mix each noisy set, by name: the scenarios of ``tests``, train_noisy, dev_noisy.
-
-    ``snr`` is the range of the two training sets in dB. Raises DataError with file and line.
-    """
-    if not snr[0] <= snr[1]:
-        raise DataError(f"snr {snr[0]:g},{snr[1]:g}: the first must not be above the second")
-    if not 1 <= talkers[0] <= talkers[1]:
-        raise DataError(f"babble_talkers {talkers[0]},{talkers[1]}: expected 1 <= first <= second")
-    found: dict[str, Condition] = {}
-    for name, (kind, ratio) in read_tests(tests).items():
-        if ratio is not None:
-            found[name] = Condition(name, "test", (kind,), (ratio, ratio), talkers)
-    found[TRAIN] = Condition(TRAIN, "train", KINDS, snr, talkers)
-    found[DEV] = Condition(DEV, "dev", KINDS, snr, talkers)
-    return found
+def tests_file(given: str = "") -> Path:
+    """The table of scenarios: the one given, else the recipe's conf/tests.tsv, else the shared."""
+    if given:
+        return Path(given)
+    own = Path("conf/tests.tsv")
+    return own if own.is_file() else ROOT / own
 
 
 def pools(tests: Path, wanted: Sequence[str] = ()) -> dict[str, str]:

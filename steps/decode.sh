@@ -19,10 +19,6 @@ Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed K  --set \"KEY
 . "$ROOT"/cmd.sh
 
 if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi
-if [ -z "$tests" ]; then
-  tests=$ROOT/conf/tests.tsv
-  if [ -f conf/tests.tsv ]; then tests=conf/tests.tsv; fi
-fi
 mkdir -p exp/jobs
 python3 -m jointasr.bin.jobs decode "$@" \
   --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set" >exp/jobs/decode.tsv

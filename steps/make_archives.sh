@@ -24,10 +24,6 @@ Options: --feats wav|conv  --model M  --sets \"S ...\"  --musan DIR  --tests FIL
 
 if [ $# -ne 1 ]; then die "one data folder is expected" "see $0 --help"; fi
 data=$1
-if [ -z "$tests" ]; then
-  tests=$ROOT/conf/tests.tsv
-  if [ -f conf/tests.tsv ]; then tests=conf/tests.tsv; fi
-fi
 read -ra runner <<<"$cpu_cmd"
 
 case $feats in

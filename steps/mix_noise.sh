@@ -25,10 +25,6 @@ Options: --corpus DIR  --musan DIR  --tests FILE  --emotions a,b,c  --turns spee
 
 if [ $# -ne 1 ]; then die "one data folder is expected" "see $0 --help"; fi
 data=$1
-if [ -z "$tests" ]; then
-  tests=$ROOT/conf/tests.tsv
-  if [ -f conf/tests.tsv ]; then tests=conf/tests.tsv; fi
-fi
 
 python3 -m jointasr.bin.select_turns "$corpus" "$data/local/selected" \
   --emotions "$emotions" --turns "$turns"

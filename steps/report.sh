@@ -21,10 +21,6 @@ if [ $# -ne 0 ]; then
   echo "error: report.sh: unexpected argument $1; $help_message" >&2
   exit 1
 fi
-if [ -z "$tests" ]; then
-  tests=$ROOT/conf/tests.tsv
-  if [ -f conf/tests.tsv ]; then tests=conf/tests.tsv; fi
-fi
 options=(--exp "$exp" --method "$method" --tests "$tests" --command "$command")
 if [ "$paper" = true ]; then options+=(--paper "$ROOT"/conf/paper/table1.tsv); fi
 python3 -m jointasr.bin.report "${options[@]}"

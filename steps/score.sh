@@ -24,10 +24,6 @@ if [ $# -eq 0 ]; then
   echo "error: score.sh: no system given; $help_message" >&2
   exit 1
 fi
-if [ -z "$tests" ]; then
-  tests=$ROOT/conf/tests.tsv
-  if [ -f conf/tests.tsv ]; then tests=conf/tests.tsv; fi
-fi
 options=(--folds "$folds" --method "$method" --tests "$tests" --results "$results")
 if [ "$allow_missing" = true ]; then options+=(--allow-missing); fi
 python3 -m jointasr.bin.pool "${options[@]}" "$@"

@@ -9,7 +9,7 @@ from data_fixtures import make_musan, sound, write_wav
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jointasr import datadir, jsonl, noise, scenarios
+from jointasr import datadir, jsonl, mixtures, noise, scenarios
 from jointasr.errors import DataError
 
 TRAIN = noise.Condition("train_noisy", "train", noise.KINDS, (5.0, 35.0))
@@ -198,7 +198,7 @@ def test_odd_input_is_named(musan: Path) -> None:
 
 
 def test_scenarios_of_the_recipe() -> None:
-    found = scenarios.conditions(ROOT / "conf/tests.tsv", (5.0, 35.0), (3, 7))
+    found = mixtures.conditions(ROOT / "conf/tests.tsv", (5.0, 35.0), (3, 7))
     assert [*scenarios.read_tests(ROOT / "conf/tests.tsv")] == [
         "clean", "noise_snr15", "noise_snr5", "music_snr15", "music_snr5", "speech_snr15",
         "speech_snr5",

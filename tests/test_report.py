@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import toy_exp
 
-from jointasr import experiment, report, table
+from jointasr import report, scenarios, table
 from jointasr.bin import pool
 from jointasr.bin import report as program
 from jointasr.errors import DataError
@@ -184,7 +184,7 @@ def test_nothing_to_report_and_bad_tables_are_errors(tmp_path: Path) -> None:
     empty = tmp_path / "tests.tsv"
     empty.write_text("# none\n")
     with pytest.raises(DataError, match="no test scenario"):
-        experiment.tests_of(empty)
+        scenarios.read_tests(empty)
 
 
 def test_no_improvement_over_a_perfect_baseline() -> None:

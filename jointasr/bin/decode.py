@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr import config, done
+from jointasr import config, done, scenarios
 from jointasr.errors import DataError, run
-from jointasr.experiment import DEFAULT_METHOD, decode_name, read_model, tests_of
+from jointasr.experiment import DEFAULT_METHOD, decode_name, read_model
 
 if TYPE_CHECKING:
     from jointasr.checkpoint import Model
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="exp/<system>/fold_<fold>")
-    parser.add_argument("--tests", type=Path, required=True, help="table of scenarios")
+    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
     parser.add_argument("--conf", default="decode.yaml", help="conf file of the search")
     parser.add_argument("--method", default=DEFAULT_METHOD, help="default, one_best or greedy")
     parser.add_argument("--feats", choices=("wav", "conv"), default="wav", help="what to read")
@@ -31,7 +31,7 @@ def main() -> None:
         suffix = "conv" if suffix == DEFAULT_METHOD else f"{suffix}_conv"
     data = Path(read_model(args.model).data)
     model: Model | None = None
-    for test in tests_of(args.tests):
+    for test in scenarios.read_tests(args.tests):
         source, out = data / f"test_{test}", args.model / decode_name(test, suffix)
         options = {**conf.model_dump(exclude={"max_duration"}), "feats": args.feats}
         with done.step(out, "jointasr.bin.decode", options, [args.model, source]) as todo:

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("action", choices=("todo", "write", "combine", "verify"))
     parser.add_argument("data", type=Path, help="data folder: local/selected and local/mix in it")
     parser.add_argument("--musan", type=Path, required=True, help="noise, data/local/musan")
-    parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
+    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
     parser.add_argument("--sets", default="", help="which; default: all")
     parser.add_argument("--job", type=int, default=1, help="this job's number, from 1")
     parser.add_argument("--jobs", type=int, default=1, help="number of jobs")

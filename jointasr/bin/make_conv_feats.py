@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="data folder with the archived sets")
     parser.add_argument("--model", default="", help="encoder checkpoint: folder or hub id")
     parser.add_argument("--digest", default="", help="as `todo` printed it, for `combine`")
-    parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
+    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
     parser.add_argument("--sets", default="", help="which; default: the test scenarios")
     parser.add_argument("--job", type=int, default=1, help="this job's number, from 1")
     parser.add_argument("--jobs", type=int, default=1, help="number of jobs")

@@ -14,7 +14,7 @@ CODE = "jointasr.bin.make_fold_dirs"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="data folder with the archived sets")
-    parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
+    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
     parser.add_argument("--scheme", choices=folds.SCHEMES, default="speaker")
     parser.add_argument("--folds", default="", help="which; default: all")
     args = parser.parse_args()

@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr import done
+from jointasr import done, mixtures, scenarios
 from jointasr.errors import DataError, run
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("action", choices=("todo", "plan", "merge"))
     parser.add_argument("data", type=Path, help="data folder: local/selected in, local/mix out")
     parser.add_argument("--musan", type=Path, required=True, help="noise, data/local/musan")
-    parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
+    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
     parser.add_argument("--sets", default="", help="which; default: all")
     parser.add_argument("--snr", type=_pair, default=(5.0, 35.0), help="training range, dB: 5,35")
     parser.add_argument("--babble-talkers", type=_pair, default=(1, 1), help="range: 3,7")
@@ -34,7 +34,6 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="number of jobs")
     args = parser.parse_args()
 
-    from jointasr import mixtures
 
     chosen = conditions(args)
     selected, out = args.data / "local/selected", args.data / "local/mix"
@@ -56,10 +55,8 @@ def main() -> None:
 
 def conditions(args: argparse.Namespace) -> "list[Condition]":
     """The sets asked for; DataError for one that does not exist."""
-    from jointasr import scenarios
-
     talkers = (int(args.babble_talkers[0]), int(args.babble_talkers[1]))
-    known = scenarios.conditions(args.tests, args.snr, talkers)
+    known = mixtures.conditions(args.tests, args.snr, talkers)
     wanted = args.sets.split() or list(known)
     for name in wanted:
         if name not in known:

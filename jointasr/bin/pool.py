@@ -4,13 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from jointasr import experiment, results
+from jointasr import experiment, results, scenarios
 from jointasr.errors import DataError, run
 
 
 def main() -> None:
     args = _parse()
-    tests = experiment.tests_of(args.tests)
+    tests = list(scenarios.read_tests(args.tests))
     parts, missing = results.find(args.systems, args.folds.split(), tests, args.method)
     if missing:
         message = results.missing_message(missing, len(parts) + len(missing))
@@ -35,7 +35,7 @@ def main() -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("systems", nargs="+", type=Path, help="folders exp/<name>_<clean|noisy>")
-    parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
+    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
     parser.add_argument("--folds", default="", help="ids, blank between; default: all there are")
     parser.add_argument("--method", default=experiment.DEFAULT_METHOD, help="of decoding")
     parser.add_argument("--results", type=Path, required=True, help="results.json to update")

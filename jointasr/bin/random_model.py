@@ -1,4 +1,4 @@
-"""Write a full-size model of random weights in the hub's layout, to measure time and memory with."""
+"""Write a full-size model of random weights in the hub's layout, to measure time and memory."""
 
 import argparse
 import json

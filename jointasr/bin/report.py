@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
-from jointasr import experiment, provenance, report, results, table
+from jointasr import experiment, provenance, report, results, scenarios, table
 from jointasr.datadir import write_text
 from jointasr.errors import run
 
 
 def main() -> None:
     args = _parse()
-    tests = experiment.tests_of(args.tests)
+    tests = list(scenarios.read_tests(args.tests))
     cells = table.Cells(results.read(args.exp / "results.json"), args.method)
     paper = table.read_paper(args.paper) if args.paper else None
     origin = report.Origin(recipe(), args.command, provenance.commit())
@@ -32,7 +32,7 @@ def recipe() -> str:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exp", type=Path, default=Path("exp"), help="has results.json")
-    parser.add_argument("--tests", type=Path, required=True, help="conf/tests.tsv")
+    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
     parser.add_argument("--method", default=experiment.DEFAULT_METHOD, help="of decoding")
     parser.add_argument("--paper", type=Path, help="the paper's numbers, to show below ours")
     parser.add_argument("--command", required=True, help="what made all this, for the reader")
