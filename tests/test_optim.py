@@ -98,6 +98,24 @@ def test_clipping_is_over_all_parts(models: Path) -> None:
     assert all(p.grad is None for p in trained)
 
 
+@pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="scalers of torch 1 need a GPU")
+def test_fp16_overflow_lowers_the_scale_and_moves_nothing(models: Path) -> None:
+    """The scaler sees the overflow of one part; no other part steps on what clipping made of it."""
+    model, optimisers = system(models, "joint.yaml")
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    before = {name: p.detach().clone() for name, p in model.system.named_parameters()}
+    for value, scale, same in ((math.nan, 512.0, True), (1.0, 512.0, False)):
+        scaler.scale(torch.ones(1))  # as the loss of a step: readies the scaler
+        for p in model.system.parameters():
+            p.grad = torch.full_like(p, 1024.0) if p.requires_grad else None
+        model.system.bert.model.embeddings.word_embeddings.weight.grad[0, 0] = value
+        optimisers.step(scaler)
+        assert scaler.get_scale() == scale
+        for name, p in model.system.head.named_parameters():
+            assert torch.equal(p, before[f"head.{name}"]) is same and p.isfinite().all()
+    assert optimisers.skipped == 1
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_gradient_that_is_not_finite_moves_nothing(models: Path, value: float) -> None:
     model, optimisers = system(models, "joint.yaml")

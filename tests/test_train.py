@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import os
 import re
 import shutil
 import subprocess
@@ -349,6 +348,24 @@ def test_precision_on_a_cpu(models: Path, caplog: pytest.LogCaptureFixture) -> N
     assert "precision fp16 is for GPUs" in caplog.text
 
 
+@pytest.mark.skipif(torch.__version__ < "2", reason="CPUs of torch 1 cannot mix all layers")
+@pytest.mark.parametrize("norm", ["layer", "group"])
+def test_mixed_precision_is_near_to_full(
+    recipe: Path, models: Path, tmp_path: Path, norm: str
+) -> None:
+    """bfloat16 under autocast, which a CPU can do as well; losses are still in float32."""
+    found = []
+    for precision in (None, torch.bfloat16):
+        torch.manual_seed(0)
+        conf = tiny.conf(models, "joint.yaml", *FAST, f"ctc={ENGINE}", norm=norm)
+        model = checkpoint.initial(conf, Units.char(), tiny.LABELS)
+        one = trainer.Trainer(model, *data(), tmp_path / str(precision), 0)
+        one.precision = precision
+        found.append(one._epoch(0).loss)
+    assert found[0] != found[1]
+    assert found[1] == pytest.approx(found[0], rel=0.02)
+
+
 @pytest.mark.parametrize(("capability", "expected"), [((7, 0), "float16"), ((8, 0), "bfloat16")])
 def test_precision_on_a_gpu(
     models: Path, capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch
@@ -361,22 +378,17 @@ def test_precision_on_a_gpu(
 
 
 @pytest.fixture(scope="module")
-def trained(fold: Path, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained joint and asr system, by kind."""
-    home = tmp_path_factory.mktemp("trained")
-    before = Path.cwd()
-    os.chdir(fold)
-    try:
-        for kind in ("asr", "joint"):
-            fit(start(models, f"{kind}.yaml", "train.epochs=3"), home / kind)
-    finally:
-        os.chdir(before)
+def saved(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A joint and an asr system as they are before training: what they write has many letters."""
+    home = tmp_path_factory.mktemp("saved")
+    for kind in ("asr", "joint"):
+        checkpoint.save(home / kind / "best", start(models, f"{kind}.yaml"))
     return home
 
 
 @pytest.mark.parametrize("method", ["greedy", "one_best"])
-def test_decoding_in_batches_equals_alone(recipe: Path, trained: Path, method: str) -> None:
-    model = checkpoint.load(trained / "joint/best")
+def test_decoding_in_batches_equals_alone(recipe: Path, saved: Path, method: str) -> None:
+    model = checkpoint.load(saved / "joint/best")
     cuts = data()[0]
     cpu = torch.device("cpu")
     together = decode.decode(model, cuts, config.Decode(method=method, max_duration=30), cpu)
@@ -386,8 +398,8 @@ def test_decoding_in_batches_equals_alone(recipe: Path, trained: Path, method: s
         assert row == pytest.approx(alone.posteriors[name], abs=1e-4)
 
 
-def test_decoding_from_archived_features(recipe: Path, trained: Path, tmp_path: Path) -> None:
-    model = checkpoint.load(trained / "joint/best")
+def test_decoding_from_archived_features(recipe: Path, saved: Path, tmp_path: Path) -> None:
+    model = checkpoint.load(saved / "joint/best")
     cuts = data()[1]
     feats = {c.id: model.system.encoder.conv_features([c.load_audio()[0]])[0] for c in cuts}
     scp = tmp_path / "feats.scp"
@@ -409,13 +421,13 @@ def test_decoding_from_archived_features(recipe: Path, trained: Path, tmp_path: 
 
 
 def test_export_is_a_checkpoint_of_the_hub(
-    recipe: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Path, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (trained / "asr/.done").write_text("{}\n")
+    (saved / "asr/.done").write_text("{}\n")
     out = tmp_path / "export"
-    monkeypatch.setattr(sys, "argv", ["export_encoder", str(trained / "asr"), str(out)])
+    monkeypatch.setattr(sys, "argv", ["export_encoder", str(saved / "asr"), str(out)])
     export_encoder.main()
-    ours = checkpoint.load(trained / "asr/best")
+    ours = checkpoint.load(saved / "asr/best")
     theirs = AutoModelForCTC.from_pretrained(out).eval()
     again = checkpoint.initial(
         tiny.conf(out.parent, "asr.yaml", f"encoder.model={out}"), Units.char(), tiny.LABELS
@@ -431,7 +443,7 @@ def test_export_is_a_checkpoint_of_the_hub(
             got = systems.forward(again.system, wave, length).log_probs
             torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
     with pytest.raises(DataError, match="only an asr system of characters with a linear head"):
-        export_encoder.export(trained / "joint/best", tmp_path / "no")
+        export_encoder.export(saved / "joint/best", tmp_path / "no")
 
 
 def test_folder_of_the_users_own_is_known_by_its_files(models: Path, tmp_path: Path) -> None:
