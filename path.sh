@@ -18,8 +18,8 @@ if [ ! -x "$_venv/bin/python3" ]; then
   return 1
 fi
 case $PATH in
-  "$_venv/bin":*) ;;
-  *) PATH=$_venv/bin:$PATH ;;
+  "$_venv/bin:$ROOT/utils":*) ;;
+  *) PATH=$_venv/bin:$ROOT/utils:$PATH ;;
 esac
 unset _venv
 

@@ -56,6 +56,7 @@ if [ $# -ne 0 ]; then die "unexpected argument $1" "see ./run.sh --help"; fi
 for i in "$stage" "$stop_stage"; do
   [[ $i =~ ^([0-9]|10)$ ]] || die "stage $i: stages are 0 to 10" "see ./run.sh --help"
 done
+if [ "$stage" -gt "$stop_stage" ]; then die "--stage $stage is after --stop-stage $stop_stage" "swap them"; fi
 for i in iemocap musan encoder bert; do  # what the user's folder has is meant, then the recipe's
   if [ -n "${!i}" ] && [ -d "$OLDPWD/${!i}" ]; then printf -v "$i" %s "$OLDPWD/${!i}"; fi
 done
@@ -67,7 +68,7 @@ if [ "$accept_code" = true ]; then JOINTASR_ON_CHANGE=accept-code; fi
 if [ "$force" = true ]; then JOINTASR_ON_CHANGE=force; fi
 partial=()
 if [ "$allow_partial" = true ]; then partial=(--allow-partial); fi
-overrides="$set ${encoder:+encoder.model=$encoder} ${bert:+bert.model=$bert} ${ctc:+ctc=$ctc}"
+overrides="$set ${ctc:+ctc=$ctc} ${encoder:+encoder.model=\"$encoder\"} ${bert:+bert.model=\"$bert\"}"
 which=(--conditions "$conditions" --folds "$folds" --seed "$seed" --set "$overrides")
 IFS=, read -ra confs <<<"$conf"
 decoded=$method  # ending of the decode folders' names
@@ -75,6 +76,11 @@ if [ "$feats" = conv ]; then decoded=${method}_conv && decoded=${decoded#default
 cd "$recipe"
 
 conf_values() { python3 -m jointasr.bin.conf "${confs[@]}" --set "$overrides" --each "$@"; }
+check_run() {  # what was asked for, before work begins
+  python3 -m jointasr.bin.check_run "${which[@]}" --method "$method" --feats "$feats" --nj "$nj" \
+    "${confs[@]}" || exit 1
+}
+check_run
 mkdir -p exp/jobs
 conf_values data data.emotions data.turns data.snr data.babble_talkers data.noise_window \
   data.seed data.scheme data.dev data.dev_fraction units.type units.size >exp/jobs/data.tsv
@@ -90,14 +96,18 @@ fi
 
 if [ $stage -le 1 ] && [ $stop_stage -ge 1 ]; then
   begin_stage 1 "corpora to manifests and data dirs"
+  for i in iemocap musan; do
+    [ -n "${!i}" ] || die "where is the corpus?" "give --$i FOLDER, or write it into conf/site.sh"
+  done
   make_corpora
+  "$ROOT"/local/prepare_musan.py "${partial[@]}" "$musan" data/local/musan  # looked at in seconds
   "$ROOT"/local/prepare_iemocap.py --counts conf/counts.tsv "${partial[@]}" "$iemocap" \
     data/local/iemocap
-  "$ROOT"/local/prepare_musan.py "${partial[@]}" "$musan" data/local/musan
 fi
 
 if [ $stage -le 2 ] && [ $stop_stage -ge 2 ]; then
   begin_stage 2 "noise: every mixture planned"
+  check_run  # now that it is known who speaks
   plan_noise() {
     "$ROOT"/steps/mix_noise.sh --nj "$nj" --emotions "$emotions" --turns "$turns" --snr "$snr" \
       --babble-talkers "$talkers" --noise-window "$window" --seed "$data_seed" "$data"
@@ -137,10 +147,12 @@ if [ $stage -le 6 ] && [ $stop_stage -ge 6 ]; then
   python3 -m jointasr.bin.check_models "${confs[@]}" --set "$overrides"
   archive_conv() {
     local model
-    for model in $(conf_values encoder.model); do
+    for model in "${models[@]}"; do
       "$ROOT"/steps/make_archives.sh --nj "$nj" --feats conv --model "$model" "$data"
     done
   }
+  conf_values encoder.model >exp/jobs/encoders.txt
+  mapfile -t models <exp/jobs/encoders.txt
   if [ "$feats" = conv ]; then each_data archive_conv; fi
 fi
 
@@ -156,7 +168,8 @@ fi
 
 if [ $stage -le 9 ] && [ $stop_stage -ge 9 ]; then
   begin_stage 9 "score"
-  mapfile -t systems < <(python3 -m jointasr.bin.jobs systems "${which[@]}" "${confs[@]}")
+  python3 -m jointasr.bin.jobs systems "${which[@]}" "${confs[@]}" >exp/jobs/systems.txt
+  mapfile -t systems <exp/jobs/systems.txt
   "$ROOT"/steps/score.sh --folds "$folds" --method "$decoded" "${systems[@]}"
 fi
 

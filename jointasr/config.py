@@ -9,6 +9,7 @@ the wrong kind is an error that names the file and the nearest key.
 import difflib
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -214,6 +215,11 @@ class Config(Section):
         return self.system != "ser"
 
     @property
+    def uses_own_head(self) -> bool:
+        """Whether training starts from the checkpoint's CTC head, so that it must fit."""
+        return self.has_ctc and self.units.type == "char" and self.head.init == "checkpoint"
+
+    @property
     def has_emotion(self) -> bool:
         """Whether the system writes emotions."""
         return self.system != "asr"
@@ -261,6 +267,14 @@ def _load(kind: type[Model], name: str, recipe: Path, overrides: Sequence[str]) 
         return kind.model_validate(merged)
     except ValidationError as error:
         raise DataError(_explain(error, layers)) from None
+
+
+def split_overrides(text: str) -> list[str]:
+    """The ``key=value`` words of an option ``--set``: blank between, quotes as in a shell."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise DataError(f"--set {text}: {str(error).lower()}") from None
 
 
 def find(name: str, recipe: Path) -> list[Path]:
@@ -333,7 +347,11 @@ def _overrides(pairs: Sequence[str]) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not equals:
             raise DataError(f"--set {pair}: expected key=value")
-        nested: Any = yaml.safe_load(text)
+        try:
+            nested: Any = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            reason = getattr(error, "problem", None) or "not valid YAML"
+            raise DataError(f"--set {pair}: the value cannot be read: {reason}") from None
         for part in reversed(key.split(".")):
             nested = {part: nested}
         values = _merge(values, nested)

@@ -204,8 +204,9 @@ def backend(name: str) -> Check:
 # ---- corpora and models ------------------------------------------------------------------------
 
 
-def corpus(name: str, path: str, parts: Sequence[str]) -> Check:
-    """Whether a corpus folder is there and has its ``parts`` (sub-folders).
+def corpus(name: str, path: str, parts: Sequence[str], allow_partial: bool = False) -> Check:
+    """Whether a corpus folder is there and has its ``parts`` (sub-folders), some of them where an
+    incomplete one is allowed.
 
     One under the recipe's own data/ is made by stage 1.
     """
@@ -218,12 +219,12 @@ def corpus(name: str, path: str, parts: Sequence[str]) -> Check:
     if not Path(path).is_dir():
         return Check(name, False, f"{path} is not a folder", where)
     missing = [part for part in parts if not (Path(path) / part).is_dir()]
-    if missing:
-        detail = f"{path} has no {', '.join(missing)}"
-        return Check(name, False, detail, f"give its top folder: {where}")
     if not os.access(path, os.R_OK | os.X_OK):
         return Check(name, False, f"{path} cannot be read", f"chmod -R u+rX {path}")
-    return Check(name, True, path)
+    detail = f"{path} has no {', '.join(missing)}" if missing else path
+    if missing and not (allow_partial and len(missing) < len(parts)):
+        return Check(name, False, detail, f"give its top folder: {where}")
+    return Check(name, True, detail)
 
 
 def pretrained(option: str, model: str) -> Check:
@@ -231,6 +232,11 @@ def pretrained(option: str, model: str) -> Check:
 
     One under the recipe's own exp/ is made by stage 6.
     """
+    return model_folder(option, model) or _on_hub(option, model)
+
+
+def model_folder(option: str, model: str) -> Check | None:
+    """What can be said of a model without the hub; None for what may be the id of one there."""
     fix = f"./run.sh --{option} FOLDER with config.json and weights, or a hub id such as org/name"
     path = Path(model)
     if model.startswith("exp/"):
@@ -244,7 +250,7 @@ def pretrained(option: str, model: str) -> Check:
         return Check(option, True, model)
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model) or model.startswith("."):
         return Check(option, False, f"{model} is not a folder", fix)
-    return _on_hub(option, model)
+    return None
 
 
 def _on_hub(option: str, model: str) -> Check:

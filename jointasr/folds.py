@@ -81,7 +81,7 @@ def make(turns: Sequence[Turn], scheme: str, dev: str, fraction: float, seed: in
     if not 0 < fraction < 1:
         raise DataError(f"data.dev_fraction: {fraction} is not between 0 and 1")
     folds = []
-    for name in sorted({_unit(turn, scheme) for turn in turns}):
+    for name in units(turns, scheme):
         test = [turn for turn in turns if _unit(turn, scheme) == name]
         rest = [turn for turn in turns if _unit(turn, scheme) != name]
         if dev == "partner":
@@ -103,6 +103,11 @@ def make(turns: Sequence[Turn], scheme: str, dev: str, fraction: float, seed: in
                 )
         folds.append(fold)
     return folds
+
+
+def units(turns: Sequence[Turn], scheme: str) -> list[str]:
+    """Names of the folds: the speakers or sessions there are, sorted."""
+    return sorted({_unit(turn, scheme) for turn in turns})
 
 
 def summary(fold: Fold) -> dict[str, Any]:
@@ -149,6 +154,8 @@ def names(path: Path, wanted: Sequence[str]) -> list[str]:
 
     Raises DataError naming one that does not exist, or occurs twice.
     """
+    if not (path / FILE).is_file():
+        raise DataError(f"{path}: no folds there; run stage 3 first")
     known = list(datadir.read_json(path / FILE)["folds"])
     for name in wanted:
         if name not in known:

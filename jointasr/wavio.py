@@ -16,6 +16,7 @@ from jointasr.errors import DataError
 
 RATE = 16000  # Hz: what the pretrained encoders hear
 FULL_SCALE = 32768.0  # int16 sample values are in [-1, 1) times this
+STREAM = 0x7FFFFF00  # sizes from here on stand for "unknown" in headers of streams
 PCM = 1  # "format tag" of the RIFF specification
 FMT = struct.Struct("<HHIIHH")  # tag, channels, rate, bytes/s, block, bits
 
@@ -50,7 +51,9 @@ def header(source: str) -> Header:
     path, offset = split(source)
     if offset is None:
         with _sound(path) as sound:
-            return Header(sound.samplerate, sound.channels, sound.frames)
+            found = Header(sound.samplerate, sound.channels, sound.frames)
+        _complete(path)
+        return found
     with _open(path, source) as file:
         return _entry(file, offset, source)
 
@@ -90,7 +93,26 @@ def _sound(path: str) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(path)
     except soundfile.LibsndfileError as error:
-        raise DataError(f"{path}: not readable as audio ({error})") from error
+        why = error.error_string if Path(path).stat().st_size else "an empty file"
+        raise DataError(f"{path}: not readable as audio ({why})") from error
+
+
+def _complete(path: str) -> None:
+    """Hold a RIFF file's declared size against its own, as libsndfile does not: it would take half
+    a file for a shorter one. A size that was never filled in (a stream's) says nothing."""
+    with _open(path, path) as file:
+        left = file.seek(0, 2)
+        file.seek(0)
+        if file.read(12)[:4] != b"RIFF":
+            return
+        while len(head := file.read(8)) == 8:
+            name, length = head[:4], int.from_bytes(head[4:], "little")
+            if name == b"data":
+                held = left - file.tell()
+                if held < length < STREAM:
+                    raise DataError(f"{path}: truncated, {held} of {length} bytes of samples")
+                return
+            file.seek(length + length % 2, 1)
 
 
 def _read_file(path: str, first: int, frames: int | None) -> np.ndarray:

@@ -42,15 +42,16 @@ def _header(path: Path) -> wavio.Header | DataError:
     return found
 
 
-def refuse(problems: Sequence[object], what: str) -> None:
+def refuse(problems: Sequence[object], what: str, remedy: str = "") -> None:
     """Raise one DataError for all problems, the first few in full; nothing when there are none."""
     if not problems:
         return
     shown = "\n  ".join(str(problem) for problem in problems[:_SHOWN])
+    end = f"\n  {remedy}" if remedy else ""
     if len(problems) == 1:
-        raise DataError(shown)
+        raise DataError(shown + end)
     more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    raise DataError(f"{len(problems)} {what}:\n  {shown}{more}")
+    raise DataError(f"{len(problems)} {what}:\n  {shown}{more}{end}")
 
 
 def digest(files: Iterable[Path], root: Path) -> str:

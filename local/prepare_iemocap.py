@@ -14,6 +14,7 @@ from jointasr import datadir, done, errors
 from local import corpus
 from local.iemocap import counts, layout, turns
 
+PARTIAL = "--allow-partial true goes on with what is there"
 CODE = "local/prepare_iemocap.py"
 
 
@@ -51,14 +52,14 @@ def prepare(root: Path, out: Path, wanted: Path, allow_partial: bool) -> None:
     """Check everything, then write. Raises DataError on the first kind of problem met."""
     dialogues, missing = layout.dialogues(root)
     if missing and not allow_partial:
-        hint = "the release is incomplete; use --allow-partial to go on without"
+        hint = f"{root}: the release is incomplete; {PARTIAL}"
         raise errors.DataError("\n  ".join([hint, *missing]))
     found, left = turns.read(dialogues)
     counted = counts.count(found)
     other = counts.differences(counted, counts.read(wanted))
     if other and not allow_partial:
-        what = f"counts of {root} are not those of {wanted} (--allow-partial to go on)"
-        corpus.refuse([f"{root}: {line} ({wanted})" for line in other], what)
+        lines = [f"{root}: {line} ({wanted})" for line in other]
+        corpus.refuse(lines, f"counts of {root} are not those of {wanted}", PARTIAL)
     _write(found, out)
     report = _report(root, found, counted, left, missing, other)
     datadir.write_text(out / "report.txt", report)

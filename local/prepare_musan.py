@@ -15,6 +15,7 @@ CODE = "local/prepare_musan.py"
 TYPES = ("music", "speech", "noise")
 FULL = {"music": 660, "speech": 426, "noise": 930}  # files of the release
 SHARES = {"dev": 0.1, "test": 0.2}  # the rest trains
+WITHOUT = "MUSAN has music, speech, noise; --allow-partial true goes on without"
 FEWEST = 3  # one for each pool
 
 
@@ -50,7 +51,7 @@ def find(root: Path, allow_partial: bool) -> dict[str, list[Path]]:
         if not found:
             if allow_partial:
                 continue
-            raise errors.DataError(f"{root / kind}: no wav files; MUSAN has music, speech, noise")
+            raise errors.DataError(f"{root / kind}: no wav files; {WITHOUT}")
         if len(found) < FEWEST:
             raise errors.DataError(
                 f"{root / kind}: {len(found)} wav files; train, dev and test pools need one each"

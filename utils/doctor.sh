@@ -4,6 +4,7 @@ set -euo pipefail
 
 iemocap=-
 musan=-
+allow_partial=false
 encoder=
 bert=
 ctc=k2
@@ -14,7 +15,8 @@ help_message='usage: utils/doctor.sh [options]      (in the folder of a recipe, 
   line is ok, or FAIL with what mends it; exit code 1 if there is a FAIL. Ends with a block for bug
   reports.
   --iemocap DIR --musan DIR       folders of the corpora (not checked unless given)
-  --encoder X --bert X            folders or hub ids of the pretrained models, blank between several
+  --allow-partial true            take a corpus of which sessions or types are missing
+  --encoder X --bert X            folders or hub ids of the pretrained models, one a line
   --ctc k2|torch                  the CTC engine wanted
   --disk GB                       free space wanted in the current folder
   --self-test false               leave out the self-test of the engine (seconds)'
@@ -25,6 +27,6 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ $# -eq 0 ] || die "no arguments expected, got: $*" "see utils/doctor.sh --help"
 . "$ROOT"/path.sh
 . "$ROOT"/cmd.sh
-exec python3 -m jointasr.bin.doctor --iemocap "$iemocap" --musan "$musan" --encoder "$encoder" \
-  --bert "$bert" --ctc "${ctc:-k2}" --disk "$disk" \
-  --backend "$cmd_backend" --self-test "$self_test"
+exec python3 -m jointasr.bin.doctor --iemocap "$iemocap" --musan "$musan" \
+  --allow-partial "$allow_partial" --encoder "$encoder" --bert "$bert" \
+  --ctc "${ctc:-k2}" --disk "$disk" --backend "$cmd_backend" --self-test "$self_test"

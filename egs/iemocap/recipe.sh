@@ -6,6 +6,7 @@ export iemocap="" musan="" paper=true
 
 doctor() {
   "$ROOT"/utils/doctor.sh --iemocap "$iemocap" --musan "$musan" --disk 60 \
+    --allow-partial "${allow_partial:?}" \
     --encoder "$(conf_values encoder.model)" --bert "$(conf_values bert.model)" "$@"
 }
 make_corpora() { :; }

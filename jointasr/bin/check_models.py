@@ -12,17 +12,13 @@ def main() -> None:
     parser.add_argument("confs", nargs="+", help="conf files, e.g. conf/joint.yaml")
     parser.add_argument("--set", default="", help="overrides: key=value, blank between")
     args = parser.parse_args()
-    loaded = [config.load(name, Path(), args.set.split()) for name in args.confs]
-    heads = {conf.encoder.model for conf in loaded if uses_own_head(conf)}
+    overrides = config.split_overrides(args.set)
+    loaded = [config.load(name, Path(), overrides) for name in args.confs]
+    heads = {conf.encoder.model for conf in loaded if conf.uses_own_head}
     for model in sorted({conf.encoder.model for conf in loaded}):
         check_encoder(model, model in heads)
     for model in sorted({conf.bert.model for conf in loaded if conf.system == "joint"}):
         check_bert(model)
-
-
-def uses_own_head(conf: config.Config) -> bool:
-    """Whether training starts from the checkpoint's CTC head, so that it must fit."""
-    return conf.has_ctc and conf.units.type == "char" and conf.head.init == "checkpoint"
 
 
 def check_encoder(model: str, characters: bool) -> None:

@@ -18,7 +18,8 @@ def main() -> None:
         help="print these values, one line a conf, equal lines once; `data` is its data folder",
     )
     args = parser.parse_args()
-    loaded = [(name, config.load(name, Path(), args.set.split())) for name in args.confs]
+    overrides = config.split_overrides(args.set)
+    loaded = [(name, config.load(name, Path(), overrides)) for name in args.confs]
     if args.each:
         rows = ["\t".join(text(conf, name, key) for key in args.each) for name, conf in loaded]
         print("\n".join(dict.fromkeys(rows)))

@@ -36,11 +36,13 @@ def _checks(args: argparse.Namespace) -> Iterator[doctor.Check]:
     yield doctor.disk(Path("."), args.disk)
     yield doctor.backend(args.backend)
     if args.iemocap != UNASKED:
-        yield doctor.corpus("IEMOCAP", args.iemocap, [f"Session{k}" for k in range(1, 6)])
+        sessions = [f"Session{k}" for k in range(1, 6)]
+        yield doctor.corpus("IEMOCAP", args.iemocap, sessions, args.allow_partial == "true")
     if args.musan != UNASKED:
-        yield doctor.corpus("MUSAN", args.musan, ["music", "speech", "noise"])
+        types = ["music", "speech", "noise"]
+        yield doctor.corpus("MUSAN", args.musan, types, args.allow_partial == "true")
     for option, models in (("encoder", args.encoder), ("bert", args.bert)):
-        for model in models.split():
+        for model in models.splitlines():
             if model != UNASKED:
                 yield doctor.pretrained(option, model)
     if args.self_test == "true" and engine.ok:
@@ -52,8 +54,9 @@ def _parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--iemocap", default=UNASKED, help="folder of the corpus; - = not asked about")
     add("--musan", default=UNASKED, help="folder of the noises; - = not asked about")
-    add("--encoder", default="", help="folders or hub ids, blank between")
-    add("--bert", default="", help="folders or hub ids, blank between")
+    add("--allow-partial", choices=("true", "false"), default="false", help="of the corpora")
+    add("--encoder", default="", help="folders or hub ids, one a line")
+    add("--bert", default="", help="folders or hub ids, one a line")
     add("--ctc", choices=("k2", "torch"), default="k2", help="CTC engine of the confs")
     add("--backend", default="local", help="as in cmd.sh")
     add("--disk", type=float, default=3, metavar="GB", help="free space wanted here")

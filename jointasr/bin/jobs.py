@@ -1,4 +1,4 @@
-"""Print the job table of stage 7 or 8 (id, log, arguments; longest jobs first), or their systems."""
+"""Print the job table of stage 7 or 8: id, log, arguments, longest jobs first; or the systems."""
 
 import argparse
 from collections.abc import Iterator
@@ -43,8 +43,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="k > 0 is training's seed, name-s<k>")
     parser.add_argument("--set", default="", help="overrides: key=value, blank between")
     args = parser.parse_args()
-    overrides = args.set.split()
-    found = list(jobs(args.confs, args.conditions.split(), args.folds.split(), args.seed, overrides))
+    overrides = config.split_overrides(args.set)
+    conditions, wanted = args.conditions.split(), args.folds.split()
+    found = list(jobs(args.confs, conditions, wanted, args.seed, overrides))
     if args.what == "systems":
         print("\n".join(dict.fromkeys(f"exp/{job.system}" for job in found)))
         return

@@ -1,0 +1,109 @@
+"""Check what a run is asked to do, before any of it is done: systems, folds, models, options."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from jointasr import config, doctor, experiment, folds, lang
+from jointasr.errors import DataError, run
+
+CONDITIONS = ("clean", "noisy")
+FOLDS = Path("conf/folds.tsv")  # a line for each `scheme fold` of the recipe's corpus, if it says
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("confs", nargs="*", help="conf files, e.g. conf/joint.yaml")
+    parser.add_argument("--conditions", default="clean noisy", help="training sets")
+    parser.add_argument("--folds", default="", help="ids, blank between; default: all")
+    parser.add_argument("--seed", default="0", help="of training")
+    parser.add_argument("--set", default="", help="overrides: key=value, blank between")
+    parser.add_argument("--method", default=experiment.DEFAULT_METHOD, help="of search")
+    parser.add_argument("--feats", default="wav", help="what is decoded from")
+    parser.add_argument("--nj", default="1", help="parallel jobs")
+    parser.add_argument("--corpus", type=Path, default=Path("data/local/iemocap"))
+    args = parser.parse_args()
+    check_options(args)
+    names = {path: Path(path).stem for path in args.confs}
+    check_names(args.confs, "--conf")
+    for path, name in names.items():
+        same = [other for other in names if names[other] == name]
+        if len(same) > 1:
+            raise DataError(f"--conf: {' and '.join(same)} would both be called {name}: rename one")
+        conf = config.load(path, Path(), config.split_overrides(args.set))
+        data = Path(config.data_name(conf, path, Path()))
+        check_folds(data, conf.data.scheme, args.folds.split(), args.corpus)
+        check_models(conf)
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Options that are one of a few words, or a number."""
+    methods = [experiment.DEFAULT_METHOD, "one_best", "greedy"]
+    for option, words, known in (
+        ("conditions", args.conditions.split(), CONDITIONS),
+        ("method", [args.method], methods),
+        ("feats", [args.feats], ("wav", "conv")),
+    ):
+        for word in words:
+            if word not in known:
+                raise DataError(f"--{option} {word}: unknown; choose from {' '.join(known)}")
+        check_names(words, f"--{option}")
+    for option, text, least in (("seed", args.seed, 0), ("nj", args.nj, 1)):
+        if not (text.isascii() and text.isdigit() and int(text) >= least):
+            raise DataError(f"--{option} {text}: a whole number from {least} on is needed")
+
+
+def check_names(names: Sequence[str], option: str) -> None:
+    """At least one, none twice, none with a blank at its ends."""
+    if not names:
+        raise DataError(f"{option} is empty; name at least one")
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise DataError(f"{option}: {name} is named twice")
+        if name != name.strip() or not name:
+            raise DataError(f"{option}: write commas without blanks, once, not {name!r}")
+
+
+def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path) -> None:
+    """The folds wanted exist: as made, else as the prepared corpus or the recipe's conf says."""
+    made = data / "folds" / scheme
+    if (made / folds.FILE).is_file():
+        folds.names(made, wanted)
+        return
+    if (corpus / "supervisions.jsonl.gz").is_file():
+        source, known = corpus, folds.units(folds.read_turns(corpus), scheme)
+    elif FOLDS.is_file():
+        rows = [line.split() for line in FOLDS.read_text(encoding="utf-8").splitlines()]
+        source, known = FOLDS, [row[1] for row in rows if row[:1] == [scheme]]
+    else:
+        return
+    for name in wanted:
+        if name not in known:
+            there = " ".join(known)
+            raise DataError(f"--folds: {name} is no {scheme} of {source}; there are {there}")
+    if wanted:
+        check_names(wanted, "--folds")
+
+
+def check_models(conf: config.Config) -> None:
+    """Model folders hold models, and a CTC head that will be used has all characters.
+
+    What the hub has, and what stage 6 makes, is not looked at.
+    """
+    wanted = {"encoder": conf.encoder.model}
+    if conf.system == "joint":
+        wanted["bert"] = conf.bert.model
+    for option, model in wanted.items():
+        found = doctor.model_folder(option, model)
+        if found is not None and not found.ok:
+            raise DataError(f"--{option}: {found.detail}; give {found.fix}")
+    vocabulary = Path(conf.encoder.model) / "vocab.json"
+    if conf.uses_own_head and vocabulary.is_file():
+        symbols = json.loads(vocabulary.read_text(encoding="utf-8"))
+        lang.map_head(symbols, lang.Units.char(), vocabulary)
+
+
+if __name__ == "__main__":
+    run(main)
