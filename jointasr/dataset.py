@@ -1,12 +1,13 @@
 """Cuts to batches: lhotse's samplers decide what goes together, this module collates it."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from lhotse import CutSet, MonoCut
+from lhotse.audio.utils import AudioLoadingError, DurationMismatchError
 from lhotse.dataset import DynamicBucketingSampler, SimpleCutSampler
 from lhotse.dataset.sampling.dynamic_bucketing import estimate_duration_buckets
 from torch import Tensor
@@ -49,7 +50,7 @@ class Utterances(Dataset[Batch]):
         self.classes = {label: index for index, label in enumerate(labels)}
 
     def __getitem__(self, cuts: CutSet) -> Batch:
-        waves = [cut.load_audio()[0] if self.load else np.zeros(0) for cut in cuts]
+        waves = [_audio(cut) if self.load else np.zeros(0) for cut in cuts]
         lengths = [len(wave) for wave in waves] if self.load else [cut.num_samples for cut in cuts]
         texts = [cut.supervisions[0].text or "" for cut in cuts]
         return Batch(
@@ -91,7 +92,7 @@ def training_batches(
     speed: Callable[[str], float],
     seed: int,
     epoch: int,
-) -> DataLoader[Batch]:
+) -> Iterator[Batch]:
     """One epoch in random order: batches of similar lengths, order = f(seed, epoch, cuts).
 
     ``speed`` gives an utterance's speed factor; it is applied before bucketing, so that batches
@@ -99,7 +100,7 @@ def training_batches(
     """
     order = batches(cuts, batch, speed, seed, epoch)
     # a list is a sampler, too: items of what it yields index the dataset
-    return DataLoader(dataset, sampler=order, batch_size=None, num_workers=batch.workers)
+    return _load(DataLoader(dataset, sampler=order, batch_size=None, num_workers=batch.workers))
 
 
 def batches(
@@ -138,11 +139,11 @@ def _bins(cuts: list[MonoCut], buckets: int) -> list[float]:
 
 def evaluation_batches(
     cuts: CutSet, dataset: Utterances, max_duration: float, workers: int
-) -> DataLoader[Batch]:
+) -> Iterator[Batch]:
     """Every utterance once, longest first."""
     ordered = CutSet.from_cuts(sorted(cuts, key=lambda cut: (-cut.duration, cut.id)))
     sampler = SimpleCutSampler(ordered, max_duration=max_duration, world_size=1, rank=0)
-    return DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=workers)
+    return _load(DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=workers))
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -152,6 +153,23 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
         lengths=batch.lengths.to(device, non_blocking=True),
         emotions=batch.emotions.to(device, non_blocking=True),
     )
+
+
+def _audio(cut: MonoCut) -> np.ndarray:
+    try:
+        return np.asarray(cut.load_audio()[0])
+    except (AudioLoadingError, DurationMismatchError) as error:
+        reason = str(error).splitlines()[0].split("'>: ")[-1]  # the first line of lhotse's details
+        raise DataError(f"utterance {cut.id}: its audio cannot be read: {reason}") from None
+
+
+def _load(loader: DataLoader[Batch]) -> Iterator[Batch]:
+    """The batches; a user's error in a worker without the worker's traceback before it."""
+    try:
+        yield from loader
+    except DataError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise DataError(last.removeprefix("jointasr.errors.DataError: ")) from None
 
 
 def _at_speed(cut: MonoCut, factor: float) -> MonoCut:

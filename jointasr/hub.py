@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.utils import logging as hub_logging
 from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import cached_file, logging
 
@@ -24,7 +25,7 @@ def config(model: str, what: str, option: str) -> Any:
     """
     if Path(model).is_dir() and not (Path(model) / CONFIG).is_file():
         raise DataError(f"{what} {model}: no {CONFIG} in it, so not a transformers model folder")
-    with _user_errors(model, what, option):
+    with _user_errors(model, what, option), _quiet():
         return AutoConfig.from_pretrained(model)
 
 
@@ -72,14 +73,18 @@ def _user_errors(model: str, what: str, option: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No report of weights left out (a task's head, say) and no progress bars in a log."""
+    """No report of weights left out (a task's head, say), of each attempt to reach the hub, and no
+    progress bars in a log."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_level = hub_logging.get_verbosity()
     logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()
     if not sys.stderr.isatty():
         logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        hub_logging.set_verbosity(hub_level)
         if bars:
             logging.enable_progress_bar()

@@ -6,12 +6,15 @@ import time
 
 
 def start_log() -> None:
-    """Log to stderr with the time of day, as every program of the recipe does."""
+    """Log to stderr with the time of day, as every program of the recipe does.
+
+    Of the libraries only warnings are let through: torch and lhotse tell of their own start.
+    """
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr, force=True
+        level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr, force=True
     )
-    # torch tells of a file that it writes whenever its distributed part is imported
-    logging.getLogger("torch.distributed.nn.jit.instantiator").setLevel(logging.WARNING)
+    for name in ("jointasr", "__main__"):
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def clock(seconds: float) -> str:

@@ -190,11 +190,15 @@ def test_evaluation_is_each_once_longest_first(cuts: CutSet) -> None:
     assert [durations[name] for name in found] == sorted(durations.values(), reverse=True)
 
 
-def changed(cuts: CutSet, **fields: object) -> CutSet:
-    """The cuts with something wrong in the second."""
-    listed = [
+def copies(cuts: CutSet) -> list[MonoCut]:
+    return [
         MonoCut.from_dict({k: v for k, v in cut.to_dict().items() if k != "type"}) for cut in cuts
     ]
+
+
+def changed(cuts: CutSet, **fields: object) -> CutSet:
+    """The cuts with something wrong in the second."""
+    listed = copies(cuts)
     for key, value in fields.items():
         if key == "emotion":
             listed[1].supervisions[0].custom["emotion"] = value
@@ -213,3 +217,22 @@ def test_unusable_utterances_are_named_before_work_starts(cuts: CutSet) -> None:
     shortest = min(cuts, key=lambda cut: cut.num_samples)
     with pytest.raises(DataError, match=f"utterance {shortest.id}: {shortest.num_samples} samples"):
         utterances().check(cuts, shortest.num_samples + 1)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("factor", [1.0, 1.05])
+def test_damaged_audio_is_named_in_one_line(
+    cuts: CutSet, tmp_path: Path, workers: int, factor: float
+) -> None:
+    """Also when a worker process meets it, at any speed."""
+    listed = copies(cuts)
+    source = Path(listed[3].recording.sources[0].source)
+    damaged = tmp_path / "damaged.wav"
+    damaged.write_bytes(source.read_bytes()[:30])
+    listed[3].recording.sources[0].source = str(damaged)
+    loader = dataset.training_batches(
+        CutSet.from_cuts(listed), utterances(), conf(workers=workers), lambda _: factor, 0, 0
+    )
+    with pytest.raises(DataError, match=f"utterance {listed[3].id}: its audio cannot be") as caught:
+        list(loader)
+    assert "damaged.wav" in str(caught.value) and "\n" not in str(caught.value)
