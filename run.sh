@@ -22,7 +22,7 @@ allow_partial=false      # go on with an incomplete release of a corpus; what is
 accept_code=false        # keep results that other code made
 force=false              # make again what was made with other settings
 self_test=true           # stage 0 tries the engines on this machine's device
-nj=$(nproc)              # parallel jobs of the data stages
+nj=$(env -u OMP_NUM_THREADS nproc)  # parallel jobs of the data stages
 
 help_message="Usage: ./run.sh [--recipe DIR] [--stage N] [--stop-stage M] [options]
 Stages:  0 doctor: is everything there?        6 pretrained models, made or fetched

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from jointasr import config, encoder, linguistic, systems
+from jointasr import config, encoder, linguistic, schema, systems
 from jointasr.errors import DataError
 from jointasr.lang import Units, read_labels, write_labels
 
@@ -25,7 +25,7 @@ class Model(NamedTuple):
     """A system and what is needed to use it."""
 
     system: systems.System
-    conf: config.Config
+    conf: schema.Config
     units: Units
     labels: list[str]
 
@@ -63,7 +63,7 @@ def load(folder: Path) -> Model:
     return Model(system.eval(), conf, units, labels)
 
 
-def initial(conf: config.Config, units: Units, labels: list[str]) -> Model:
+def initial(conf: schema.Config, units: Units, labels: list[str]) -> Model:
     """The model at the start of training: pretrained parts, fresh heads.
 
     Fresh layers are drawn from torch's generator, a CTC head before anything that only the joint

@@ -13,8 +13,7 @@ from lhotse.dataset.sampling.dynamic_bucketing import estimate_duration_buckets
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from jointasr import config as configuration
-from jointasr import encoder, rng
+from jointasr import encoder, rng, schema
 from jointasr.errors import DataError
 from jointasr.lang import Units, check_characters
 
@@ -88,7 +87,7 @@ class Utterances(Dataset[Batch]):
 def training_batches(
     cuts: CutSet,
     dataset: Utterances,
-    batch: configuration.Batch,
+    batch: schema.Batch,
     speed: Callable[[str], float],
     seed: int,
     epoch: int,
@@ -104,7 +103,7 @@ def training_batches(
 
 
 def batches(
-    cuts: CutSet, batch: configuration.Batch, speed: Callable[[str], float], seed: int, epoch: int
+    cuts: CutSet, batch: schema.Batch, speed: Callable[[str], float], seed: int, epoch: int
 ) -> list[CutSet]:
     """The batches of one epoch, in their order; a batch's place in the list is its position.
 

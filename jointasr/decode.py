@@ -12,9 +12,9 @@ from torch import Tensor
 
 from jointasr import archive, datadir, dataset, search, systems
 from jointasr.checkpoint import Model
-from jointasr.config import Decode
 from jointasr.errors import DataError
 from jointasr.progress import Progress
+from jointasr.schema import Decode
 
 log = logging.getLogger(__name__)
 

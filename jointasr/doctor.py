@@ -4,6 +4,7 @@ Standard library only at the top: it has to run where libraries are missing or b
 """
 
 import importlib
+import json
 import os
 import platform
 import re
@@ -223,7 +224,8 @@ def corpus(name: str, path: str, parts: Sequence[str], allow_partial: bool = Fal
         return Check(name, False, f"{path} cannot be read", f"chmod -R u+rX {path}")
     detail = f"{path} has no {', '.join(missing)}" if missing else path
     if missing and not (allow_partial and len(missing) < len(parts)):
-        return Check(name, False, detail, f"give its top folder: {where}")
+        fix = f"give its top folder: {where}; or go on without with --allow-partial true"
+        return Check(name, False, detail, fix)
     return Check(name, True, detail)
 
 
@@ -247,6 +249,10 @@ def model_folder(option: str, model: str) -> Check | None:
         missing += [] if weights else ["weights (*.safetensors or *.bin)"]
         if missing:
             return Check(option, False, f"{model} has no {' and no '.join(missing)}", fix)
+        try:
+            json.loads((path / "config.json").read_text(encoding="utf-8"))
+        except ValueError as error:
+            return Check(option, False, f"{path / 'config.json'}: not JSON: {error}", fix)
         return Check(option, True, model)
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model) or model.startswith("."):
         return Check(option, False, f"{model} is not a folder", fix)

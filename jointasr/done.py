@@ -58,10 +58,11 @@ def check(
         _record(done, {**before, "accepted_code": now["code"]})
         changes = []
     if changes:
+        way = "make it again with --force true, or use another conf name or recipe folder"
+        if changes == ["the code"]:
+            way = f"go on with --accept-code true (you know that it does not matter), or {way}"
         raise DataError(
-            f"{out} was made with other settings: {'; '.join(changes)} changed since. "
-            "Go on with --accept-code (only code changed and you know that it does not matter), "
-            "make it again with --force, or use another name or recipe folder"
+            f"{out} was made with other settings: {'; '.join(changes)} changed since; {way}"
         )
     print(f"{out}: up to date")
     return False

@@ -27,7 +27,7 @@ NAMES = ("encoder", "--encoder")
 
 
 class Options(Protocol):
-    """The part of the configuration that ``load`` needs (config.Encoder)."""
+    """The part of the configuration that ``load`` needs (schema.Encoder)."""
 
     @property
     def init(self) -> str: ...

@@ -145,7 +145,7 @@ def render(record: dict[str, Any], speech: np.ndarray, noises: Noises) -> np.nda
     if abs(_measure(speech, mixture) - record["snr_measured"]) > 1e-6:
         raise DataError(
             f"{record['id']}: its audio, or that of {' '.join(record['noise'])}, has changed since "
-            "the mixtures were planned; run stage 2 again with --force"
+            "the mixtures were planned; run stage 2 again with --force true"
         )
     return record["scale"] * mixture
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jointasr.config import Config
 from jointasr.ctc import ctc_loss
 from jointasr.dataset import Batch
+from jointasr.schema import Config
 from jointasr.systems import Output
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from jointasr import config
+from jointasr import schema
 from jointasr.systems import Joint, System
 
 PARTS = ("encoder", "head", "bert")
@@ -31,13 +31,13 @@ class Optimisers:
     ``skipped`` counts steps left out because their gradient was not finite.
     """
 
-    def __init__(self, system: System, conf: config.Optim) -> None:
+    def __init__(self, system: System, conf: schema.Optim) -> None:
         self.clip, self.skipped = conf.clip, 0
         self.by_part: dict[str, torch.optim.Optimizer] = {}
         self.base: dict[str, float] = {}
         for name, parameters in parts(system).items():
             if parameters:
-                options: config.Optimiser = getattr(conf, name)
+                options: schema.Optimiser = getattr(conf, name)
                 self.by_part[name] = _optimiser(parameters, options)
                 self.base[name] = options.lr
         self.factors = {name: getattr(conf, name).newbob_factor for name in self.by_part}
@@ -86,7 +86,7 @@ def grad_scaler(enabled: bool) -> Any:
     return torch.cuda.amp.GradScaler(enabled=enabled)
 
 
-def warmup_decay(progress: float, conf: config.Schedule) -> float:
+def warmup_decay(progress: float, conf: schema.Schedule) -> float:
     """Scale of the rates when ``progress`` (0..1) of all utterances of all epochs are done.
 
     Rises linearly to 1 over ``warmup``, stays, falls linearly to 0 after ``decay_from``.
@@ -109,7 +109,7 @@ class NewBob:
         return last is not None and (last - loss) / max(abs(last), 1e-12) < self.threshold
 
 
-def _optimiser(parameters: Iterable[nn.Parameter], conf: config.Optimiser) -> torch.optim.Optimizer:
+def _optimiser(parameters: Iterable[nn.Parameter], conf: schema.Optimiser) -> torch.optim.Optimizer:
     """Weight decay is for matrices only: not for biases and norms."""
     listed = list(parameters)
     groups = [

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from jointasr import search
-from jointasr.config import Config
 from jointasr.encoder import CtcHead, Encoder
 from jointasr.fusion import Fusion, average
 from jointasr.lang import Units, map_head
 from jointasr.linguistic import Linguistic
+from jointasr.schema import Config
 
 
 class Output(NamedTuple):

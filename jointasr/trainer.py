@@ -13,11 +13,11 @@ from lhotse import CutSet
 from torch.utils.tensorboard import SummaryWriter
 
 from jointasr import checkpoint, dataset, metrics, objective, perturb, rng, search, systems
-from jointasr.config import Config
 from jointasr.dataset import Batch
 from jointasr.errors import DataError
 from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
 from jointasr.progress import Progress
+from jointasr.schema import Config
 
 log = logging.getLogger(__name__)
 

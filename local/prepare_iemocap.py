@@ -15,6 +15,7 @@ from local import corpus
 from local.iemocap import counts, layout, turns
 
 PARTIAL = "--allow-partial true goes on with what is there"
+INCOMPLETE, OTHER = "INCOMPLETE: ", "OTHER COUNT: "  # how the report begins such lines
 CODE = "local/prepare_iemocap.py"
 
 
@@ -41,11 +42,12 @@ def main() -> None:
     options = {
         "corpus": args.corpus,
         "files": corpus.digest(layout.files(args.corpus), args.corpus),
-        "allow-partial": args.allow_partial,
     }
     with done.step(args.out, CODE, options, [args.counts]) as todo:
         if todo:
             prepare(args.corpus, args.out, args.counts, args.allow_partial)
+    if not (todo or args.allow_partial):
+        still_whole(args.out / "report.txt")
 
 
 def prepare(root: Path, out: Path, wanted: Path, allow_partial: bool) -> None:
@@ -64,6 +66,13 @@ def prepare(root: Path, out: Path, wanted: Path, allow_partial: bool) -> None:
     report = _report(root, found, counted, left, missing, other)
     datadir.write_text(out / "report.txt", report)
     print(report, end="")
+
+
+def still_whole(report: Path) -> None:
+    """Raise DataError where an earlier run was allowed to go on with less: this one is not."""
+    for line in report.read_text(encoding="utf-8").splitlines():
+        if line.startswith((INCOMPLETE, OTHER)):
+            raise errors.DataError(f"{report}: {line}; {PARTIAL}")
 
 
 def _write(found: Sequence[turns.Turn], out: Path) -> None:
@@ -107,8 +116,8 @@ def _report(
     beside = [p for p in layout.files(root) if p.suffix == ".wav" and p not in wavs]
     skipped = {**left, "wavs without a label": len(beside), **layout.ignored(root)}
     lines += [f"not read, {kind}: {number}" for kind, number in skipped.items()]
-    lines += [f"INCOMPLETE: {line}" for line in missing]
-    lines += [f"OTHER COUNT: {line}" for line in other]
+    lines += [INCOMPLETE + line for line in missing]
+    lines += [OTHER + line for line in other]
     return "\n".join(lines) + "\n"
 
 

@@ -34,7 +34,6 @@ def main() -> None:
         "corpus": args.corpus,
         "files": corpus.digest([p for of in files.values() for p in of], args.corpus),
         "seed": args.seed,
-        "allow-partial": args.allow_partial,
     }
     with done.step(args.out, CODE, options) as todo:
         if todo:

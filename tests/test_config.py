@@ -57,8 +57,6 @@ def test_dump_loads_to_the_same(tmp_path: Path) -> None:
     conf = config.load("paper/paper_joint.yaml", tmp_path)
     (tmp_path / "dumped.yaml").write_text(config.dump(conf))
     assert config.load(str(tmp_path / "dumped.yaml"), tmp_path) == conf
-    assert config.digest(conf) != config.digest(config.load("joint.yaml", tmp_path))
-    assert config.digest(conf, without=["ctc"]) != config.digest(conf)
 
 
 def test_paper_values() -> None:

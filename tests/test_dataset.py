@@ -16,7 +16,7 @@ import torch
 from data_fixtures import ROOT
 from lhotse import CutSet, MonoCut
 
-from jointasr import config, dataset, perturb
+from jointasr import dataset, perturb, schema
 from jointasr.errors import DataError
 from jointasr.lang import Units
 
@@ -27,8 +27,8 @@ def as_is(_: str) -> float:
     return 1.0
 
 
-def conf(**keys: object) -> config.Batch:
-    return config.Batch(**{"max_duration": 6.0, "workers": 0, **keys})
+def conf(**keys: object) -> schema.Batch:
+    return schema.Batch(**{"max_duration": 6.0, "workers": 0, **keys})
 
 
 def utterances() -> dataset.Utterances:
@@ -123,9 +123,9 @@ def test_order_in_other_processes(cuts: CutSet, tmp_path: Path) -> None:
     script = (
         "import json, sys\n"
         "from lhotse import CutSet\n"
-        "from jointasr import config, dataset\n"
+        "from jointasr import config, dataset, schema\n"
         "cuts = CutSet.from_file(sys.argv[1]).to_eager()\n"
-        "conf = config.Batch(max_duration=6)\n"
+        "conf = schema.Batch(max_duration=6)\n"
         "found = dataset.batches(cuts, conf, lambda name: 1.0, 0, 0)\n"
         "print(json.dumps([[cut.id for cut in batch] for batch in found]))\n"
     )

@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from jointasr import checkpoint, config
+from jointasr import checkpoint, schema
 from jointasr.lang import Units
 from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
 
@@ -19,13 +19,13 @@ def system(models: Path, name: str, *overrides: str) -> tuple[checkpoint.Model, 
 
 
 def test_warmup_and_decay() -> None:
-    conf = config.Schedule(warmup=0.1, decay_from=0.5)
+    conf = schema.Schedule(warmup=0.1, decay_from=0.5)
     points = {0.0: 0.0, 0.05: 0.5, 0.1: 1.0, 0.3: 1.0, 0.5: 1.0, 0.75: 0.5, 1.0: 0.0}
     for progress, scale in points.items():
         assert warmup_decay(progress, conf) == pytest.approx(scale)
-    flat = config.Schedule(warmup=0.0, decay_from=1.0)
+    flat = schema.Schedule(warmup=0.0, decay_from=1.0)
     assert [warmup_decay(x / 4, flat) for x in range(5)] == [1.0] * 5
-    steep = config.Schedule(warmup=0.8, decay_from=0.2)
+    steep = schema.Schedule(warmup=0.8, decay_from=0.2)
     assert warmup_decay(0.6, steep) == pytest.approx(min(0.6 / 0.8, 0.4 / 0.8))
 
 

@@ -10,7 +10,7 @@ import torch
 from test_config import CONF, RECIPES, dumped
 from transformers import AutoModelForCTC
 
-from jointasr import checkpoint, config, encoder, objective, search, systems
+from jointasr import checkpoint, config, encoder, objective, schema, search, systems
 from jointasr.dataset import Batch
 from jointasr.errors import DataError
 from jointasr.fusion import SkipMlp, average
@@ -37,7 +37,7 @@ def batch(units: Units) -> Batch:
     )
 
 
-def model(conf: config.Config, units: Units | None = None) -> checkpoint.Model:
+def model(conf: schema.Config, units: Units | None = None) -> checkpoint.Model:
     torch.manual_seed(0)
     return checkpoint.initial(conf, units or Units.char(), tiny.LABELS)
 

@@ -29,6 +29,7 @@ from jointasr import (
     encoder,
     manifest,
     objective,
+    schema,
     systems,
     trainer,
 )
@@ -391,8 +392,8 @@ def test_decoding_in_batches_equals_alone(recipe: Path, saved: Path, method: str
     model = checkpoint.load(saved / "joint/best")
     cuts = data()[0]
     cpu = torch.device("cpu")
-    together = decode.decode(model, cuts, config.Decode(method=method, max_duration=30), cpu)
-    alone = decode.decode(model, cuts, config.Decode(method=method, max_duration=0.01), cpu)
+    together = decode.decode(model, cuts, schema.Decode(method=method, max_duration=30), cpu)
+    alone = decode.decode(model, cuts, schema.Decode(method=method, max_duration=0.01), cpu)
     assert together.texts == alone.texts and any(together.texts.values())
     for name, row in together.posteriors.items():
         assert row == pytest.approx(alone.posteriors[name], abs=1e-4)
@@ -404,7 +405,7 @@ def test_decoding_from_archived_features(recipe: Path, saved: Path, tmp_path: Pa
     feats = {c.id: model.system.encoder.conv_features([c.load_audio()[0]])[0] for c in cuts}
     scp = tmp_path / "feats.scp"
     archive.write_feats(feats.items(), tmp_path / "feats.ark", scp)
-    conf, cpu = config.Decode(method="greedy"), torch.device("cpu")
+    conf, cpu = schema.Decode(method="greedy"), torch.device("cpu")
     from_feats = decode.decode(model, cuts, conf, cpu, scp)
     from_audio = decode.decode(model, cuts, conf, cpu)
     assert from_feats.texts == from_audio.texts

@@ -1,12 +1,11 @@
 """Check what a run is asked to do, before any of it is done: systems, folds, models, options."""
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from jointasr import config, doctor, experiment, folds, lang
+from jointasr import config, datadir, doctor, experiment, folds, lang, schema
 from jointasr.errors import DataError, run
 
 CONDITIONS = ("clean", "noisy")
@@ -87,7 +86,7 @@ def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path) ->
         check_names(wanted, "--folds")
 
 
-def check_models(conf: config.Config) -> None:
+def check_models(conf: schema.Config) -> None:
     """Model folders hold models, and a CTC head that will be used has all characters.
 
     What the hub has, and what stage 6 makes, is not looked at.
@@ -101,7 +100,7 @@ def check_models(conf: config.Config) -> None:
             raise DataError(f"--{option}: {found.detail}; give {found.fix}")
     vocabulary = Path(conf.encoder.model) / "vocab.json"
     if conf.uses_own_head and vocabulary.is_file():
-        symbols = json.loads(vocabulary.read_text(encoding="utf-8"))
+        symbols = datadir.read_json(vocabulary)
         lang.map_head(symbols, lang.Units.char(), vocabulary)
 
 

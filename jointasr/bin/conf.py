@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jointasr import config
+from jointasr import config, schema
 from jointasr.errors import run
 
 
@@ -28,7 +28,7 @@ def main() -> None:
             print(config.dump(conf), end="")
 
 
-def text(conf: config.Config, name: str, key: str) -> str:
+def text(conf: schema.Config, name: str, key: str) -> str:
     """A value as the data scripts' options take it: lists with commas."""
     value = config.data_name(conf, name, Path()) if key == "data" else config.get(conf, key)
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

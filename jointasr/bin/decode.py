@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr import config, done, scenarios
+from jointasr import config, done, scenarios, schema
 from jointasr.errors import DataError, run
 from jointasr.experiment import DEFAULT_METHOD, decode_name, read_model
 
@@ -50,7 +50,7 @@ def load(folder: Path) -> "Model":
     return checkpoint.load(folder / "best")
 
 
-def decode(model: "Model", source: Path, out: Path, conf: config.Decode, feats: str) -> None:
+def decode(model: "Model", source: Path, out: Path, conf: schema.Decode, feats: str) -> None:
     """Decode one data dir into ``out``."""
     import torch
 

@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from jointasr import config, done, provenance
+from jointasr import config, done, provenance, schema
 from jointasr.errors import DataError, run
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def model_files(model: str) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in kinds)
 
 
-def train(args: argparse.Namespace, conf: config.Config, folders: list[Path], lang: Path) -> None:
+def train(args: argparse.Namespace, conf: schema.Config, folders: list[Path], lang: Path) -> None:
     """Fit the model and describe it in ``model.json``."""
     from jointasr.progress import start_log
 
@@ -89,7 +89,7 @@ def train(args: argparse.Namespace, conf: config.Config, folders: list[Path], la
     )
 
 
-def flat(conf: config.Config) -> dict[str, object]:
+def flat(conf: schema.Config) -> dict[str, object]:
     """Every key that can change the result, dotted."""
 
     def walk(prefix: str, values: dict[str, object]) -> dict[str, object]:

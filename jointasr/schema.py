@@ -1,0 +1,224 @@
+"""What defines an experiment: every key of the conf files, its type, its default, its meaning.
+
+How the files are found, layered and read is :mod:`jointasr.config`'s.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A group of keys; unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Section):
+    """Which turns, folds and mixtures; a conf that changes this gets a data folder of its own."""
+
+    emotions: list[str] = ["ang", "hap", "neu", "sad"]
+    """classes kept, after merging (excited counts as happy)"""
+    turns: Literal["speech", "all"] = "speech"
+    """speech: only turns with words (IEMOCAP: 5,500); all: the 31 others too (5,531)"""
+    scheme: Literal["speaker", "session"] = "speaker"
+    """leave one speaker out (10 folds) or one session (5 folds)"""
+    dev: Literal["heldout", "partner"] = "heldout"
+    """heldout: a share of the training speakers' dialogues; partner: the session's other speaker"""
+    dev_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    """share of dialogues held out"""
+    snr: tuple[float, float] = (5.0, 35.0)
+    """range of the noisy training set's signal-to-noise ratios, dB"""
+    babble_talkers: tuple[int, int] = (1, 1)
+    """fewest and most talkers in background speech"""
+    noise_window: Annotated[float, Field(ge=0)] = 0.0
+    """seconds; noise files are cut into windows of this length first (0: whole files)"""
+    seed: Count = 0
+    """seed of every draw of noise and folds"""
+
+
+class Units(Section):
+    """What the CTC head predicts."""
+
+    type: Literal["char", "bpe", "unigram"] = "char"
+    size: Annotated[int, Field(gt=2)] = 500
+    """vocabulary of SentencePiece units, blank not counted (ignored for char)"""
+
+    @property
+    def name(self) -> str:
+        """Name of the lang folder's ending: char, bpe500, ..."""
+        return "char" if self.type == "char" else f"{self.type}{self.size}"
+
+
+class Encoder(Section):
+    """The shared acoustic encoder: any wav2vec2-like checkpoint of transformers."""
+
+    model: str = "facebook/wav2vec2-large-960h-lv60-self"
+    """hub id or folder"""
+    init: Literal["pretrained", "random"] = "pretrained"
+    """random: only the checkpoint's configuration is used"""
+    freeze_conv: bool = True
+    """keep the convolutional part as it is (the paper, section 3.1)"""
+    freeze: bool = False
+    """keep all of it as it is"""
+    dropout: Fraction = 0.1
+    layerdrop: Fraction = 0.1
+    gradient_checkpointing: bool = False
+    """recompute activations in the backward pass: less memory, a third more time"""
+
+
+class Head(Section):
+    """The CTC output layers."""
+
+    type: Literal["linear", "paper"] = "linear"
+    """linear: one layer; paper: two of 1024 with LeakyReLU below it, as the toolkit's recipe"""
+    init: Literal["checkpoint", "fresh"] = "checkpoint"
+    """checkpoint: start from the encoder checkpoint's own head where units are characters"""
+    blank_bias: float = 0.0
+    """added to the blank's bias of a fresh head"""
+
+
+class Emotion(Section):
+    """The emotion branch."""
+
+    dim: Annotated[int, Field(gt=0)] = 256
+    """width of the classifier's hidden layer, and of each modality before fusion"""
+    skip: bool = True
+    """skip connections around the fusion's layers (the paper, section 3.2)"""
+    dropout: Fraction = 0.1
+    transcript: Literal["greedy", "oracle", "empty"] = "greedy"
+    """what the text branch reads: the model's own hypothesis, the reference, nothing"""
+    gradient: Literal["full", "stopped"] = "full"
+    """stopped: the emotion loss does not reach the shared encoder (control)"""
+
+
+class Bert(Section):
+    """The text branch of the joint system."""
+
+    model: str = "bert-base-uncased"
+    """hub id or folder"""
+    freeze: bool = False
+
+
+class Augment(Section):
+    """Time-domain SpecAugment, drawn per utterance and epoch."""
+
+    speeds: list[int] = [95, 100, 105]
+    """per cent of the original speed; one is drawn"""
+    speed_semantics: Literal["speed", "toolkit"] = "speed"
+    """toolkit: the ratio inverted, as the toolkit's release did (its 95 shortens)"""
+    max_bands: Count = 3
+    """0 to this many notches"""
+    max_chunks: Count = 5
+    """0 to this many zeroed chunks"""
+    chunk_samples: tuple[int, int] = (1000, 2000)
+
+
+class Batch(Section):
+    """Batches by duration."""
+
+    max_duration: Positive = 100.0
+    """seconds of audio"""
+    max_utterances: Annotated[int, Field(gt=0)] | None = None
+    """utterances per batch, where the toolkit's recipe counts those"""
+    buckets: Annotated[int, Field(gt=0)] = 30
+    accumulate: Annotated[int, Field(gt=0)] = 1
+    """batches per step of the optimiser"""
+    workers: Count = 2
+    """processes that read audio (0: none)"""
+
+
+class Optimiser(Section):
+    """One optimiser for one part of the model."""
+
+    name: Literal["adamw", "adam", "adadelta"] = "adamw"
+    lr: Positive = 1e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    newbob_factor: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """what the rate is multiplied with when the dev loss stalls (schedule newbob)"""
+
+
+class Optim(Section):
+    """Optimisers by part, and what they share."""
+
+    encoder: Optimiser = Optimiser(lr=1e-4)
+    head: Optimiser = Optimiser(lr=1e-3)
+    """every layer that is neither encoder nor BERT"""
+    bert: Optimiser = Optimiser(lr=1e-5)
+    clip: Positive = 1.0
+    """largest norm of the gradient"""
+
+
+class Schedule(Section):
+    """How learning rates change."""
+
+    name: Literal["warmup_decay", "newbob"] = "warmup_decay"
+    warmup: Fraction = 0.1
+    """share of all steps over which rates rise from zero"""
+    decay_from: Fraction = 0.5
+    """share of all steps after which rates fall linearly to zero"""
+    newbob_threshold: Annotated[float, Field(ge=0)] = 0.0025
+    """least relative improvement of the dev loss"""
+
+
+class Train(Section):
+    """Length and arithmetic of training."""
+
+    epochs: Annotated[int, Field(gt=0)] = 20
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto: bf16 or, on older GPUs, fp16; fp32 on a CPU"""
+    log_every: Annotated[int, Field(gt=0)] = 20
+    """steps between lines in the log"""
+
+
+class Config(Section):
+    """Everything that defines a system."""
+
+    system: Literal["asr", "ser", "joint"]
+    ctc: Literal["k2", "torch"] = "k2"
+    """engine of loss and search"""
+    alpha: Fraction = 0.1
+    """weight of the emotion loss (the paper, equation 1)"""
+    data: Data = Data()
+    units: Units = Units()
+    encoder: Encoder = Encoder()
+    head: Head = Head()
+    emotion: Emotion = Emotion()
+    bert: Bert = Bert()
+    augment: Augment = Augment()
+    batch: Batch = Batch()
+    optim: Optim = Optim()
+    schedule: Schedule = Schedule()
+    train: Train = Train()
+
+    @property
+    def has_ctc(self) -> bool:
+        """Whether the system writes transcripts."""
+        return self.system != "ser"
+
+    @property
+    def uses_own_head(self) -> bool:
+        """Whether training starts from the checkpoint's CTC head, so that it must fit."""
+        return self.has_ctc and self.units.type == "char" and self.head.init == "checkpoint"
+
+    @property
+    def has_emotion(self) -> bool:
+        """Whether the system writes emotions."""
+        return self.system != "asr"
+
+
+class Decode(Section):
+    """conf/decode.yaml: how hypotheses are searched."""
+
+    method: Literal["one_best", "greedy"] = "one_best"
+    """one_best: shortest path through the lattice on the CTC topology; greedy: each frame's best"""
+    search_beam: Positive = 20.0
+    output_beam: Positive = 8.0
+    min_active_states: Annotated[int, Field(gt=0)] = 30
+    max_active_states: Annotated[int, Field(gt=0)] = 10000
+    max_duration: Positive = 100.0
+    """seconds of audio per batch"""
