@@ -1,7 +1,7 @@
 """Three joint training steps and a decode with models of the paper's size, random weights.
 
 Called by test_fullsize.py in a process of its own, so that its peak memory is its own:
-``python3 tests/fullsize.py FOLDER``. Of conf/joint.yaml only the model paths and max_duration change.
+``python3 tests/fullsize.py FOLDER``. Only model paths and max_duration differ from conf/joint.yaml.
 """
 
 import resource

@@ -54,11 +54,11 @@ def stages(recipe: Path, jobs: int) -> None:
 
 def shell(recipe: Path, script: str, *options: str) -> str:
     """Run a step in the recipe dir as run.sh does, on the data folder; its standard output."""
-    folder = str(Path(sys.executable).parent)
+    path = f"{Path(sys.executable).parent}:{ROOT}/utils:/usr/bin:/bin"  # as path.sh sets it
     done = subprocess.run(
         [str(ROOT / script), *options, "data"],
         cwd=recipe,
-        env={"ROOT": str(ROOT), "PYTHONPATH": str(ROOT), "PATH": f"{folder}:/usr/bin:/bin"},
+        env={"ROOT": str(ROOT), "PYTHONPATH": str(ROOT), "PATH": path},
         capture_output=True,
         text=True,
         check=False,
