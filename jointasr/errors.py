@@ -1,6 +1,7 @@
 """The one kind of error that is the user's to mend, and how programs end with it."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -19,6 +20,8 @@ def run(main: Callable[[], None]) -> None:
         main()
     except BrokenPipeError:  # `... | head` closed the pipe: not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:  # Ctrl-C is no fault, and needs no traceback
+        sys.exit(128 + signal.SIGINT)
     except (DataError, OSError) as error:
         sys.stdout.flush()
         text = str(error)

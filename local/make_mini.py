@@ -9,6 +9,7 @@ bytes. Speech comes from espeak-ng through the espeakng-loader package.
 
 import argparse
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -75,7 +76,9 @@ def make(out: Path, seed: int, scale: float, jobs: int) -> None:
 def run_jobs(jobs: Sequence[Job], processes: int) -> list[Any]:
     """Each job in a fresh process (the synthesiser remembers what it said); results in order."""
     context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, maxtasksperchild=1) as pool:
+    # Ctrl-C reaches workers too: the main process alone answers it, and ends them
+    quiet = (signal.SIGINT, signal.SIG_IGN)
+    with context.Pool(processes, signal.signal, quiet, maxtasksperchild=1) as pool:
         return pool.starmap(_call, jobs, chunksize=1)
 
 
