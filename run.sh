@@ -46,11 +46,11 @@ done
 if [ ! -f "$recipe/recipe.sh" ]; then
   die "--recipe $recipe: there is no recipe.sh in it" "choose one of: $(echo egs/*)"
 fi
+# shellcheck source=conf/site.sh.example
+if [ -f conf/site.sh ]; then . conf/site.sh; fi
 # It sets defaults of options and says what doctor, make_corpora and make_pretrained are.
 # shellcheck source=egs/mini/recipe.sh
 . "$recipe/recipe.sh"
-# shellcheck source=conf/site.sh.example
-if [ -f conf/site.sh ]; then . conf/site.sh; fi
 . utils/parse_options.sh
 if [ $# -ne 0 ]; then die "unexpected argument $1" "see ./run.sh --help"; fi
 for i in "$stage" "$stop_stage"; do
@@ -76,11 +76,11 @@ if [ "$feats" = conv ]; then decoded=${method}_conv && decoded=${decoded#default
 cd "$recipe"
 
 conf_values() { python3 -m jointasr.bin.conf "${confs[@]}" --set "$overrides" --each "$@"; }
-check_run() {  # what was asked for, before work begins
-  python3 -m jointasr.bin.check_run "${which[@]}" --method "$method" --feats "$feats" --nj "$nj" \
-    "${confs[@]}" || exit 1
+check_run() {  # check_run STAGE: what was asked for, before work begins
+  python3 -m jointasr.bin.check_run --stage "$1" "${which[@]}" --method "$method" --feats "$feats" \
+    --nj "$nj" "${confs[@]}" || exit 1
 }
-check_run
+check_run "$stage"
 mkdir -p exp/jobs
 conf_values data data.emotions data.turns data.snr data.babble_talkers data.noise_window \
   data.seed data.scheme data.dev data.dev_fraction units.type units.size >exp/jobs/data.tsv
@@ -107,7 +107,7 @@ fi
 
 if [ $stage -le 2 ] && [ $stop_stage -ge 2 ]; then
   begin_stage 2 "noise: every mixture planned"
-  check_run  # now that it is known who speaks
+  check_run 2  # now that it is known who speaks
   plan_noise() {
     "$ROOT"/steps/mix_noise.sh --nj "$nj" --emotions "$emotions" --turns "$turns" --snr "$snr" \
       --babble-talkers "$talkers" --noise-window "$window" --seed "$data_seed" "$data"

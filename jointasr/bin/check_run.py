@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--method", default=experiment.DEFAULT_METHOD, help="of search")
     parser.add_argument("--feats", default="wav", help="what is decoded from")
     parser.add_argument("--nj", default="1", help="parallel jobs")
+    parser.add_argument("--stage", type=int, default=0, help="where the run begins")
     parser.add_argument("--corpus", type=Path, default=Path("data/local/iemocap"))
     args = parser.parse_args()
     check_options(args)
@@ -33,7 +34,7 @@ def main() -> None:
             raise DataError(f"--conf: {' and '.join(same)} would both be called {name}: rename one")
         conf = config.load(path, Path(), config.split_overrides(args.set))
         data = Path(config.data_name(conf, path, Path()))
-        check_folds(data, conf.data.scheme, args.folds.split(), args.corpus)
+        check_folds(data, conf.data.scheme, args.folds.split(), args.corpus, args.stage)
         check_models(conf)
 
 
@@ -65,13 +66,16 @@ def check_names(names: Sequence[str], option: str) -> None:
             raise DataError(f"{option}: write commas without blanks, once, not {name!r}")
 
 
-def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path) -> None:
-    """The folds wanted exist: as made, else as the prepared corpus or the recipe's conf says."""
+def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path, stage: int) -> None:
+    """The folds wanted exist: as made, else as the prepared corpus or the recipe's conf says.
+
+    What the run itself may make anew, from ``stage`` on, is not asked.
+    """
     made = data / "folds" / scheme
-    if (made / folds.FILE).is_file():
+    if stage > 3 and (made / folds.FILE).is_file():
         folds.names(made, wanted)
         return
-    if (corpus / "supervisions.jsonl.gz").is_file():
+    if stage > 1 and (corpus / "supervisions.jsonl.gz").is_file():
         source, known = corpus, folds.units(folds.read_turns(corpus), scheme)
     elif FOLDS.is_file():
         rows = [line.split() for line in FOLDS.read_text(encoding="utf-8").splitlines()]
