@@ -3,6 +3,7 @@
 Thresholds are the project's promises about unseen speakers, not the numbers of one run.
 """
 
+import re
 import time
 from pathlib import Path
 from statistics import mean
@@ -127,3 +128,12 @@ def test_paper_recipe_runs_all_stages_on_the_mini_corpora(mini: Copy) -> None:
     assert wer(mini, "asr", "clean", "clean") < 100
     report = Path(mini.home / "egs/iemocap/data/local/iemocap/report.txt").read_text()
     assert "1000" in report
+
+
+def test_commands_of_the_readme_work(mini: Copy) -> None:
+    """All in its bash blocks; ./run.sh alone was run above, ./test.sh is what runs this."""
+    blocks = re.findall(r"```bash\n(.*?)```", (mini.home / "README.md").read_text(), re.DOTALL)
+    commands = [line for block in blocks for line in block.splitlines()]
+    assert commands[:2] == ["./run.sh", "./test.sh"]
+    for command in commands[2:]:
+        mini.run("bash", "-c", command)

@@ -2,10 +2,10 @@
 # The paper: ten folds of IEMOCAP, noise of MUSAN. Say where they are with --iemocap and --musan, or
 # once and for all in conf/site.sh. Pretrained models come from the hub, or from the folders that
 # --encoder and --bert name.
-export iemocap="" musan="" paper=true
+export paper=true
 
 doctor() {
-  "$ROOT"/utils/doctor.sh --iemocap "$iemocap" --musan "$musan" --disk 60 \
+  "$ROOT"/utils/doctor.sh --iemocap "${iemocap:-}" --musan "${musan:-}" --disk 60 \
     --allow-partial "${allow_partial:?}" \
     --encoder "$(conf_values encoder.model)" --bert "$(conf_values bert.model)" "$@"
 }

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# Corpora and pretrained models made here; a model in two minutes; everything on a CPU.
+# Corpora and pretrained models made here, whatever conf/site.sh has; everything on a CPU.
 export iemocap=data/corpora/iemocap
 export musan=data/corpora/musan
+export encoder="" bert=""
 export folds="Ses01F Ses02M"
 
 doctor() { "$ROOT"/utils/doctor.sh "$@"; }
