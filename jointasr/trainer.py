@@ -50,9 +50,12 @@ class Scores(NamedTuple):
 class Epoch(NamedTuple):
     """Sums over one epoch of training."""
 
-    utterances: int
-    loss: float
-    impossible: int
+    utterances: int = 0
+    loss: float = 0.0
+    impossible: int = 0
+    """transcripts longer than their frames"""
+    whole: int = 0
+    """chunks that were not zeroed, to leave half of a short utterance"""
 
     def plus(self, other: "Epoch") -> "Epoch":
         """The sums over both."""
@@ -60,6 +63,7 @@ class Epoch(NamedTuple):
             self.utterances + other.utterances,
             self.loss + other.loss,
             self.impossible + other.impossible,
+            self.whole + other.whole,
         )
 
 
@@ -112,7 +116,7 @@ class Trainer:
         batches = dataset.training_batches(
             self.train, self.data, self.conf.batch, speed, self.seed, epoch
         )
-        accumulate, done = self.conf.batch.accumulate, Epoch(0, 0.0, 0)
+        accumulate, done = self.conf.batch.accumulate, Epoch()
         for number, group in enumerate(_groups(batches, accumulate)):
             count = sum(len(batch.ids) for batch in group)
             self._set_rates(self._share(epoch, done.utterances + count / 2))
@@ -130,16 +134,19 @@ class Trainer:
         ``first`` is the place in the epoch of the group's first batch. Dropout is drawn anew for
         each batch: systems that draw more or fewer numbers see the same dropout in the encoder.
         """
-        total, done = sum(len(batch.ids) for batch in group), Epoch(0, 0.0, 0)
+        total, done = sum(len(batch.ids) for batch in group), Epoch()
         for place, batch in enumerate(group, first):
             self.progress.add(batch.seconds)
             lengths = batch.lengths.tolist()
-            on_device = self._augment(dataset.to_device(batch, self.device), lengths, epoch)
+            draws = self._draws(batch, lengths, epoch)
+            on_device = dataset.to_device(batch, self.device)
+            on_device = on_device._replace(waves=perturb.apply(on_device.waves, lengths, draws))
             torch.manual_seed(rng.derive(self.seed, "dropout", epoch, place))
             with _naming(batch):
                 part = objective.losses(self.conf, self._forward(on_device), on_device)
             self.scaler.scale(part.total / total).backward()
-            done = done.plus(Epoch(len(batch.ids), float(part.total.detach()), part.impossible))
+            whole, loss = sum(draw.left_out for draw in draws), float(part.total.detach())
+            done = done.plus(Epoch(len(batch.ids), loss, part.impossible, whole))
         rates = self.optimisers.rates
         norm = self.optimisers.step(self.scaler)
         self.board.add_scalar("train/loss", done.loss / total, self.steps)
@@ -164,16 +171,15 @@ class Trainer:
             self.seed, utterance, epoch, augment.speeds, augment.speed_semantics
         )
 
-    def _augment(self, batch: Batch, lengths: list[int], epoch: int) -> Batch:
-        """Notches and zeroed chunks; ``lengths`` are those of the batch, on the host."""
+    def _draws(self, batch: Batch, lengths: list[int], epoch: int) -> list[perturb.Draw]:
+        """Each utterance's notches and zeroed chunks; ``lengths`` are the batch's, on the host."""
         conf = self.conf.augment
-        draws = [
+        return [
             perturb.draw(
                 self.seed, name, epoch, length, conf.max_bands, conf.max_chunks, conf.chunk_samples
             )
             for name, length in zip(batch.ids, lengths, strict=True)
         ]
-        return batch._replace(waves=perturb.apply(batch.waves, lengths, draws))
 
     @torch.no_grad()
     def evaluate(self, cuts: CutSet) -> Scores:
@@ -239,6 +245,7 @@ class Trainer:
         log.info("epoch %d: train loss %.4f; dev %s", epoch + 1, loss, scores)
         counts = {
             "transcripts longer than their frames gave no CTC loss": done.impossible,
+            "chunks were not dropped, to leave half of a short utterance": done.whole,
             "steps were left out, their gradient not being finite": self.optimisers.skipped,
         }
         if isinstance(self.system, systems.Joint):
