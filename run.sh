@@ -56,7 +56,9 @@ if [ $# -ne 0 ]; then die "unexpected argument $1" "see ./run.sh --help"; fi
 for i in "$stage" "$stop_stage"; do
   [[ $i =~ ^([0-9]|10)$ ]] || die "stage $i: stages are 0 to 10" "see ./run.sh --help"
 done
-if [ "$stage" -gt "$stop_stage" ]; then die "--stage $stage is after --stop-stage $stop_stage" "swap them"; fi
+if [ "$stage" -gt "$stop_stage" ]; then
+  die "--stage $stage is after --stop-stage $stop_stage" "swap them"
+fi
 for i in iemocap musan encoder bert; do  # what the user's folder has is meant, then the recipe's
   if [ -n "${!i}" ] && [ -d "$OLDPWD/${!i}" ]; then printf -v "$i" %s "$OLDPWD/${!i}"; fi
 done
@@ -68,7 +70,8 @@ if [ "$accept_code" = true ]; then JOINTASR_ON_CHANGE=accept-code; fi
 if [ "$force" = true ]; then JOINTASR_ON_CHANGE=force; fi
 partial=()
 if [ "$allow_partial" = true ]; then partial=(--allow-partial); fi
-overrides="$set ${ctc:+ctc=$ctc} ${encoder:+encoder.model=\"$encoder\"} ${bert:+bert.model=\"$bert\"}"
+overrides="$set ${ctc:+ctc=$ctc}"  # quoted: folders may hold blanks
+overrides+=" ${encoder:+encoder.model=\"$encoder\"} ${bert:+bert.model=\"$bert\"}"
 which=(--conditions "$conditions" --folds "$folds" --seed "$seed" --set "$overrides")
 IFS=, read -ra confs <<<"$conf"
 decoded=$method  # ending of the decode folders' names
