@@ -241,6 +241,11 @@ class Trainer:
         log.info("%s: loss %.4f, %s", where, loss, self.progress(share))
 
     def _report(self, epoch: int, done: Epoch, scores: Scores) -> None:
+        if done.impossible == done.utterances:
+            raise DataError(
+                "no transcript fits into its frames: is the encoder's stride that of its "
+                "configuration, are these the units you meant?"
+            )
         loss = done.loss / done.utterances
         log.info("epoch %d: train loss %.4f; dev %s", epoch + 1, loss, scores)
         counts = {

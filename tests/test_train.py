@@ -329,6 +329,17 @@ def test_what_is_lost_is_said(
     assert "epoch 1: 1 transcripts were cut to BERT's positions" in caplog.text
 
 
+def test_nothing_learnable_is_an_error(recipe: Path, models: Path, tmp_path: Path) -> None:
+    train_cuts, dev_cuts = data()
+    listed = list(train_cuts)
+    for cut in listed:
+        cut.supervisions[0].text = "GOOD ROAD " * 30
+    model = start(models, "asr.yaml", "train.epochs=1")
+    cuts = dataset.CutSet.from_cuts(listed)
+    with pytest.raises(DataError, match="no transcript fits into its frames"):
+        trainer.Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
+
+
 def test_unusable_utterance_stops_before_training(
     recipe: Path, models: Path, tmp_path: Path
 ) -> None:
