@@ -22,7 +22,8 @@ def main() -> None:
     corpus.outside(args.out, args.corpus)
     table = args.corpus / "transcripts.tsv"
     parts = [args.out / name for name in ("train_noisy", "dev_noisy", "lang_char")]
-    options = {"corpus": args.corpus}
+    wavs = corpus.walk(args.corpus / "wav", lambda name: name.endswith(".wav"))
+    options = {"corpus": args.corpus, "files": corpus.digest(wavs, args.corpus)}
     if any([done.check(part, CODE, options, [table]) for part in parts]):
         prepare(args.corpus, table, args.out)
         for part in parts:

@@ -7,4 +7,4 @@ export folds="Ses01F Ses02M"
 
 doctor() { "$ROOT"/utils/doctor.sh "$@"; }
 make_corpora() { "$ROOT"/local/make_mini.py data/corpora; }
-make_pretrained() { "$ROOT"/local/make_mini_pretrained.sh data/corpora/pretrain; }
+make_pretrained() { "$ROOT"/local/make_mini_pretrained.sh --ctc "${ctc:-}" data/corpora/pretrain; }
