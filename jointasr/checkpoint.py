@@ -1,6 +1,7 @@
 """A trained model is a folder: weights, configuration, units, labels; it can be moved anywhere."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from jointasr import config, encoder, linguistic, schema, systems
 from jointasr.errors import DataError
 from jointasr.lang import Units, read_labels, write_labels
 
+log = logging.getLogger(__name__)
 WEIGHTS, CONF, META = "model.safetensors", "conf.yaml", "model.json"
 # torch 2 parametrises weight norm under other names than torch 1; files keep the older ones
 WEIGHT_NORM = {
@@ -76,10 +78,12 @@ def initial(conf: schema.Config, units: Units, labels: list[str]) -> Model:
 
     acoustic = encoder.load(conf.encoder.model, conf.encoder)
     system = systems.build(conf, acoustic, bert, units, len(labels))
-    characters = units.kind == "char" and conf.head.type == "linear"
-    if isinstance(system, systems.Asr | systems.Joint) and characters:
-        head = encoder.ctc_head(conf.encoder.model) if conf.head.init == "checkpoint" else None
-        if head is not None:
+    if conf.uses_own_head:
+        assert isinstance(system, systems.Asr | systems.Joint)
+        head = encoder.ctc_head(conf.encoder.model)
+        if head is None:
+            log.warning("%s has no CTC head: ours starts from random numbers", conf.encoder.model)
+        else:
             systems.start_head(system, head, units)
     return Model(system, conf, units, labels)
 

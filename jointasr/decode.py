@@ -93,7 +93,7 @@ def _outputs(
     batches = dataset.evaluation_batches(cuts, data, conf.max_duration, workers=0)
     features = datadir.read_table(conv) if conv is not None else None
     if features is not None and (missing := {cut.id for cut in cuts} - features.keys()):
-        raise DataError(f"{conv}: no features of {min(missing)}; make them again (stage 5)")
+        raise DataError(f"{conv}: no features of {min(missing)}; make them again (stage 6)")
     for batch in batches:
         batch = dataset.to_device(batch, device)
         if features is None:
@@ -103,7 +103,7 @@ def _outputs(
             frames = torch.tensor([len(matrix) for matrix in matrices], device=device)
             expected = system.encoder.frames(batch.lengths)
             if frames.tolist() != expected.tolist():
-                raise DataError(f"{conv}: frames do not fit the audio; make them again (stage 5)")
+                raise DataError(f"{conv}: frames do not fit the audio; make them again (stage 6)")
             hidden = system.encoder.transform(_stack(matrices).to(device), frames)
             output = system.score(hidden, frames, batch.texts)
         yield batch.ids, batch.seconds, output

@@ -48,11 +48,6 @@ class Units(Section):
     size: Annotated[int, Field(gt=2)] = 500
     """vocabulary of SentencePiece units, blank not counted (ignored for char)"""
 
-    @property
-    def name(self) -> str:
-        """Name of the lang folder's ending: char, bpe500, ..."""
-        return "char" if self.type == "char" else f"{self.type}{self.size}"
-
 
 class Encoder(Section):
     """The shared acoustic encoder: any wav2vec2-like checkpoint of transformers."""
@@ -77,7 +72,8 @@ class Head(Section):
     type: Literal["linear", "paper"] = "linear"
     """linear: one layer; paper: two of 1024 with LeakyReLU below it, as the toolkit's recipe"""
     init: Literal["checkpoint", "fresh"] = "checkpoint"
-    """checkpoint: start from the encoder checkpoint's own head where units are characters"""
+    """checkpoint: start from the encoder checkpoint's own, where it has one, type is linear and
+    units are characters"""
     blank_bias: float = 0.0
     """added to the blank's bias of a fresh head"""
 
@@ -107,7 +103,7 @@ class Bert(Section):
 class Augment(Section):
     """Time-domain SpecAugment, drawn per utterance and epoch."""
 
-    speeds: list[int] = [95, 100, 105]
+    speeds: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=1)] = [95, 100, 105]
     """per cent of the original speed; one is drawn"""
     speed_semantics: Literal["speed", "toolkit"] = "speed"
     """toolkit: the ratio inverted, as the toolkit's release did (its 95 shortens)"""
@@ -203,7 +199,8 @@ class Config(Section):
     @property
     def uses_own_head(self) -> bool:
         """Whether training starts from the checkpoint's CTC head, so that it must fit."""
-        return self.has_ctc and self.units.type == "char" and self.head.init == "checkpoint"
+        linear = self.head.type == "linear" and self.head.init == "checkpoint"
+        return self.has_ctc and linear and self.units.type == "char"
 
     @property
     def has_emotion(self) -> bool:

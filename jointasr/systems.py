@@ -116,9 +116,12 @@ def forward(
 
 
 def ctc_layers(conf: Config, inputs: int, units: int) -> nn.Sequential:
-    """The CTC output layers, fresh: `linear`, or the toolkit's two hidden layers below it."""
-    layers: list[nn.Module] = [nn.Dropout(conf.encoder.dropout)]
-    if conf.head.type == "paper":
+    """The CTC output layers, fresh: ``linear``, one layer below dropout, as transformers has it, or
+    ``paper``, the toolkit's two hidden layers and one more, without dropout."""
+    layers: list[nn.Module] = []
+    if conf.head.type == "linear":
+        layers.append(nn.Dropout(conf.encoder.dropout))
+    else:
         for _ in range(2):
             layers += [nn.Linear(inputs, 1024), nn.LeakyReLU()]
             inputs = 1024

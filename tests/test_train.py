@@ -126,8 +126,14 @@ def test_learns_keeps_the_best_and_decodes(
     weights = load_file(out / "best" / checkpoint.WEIGHTS)
     train(monkeypatch, models, kind, "train.epochs=6")
     assert f"{out}: up to date" in capsys.readouterr().out
-    with pytest.raises(DataError, match=r"option alpha \(was 0.1, now 0.7\) changed"):
+    with pytest.raises(DataError, match=r"option optim.clip \(was 1.0, now 0.7\) changed"):
+        train(monkeypatch, models, kind, "train.epochs=6", "optim.clip=0.7")
+    if kind == "joint":
+        with pytest.raises(DataError, match=r"option alpha \(was 0.1, now 0.7\) changed"):
+            train(monkeypatch, models, kind, "train.epochs=6", "alpha=0.7")
+    else:  # has no use for it
         train(monkeypatch, models, kind, "train.epochs=6", "alpha=0.7")
+        assert f"{out}: up to date" in capsys.readouterr().out
     shutil.move(out, out.with_name("first"))
     train(monkeypatch, models, kind, "train.epochs=6", "train.log_every=1", "batch.workers=1")
     same = load_file(out / "best" / checkpoint.WEIGHTS)

@@ -33,6 +33,8 @@ def check_encoder(model: str, characters: bool) -> None:
     if head is not None:
         map_head(head.vocabulary, Units.char(), head.source)
         print(f"encoder {model}: its CTC head has every character")
+    elif characters:
+        print(f"encoder {model}: has no CTC head; training starts with a fresh one")
 
 
 def check_bert(model: str) -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr import config, done, scenarios, schema
+from jointasr import config, done, provenance, scenarios, schema
 from jointasr.errors import DataError, run
 from jointasr.experiment import DEFAULT_METHOD, decode_name, read_model
 
@@ -26,14 +26,14 @@ def main() -> None:
     args = parse()
     overrides = [] if args.method == DEFAULT_METHOD else [f"method={args.method}"]
     conf = config.load_decode(args.conf, Path(), overrides)
-    suffix = DEFAULT_METHOD if args.method == DEFAULT_METHOD else args.method
+    search, suffix = conf.model_dump(exclude={"max_duration"}), args.method
     if args.feats == "conv":
         suffix = "conv" if suffix == DEFAULT_METHOD else f"{suffix}_conv"
     data = Path(read_model(args.model).data)
     model: Model | None = None
     for test in scenarios.read_tests(args.tests):
         source, out = data / f"test_{test}", args.model / decode_name(test, suffix)
-        options = {**conf.model_dump(exclude={"max_duration"}), "feats": args.feats}
+        options = {**search, "feats": args.feats, "stack": provenance.stack()}
         with done.step(out, "jointasr.bin.decode", options, [args.model, source]) as todo:
             if todo:
                 model = model or load(args.model)
@@ -69,7 +69,7 @@ def conv_scp(model: "Model", source: Path) -> Path:
     name = source.name.removeprefix("test_")
     path = source.parents[3] / name / f"conv_{digest}" / "feats.scp"
     if not path.is_file():
-        raise DataError(f"{path} does not exist: run stage 5 with --feats conv")
+        raise DataError(f"{path} does not exist: run stage 6 with --feats conv")
     return path
 
 

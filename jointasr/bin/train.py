@@ -6,9 +6,15 @@ from pathlib import Path
 
 from jointasr import config, done, provenance, schema
 from jointasr.errors import DataError, run
+from jointasr.lang import lang_name
 
 log = logging.getLogger(__name__)
 INERT = ("batch.workers", "train.log_every")
+FOREIGN = {  # keys of parts that a system does not have
+    "asr": ("alpha", "emotion.", "bert.", "optim.bert."),
+    "ser": ("alpha", "bert.", "optim.bert."),
+    "joint": (),
+}
 
 
 def parse() -> argparse.Namespace:
@@ -28,7 +34,7 @@ def main() -> None:
     args = parse()
     conf = config.load(args.conf, Path(), args.set)
     folders = [args.data / f"{part}_{args.condition}" for part in ("train", "dev")]
-    lang = args.data / f"lang_{conf.units.name}"
+    lang = args.data / lang_name(conf.units.type, conf.units.size)
     options = {**flat(conf), "seed": args.seed, "fold": args.fold, "stack": provenance.stack()}
     inputs = [*folders, lang, *model_files(conf.encoder.model)]
     if conf.system == "joint":
@@ -101,7 +107,9 @@ def flat(conf: schema.Config) -> dict[str, object]:
                 found[f"{prefix}{key}"] = value
         return found
 
-    return {key: value for key, value in walk("", conf.model_dump()).items() if key not in INERT}
+    without = (*INERT, *FOREIGN[conf.system])
+    found = walk("", conf.model_dump())
+    return {key: value for key, value in found.items() if not key.startswith(without)}
 
 
 if __name__ == "__main__":
