@@ -2,7 +2,7 @@
 # Print the line with the lowest word error rate.
 set -euo pipefail
 
-help_message='usage: grep WER exp/*/fold_*/decode_*/wer | utils/best_wer.sh
+help_message='usage: grep WER exp/*/fold_*/decode_*/scoring_kaldi/wer | utils/best_wer.sh
    or: utils/best_wer.sh FILE...
   Of the lines with "%WER 15.02 [ ... ]" prints the one with the lowest (the first of equal ones),
   after the name of its file.'

@@ -5,7 +5,7 @@
 export paper=true
 
 doctor() {
-  "$ROOT"/utils/doctor.sh --iemocap "${iemocap:-}" --musan "${musan:-}" --disk 60 \
+  "$ROOT"/utils/doctor.sh --iemocap "${iemocap:-}" --musan "${musan:-}" --disk 100 \
     --allow-partial "${allow_partial:?}" \
     --encoder "$(conf_values encoder.model)" --bert "$(conf_values bert.model)" "$@"
 }
