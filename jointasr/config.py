@@ -66,7 +66,7 @@ def find(name: str, recipe: Path) -> list[Path]:
     parts = given.parts
     logical = Path(*parts[parts.index("conf") + 1 :]) if "conf" in parts[:-1] else given
     places = [ROOT / "conf" / logical, recipe.resolve() / "conf" / logical]
-    files = [path for path in places if path.is_file()]
+    files = list(dict.fromkeys(path for path in places if path.is_file()))
     if given.is_file() and given.resolve() not in files:
         return [given.resolve()]
     if not files:

@@ -13,12 +13,9 @@ Makes <data>/folds/<scheme>/<fold>/lang_<units>/{tokens.txt,labels.txt,units.jso
 for SentencePiece units, which are learned from the fold's training text only.
 Options: --scheme speaker|session  --folds \"ID ...\"  --units-type char|bpe|unigram
          --units-size N  --emotions a,b,c"
+. "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
 
-if [ $# -ne 1 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
-
+if [ $# -ne 1 ]; then die "one data folder is expected" "see $0 --help"; fi
 python3 -m jointasr.bin.prepare_lang "$1" --scheme "$scheme" --folds "$folds" \
   --units-type "$units_type" --units-size "$units_size" --emotions "$emotions"

@@ -14,13 +14,10 @@ help_message="usage: steps/report.sh [options]
   --paper true     show the paper's Table 1 below ours (default: false)
   --command TEXT   the command that made it all, for the reader to repeat (default: ./run.sh)"
 
-# shellcheck source=utils/parse_options.sh
+. "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
 
-if [ $# -ne 0 ]; then
-  echo "error: report.sh: unexpected argument $1; $help_message" >&2
-  exit 1
-fi
+if [ $# -ne 0 ]; then die "unexpected argument $1" "see $0 --help"; fi
 options=(--exp "$exp" --method "$method" --tests "$tests" --command "$command")
 if [ "$paper" = true ]; then options+=(--paper "$ROOT"/conf/paper/table1.tsv); fi
 python3 -m jointasr.bin.report "${options[@]}"

@@ -17,13 +17,10 @@ stay in results.json.
   --results FILE         default exp/results.json
   --allow-missing true   pool what is there and say what is not (default: that is an error)'
 
-# shellcheck source=utils/parse_options.sh
+. "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
 
-if [ $# -eq 0 ]; then
-  echo "error: score.sh: no system given; $help_message" >&2
-  exit 1
-fi
+if [ $# -eq 0 ]; then die "no system given" "see $0 --help"; fi
 options=(--folds "$folds" --method "$method" --tests "$tests" --results "$results")
 if [ "$allow_missing" = true ]; then options+=(--allow-missing); fi
 python3 -m jointasr.bin.pool "${options[@]}" "$@"

@@ -33,8 +33,6 @@ def main() -> None:
     parser.add_argument("--job", type=int, default=1, help="this job's number, from 1")
     parser.add_argument("--jobs", type=int, default=1, help="number of jobs")
     args = parser.parse_args()
-
-
     chosen = conditions(args)
     selected, out = args.data / "local/selected", args.data / "local/mix"
     inputs = [selected, args.musan]
