@@ -97,26 +97,6 @@ def spk2utt(utt2spk: Mapping[str, str]) -> dict[str, str]:
     return {speaker: " ".join(names) for speaker, names in sorted(speakers.items())}
 
 
-def subset(src: Path, dst: Path, ids: Collection[str]) -> None:
-    """Copy the tables of ``src`` cut down to ``ids`` into ``dst``.
-
-    Raises DataError naming an id that ``src`` lacks, or when nothing is left.
-    """
-    if not ids:
-        raise DataError(f"{dst}: no utterances to keep from {src}")
-    keep = set(ids)
-    tables = {}
-    for name in PER_UTTERANCE:
-        table = read_table(src / name)
-        missing = sorted(keep - table.keys())
-        if missing:
-            raise DataError(f"{src / name}: no entry for {missing[0]}{_others(missing)}")
-        tables[name] = {key: value for key, value in table.items() if key in keep}
-    tables["spk2utt"] = spk2utt(tables["utt2spk"])
-    for name, table in tables.items():
-        write_table(dst / name, table)
-
-
 def validate(path: Path, audio: bool = True) -> list[str]:
     """What is wrong with the data dir, one line per problem; [] when it is fine.
 

@@ -118,11 +118,3 @@ def test_fix_says_what_it_drops(good: Path) -> None:
     assert "spk2utt: rebuilt" in report
     assert datadir.validate(good) == []
     assert list(datadir.read_table(good / "utt2dur")) == ["a-1", "b-1"]
-
-
-def test_subset(good: Path, tmp_path: Path) -> None:
-    datadir.subset(good, tmp_path / "part", ["b-1", "a-2"])
-    assert datadir.validate(tmp_path / "part") == []
-    assert datadir.read_table(tmp_path / "part" / "spk2utt") == {"a": "a-2", "b": "b-1"}
-    with pytest.raises(DataError, match="no entry for c-9"):
-        datadir.subset(good, tmp_path / "part2", ["c-9"])

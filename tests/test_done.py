@@ -7,7 +7,7 @@ import pytest
 from jointasr import done
 from jointasr.errors import DataError
 
-CODE = "jointasr.bin.done"
+CODE = "jointasr.bin.conf"
 
 
 def make(out: Path, options: dict[str, object], inputs: list[Path]) -> bool:
