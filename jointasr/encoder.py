@@ -18,8 +18,8 @@ from transformers import AutoModel, AutoModelForCTC
 
 from jointasr import hub
 from jointasr.errors import DataError
+from jointasr.wavio import RATE
 
-RATE = 16000
 PREPROCESSOR = "preprocessor_config.json"
 # those whose padded batches are tested to equal batch 1; relatives with other blocks are refused
 FAMILY = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from jointasr.errors import DataError
 from jointasr.rng import stream
+from jointasr.wavio import RATE
 
-RATE = 16000
 BAND_HZ = 764.0
 """Width of a notch. The toolkit means .05 of the Nyquist frequency to either side of a drawn
 frequency, but scales by 3 where pi belongs: 2 * .05 * 3 / (2 pi) * 16 kHz = 764 Hz between the
