@@ -167,4 +167,5 @@ def _explain(error: ValidationError, layers: Sequence[Layer]) -> str:
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None:
             culprit = path
-    return f"{culprit}: key {'.'.join(keys)}: {first['msg']} (got {first['input']!r})"
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{culprit}: key {'.'.join(keys)}: {reason} (got {first['input']!r})"

@@ -3,13 +3,23 @@
 How the files are found, layered and read is :mod:`jointasr.config`'s.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
+Pair = TypeVar("Pair", tuple[int, int], tuple[float, float])
+
+
+def _rising(pair: Pair) -> Pair:
+    if pair[0] > pair[1]:
+        raise ValueError("the first must not be above the second")
+    return pair
+
+
+Rising = AfterValidator(_rising)
 
 
 class Section(BaseModel):
@@ -31,9 +41,9 @@ class Data(Section):
     """heldout: a share of the training speakers' dialogues; partner: the session's other speaker"""
     dev_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     """share of dialogues held out"""
-    snr: tuple[float, float] = (5.0, 35.0)
+    snr: Annotated[tuple[float, float], Rising] = (5.0, 35.0)
     """range of the noisy training set's signal-to-noise ratios, dB"""
-    babble_talkers: tuple[int, int] = (1, 1)
+    babble_talkers: Annotated[tuple[int, int], Rising] = (1, 1)
     """fewest and most talkers in background speech"""
     noise_window: Annotated[float, Field(ge=0)] = 0.0
     """seconds; noise files are cut into windows of this length first (0: whole files)"""
@@ -111,7 +121,7 @@ class Augment(Section):
     """0 to this many notches"""
     max_chunks: Count = 5
     """0 to this many zeroed chunks"""
-    chunk_samples: tuple[int, int] = (1000, 2000)
+    chunk_samples: Annotated[tuple[Count, Count], Rising] = (1000, 2000)
 
 
 class Batch(Section):

@@ -34,6 +34,8 @@ def test_recipe_refines_every_layer(tmp_path: Path) -> None:
         ("base: joint.yaml\ntrain: {epoch: 1}", r"unknown key train.epoch; the nearest is train."),
         ("base: joint.yaml\nalpha: 1.5", r"mine.yaml: key alpha: .*less than or equal to 1"),
         ("base: joint.yaml\nctc: k3", r"key ctc: .*'k2' or 'torch'"),
+        ("base: joint.yaml\ndata: {snr: [35, 5]}", r"key data.snr: the first must not be above"),
+        ("base: joint.yaml\naugment: {speeds: []}", r"key augment.speeds: .*at least 1"),
         ("base: mine.yaml", r"leads back to itself"),
         ("base: nowhere.yaml", r"nowhere.yaml not found"),
         ("- a list", r"expected `key: value`"),
@@ -66,6 +68,7 @@ def test_paper_values() -> None:
     )  # fmt: skip
     assert (conf.optim.encoder.lr, conf.optim.bert.lr, conf.optim.clip) == (1e-4, 1e-5, 5.0)
     assert (conf.alpha, conf.batch.max_utterances, conf.train.epochs) == (0.1, 6, 30)
+    assert (conf.train.precision, conf.batch.max_duration > 6 * 34.14 * 1.06) == ("fp32", True)
     ser = config.load("paper/paper_ser.yaml")
     assert (ser.optim.encoder.lr, ser.optim.head.lr, ser.batch.max_utterances) == (1e-5, 1e-4, 4)
     assert (ser.augment.speeds, ser.augment.max_bands, ser.augment.max_chunks) == ([100], 0, 0)
