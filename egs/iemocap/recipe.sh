@@ -4,8 +4,10 @@
 # --encoder and --bert name.
 export paper=true
 
+# space is asked for archives and a first model: how many are trained is the user's choice
+
 doctor() {
-  "$ROOT"/utils/doctor.sh --iemocap "${iemocap:-}" --musan "${musan:-}" --disk 100 \
+  "$ROOT"/utils/doctor.sh --iemocap "${iemocap:-}" --musan "${musan:-}" --disk 12 \
     --allow-partial "${allow_partial:?}" \
     --encoder "$(conf_values encoder.model)" --bert "$(conf_values bert.model)" "$@"
 }
