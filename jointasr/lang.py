@@ -44,14 +44,12 @@ class Units:
         return cls("char", CHARACTERS)
 
     @classmethod
-    def train_pieces(
-        cls, texts: Iterable[str], kind: str, size: int, out: Path | None = None
-    ) -> "Units":
+    def train_pieces(cls, texts: Iterable[str], kind: str, size: int) -> "Units":
         """SentencePiece units of ``kind`` "bpe" or "unigram" learned from normalised texts.
 
         ``size`` is the number of pieces, blank not counted. Every character of the fixed list is
-        among them, seen or not, so that any normalised text can be written. Saved to ``out`` if
-        given. Raises DataError when there is no text or too little of it for ``size`` pieces.
+        among them, seen or not, so that any normalised text can be written. Raises
+        DataError when there is no text or too little of it for ``size`` pieces.
         """
         assert kind in PIECE_KINDS, kind
         lines = [text for text in texts if text]
@@ -60,10 +58,7 @@ class Units:
         model = _train(lines, kind, size)
         processor = _processor(model)
         pieces = [processor.id_to_piece(index) for index in range(1, processor.get_piece_size())]
-        units = cls(kind, [BLANK, *pieces], model)
-        if out is not None:
-            units.save(out)
-        return units
+        return cls(kind, [BLANK, *pieces], model)
 
     @classmethod
     def load(cls, lang: Path) -> "Units":

@@ -5,7 +5,6 @@
 export paper=true
 
 # space is asked for archives and a first model: how many are trained is the user's choice
-
 doctor() {
   "$ROOT"/utils/doctor.sh --iemocap "${iemocap:-}" --musan "${musan:-}" --disk 12 \
     --allow-partial "${allow_partial:?}" \
