@@ -70,10 +70,15 @@ if [ "$accept_code" = true ]; then JOINTASR_ON_CHANGE=accept-code; fi
 if [ "$force" = true ]; then JOINTASR_ON_CHANGE=force; fi
 partial=()
 if [ "$allow_partial" = true ]; then partial=(--allow-partial); fi
-overrides="$set ${ctc:+ctc=$ctc}"  # quoted: folders may hold blanks
-overrides+=" ${encoder:+encoder.model=\"$encoder\"} ${bert:+bert.model=\"$bert\"}"
+overrides=$set${ctc:+ ctc=$ctc}  # quoted: folders may hold blanks
+overrides+=${encoder:+ encoder.model=\"$encoder\"}${bert:+ bert.model=\"$bert\"}
 which=(--conditions "$conditions" --folds "$folds" --seed "$seed" --set "$overrides")
 IFS=, read -ra confs <<<"$conf"
+for i in "${!confs[@]}"; do  # a conf of the user's own, named from where they stand
+  if [ ! -f "${confs[i]}" ] && [ -f "$OLDPWD/${confs[i]}" ]; then confs[i]=$OLDPWD/${confs[i]}; fi
+done
+COMMAND="./run.sh --recipe $recipe --conf $conf --conditions ${conditions@Q} --folds ${folds@Q}"
+COMMAND+=" --seed $seed${overrides:+ --set ${overrides@Q}}"  # what the report says its numbers come from
 decoded=$method  # ending of the decode folders' names
 if [ "$feats" = conv ]; then decoded=${method}_conv && decoded=${decoded#default_}; fi
 cd "$recipe"
@@ -178,5 +183,5 @@ fi
 
 if [ $stage -le 10 ] && [ $stop_stage -ge 10 ]; then
   begin_stage 10 "report"
-  "$ROOT"/steps/report.sh --method "$decoded" --paper "$paper" --command "./run.sh --recipe $recipe"
+  "$ROOT"/steps/report.sh --method "$decoded" --paper "$paper" --command "$COMMAND"
 fi

@@ -117,7 +117,7 @@ class Augment(Section):
     """per cent of the original speed; one is drawn"""
     speed_semantics: Literal["speed", "toolkit"] = "speed"
     """toolkit: the ratio inverted, as the toolkit's release did (its 95 shortens)"""
-    max_bands: Count = 3
+    max_bands: Annotated[int, Field(ge=0, le=20)] = 3
     """0 to this many notches"""
     max_chunks: Count = 5
     """0 to this many zeroed chunks"""

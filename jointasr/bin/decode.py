@@ -18,6 +18,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
     parser.add_argument("--conf", default="decode.yaml", help="conf file of the search")
     parser.add_argument("--method", default=DEFAULT_METHOD, help="default, one_best or greedy")
+    parser.add_argument("--ctc", choices=("k2", "torch"), help="engine; default: training's")
     parser.add_argument("--feats", choices=("wav", "conv"), default="wav", help="what to read")
     return parser.parse_args()
 
@@ -29,36 +30,41 @@ def main() -> None:
     search, suffix = conf.model_dump(exclude={"max_duration"}), args.method
     if args.feats == "conv":
         suffix = "conv" if suffix == DEFAULT_METHOD else f"{suffix}_conv"
-    data = Path(read_model(args.model).data)
-    model: Model | None = None
+    trained = read_model(args.model)
+    engine, data = args.ctc or trained.engine, Path(trained.data)
+    options = {**search, "ctc": engine, "feats": args.feats, "stack": provenance.stack()}
+    model = load(args.model, engine) if args.feats == "conv" else None
     for test in scenarios.read_tests(args.tests):
         source, out = data / f"test_{test}", args.model / decode_name(test, suffix)
-        options = {**search, "feats": args.feats, "stack": provenance.stack()}
-        with done.step(out, "jointasr.bin.decode", options, [args.model, source]) as todo:
+        conv = conv_scp(model, source) if model is not None and args.feats == "conv" else None
+        inputs = [args.model, source, *([conv.parent] if conv else [])]
+        with done.step(out, "jointasr.bin.decode", options, inputs) as todo:
             if todo:
-                model = model or load(args.model)
-                decode(model, source, out, conf, args.feats)
+                model = model or load(args.model, engine)
+                decode(model, source, out, conf, conv)
 
 
-def load(folder: Path) -> "Model":
-    """The trained model of a fold."""
+def load(folder: Path, engine: str) -> "Model":
+    """The trained model of a fold, to be searched with ``engine``."""
     from jointasr.progress import start_log
 
     start_log()
     from jointasr import checkpoint
 
-    return checkpoint.load(folder / "best")
+    model = checkpoint.load(folder / "best")
+    return model._replace(conf=model.conf.model_copy(update={"ctc": engine}))
 
 
-def decode(model: "Model", source: Path, out: Path, conf: schema.Decode, feats: str) -> None:
-    """Decode one data dir into ``out``."""
+def decode(
+    model: "Model", source: Path, out: Path, conf: schema.Decode, conv: Path | None
+) -> None:
+    """Decode one data dir into ``out``; ``conv``: from these archived features."""
     import torch
 
     from jointasr import decode as decoding
     from jointasr import manifest
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    conv = conv_scp(model, source) if feats == "conv" else None
     found = decoding.decode(model, manifest.load(source), conf, device, conv)
     decoding.write(out, model, found)
 

@@ -16,6 +16,7 @@ class Job(NamedTuple):
 
     conf: str
     kind: str
+    engine: str
     name: str
     condition: str
     fold: str
@@ -67,7 +68,7 @@ def jobs(
         scheme = Path(config.data_name(conf, path, Path())) / "folds" / conf.data.scheme
         for condition in conditions:
             for fold in folds.names(scheme, wanted):
-                yield Job(path, conf.system, name, condition, fold, scheme / fold)
+                yield Job(path, conf.system, conf.ctc, name, condition, fold, scheme / fold)
 
 
 def train(job: Job, seed: int, overrides: list[str]) -> list[str]:
@@ -87,7 +88,7 @@ def train(job: Job, seed: int, overrides: list[str]) -> list[str]:
 
 def decode(job: Job) -> list[str]:
     """Row of a decoding job."""
-    return [job.id, str(job.out / "decode.log"), "--model", str(job.out)]
+    return [job.id, str(job.out / "decode.log"), "--model", str(job.out), "--ctc", job.engine]
 
 
 if __name__ == "__main__":
