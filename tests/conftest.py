@@ -1,6 +1,7 @@
 """What every test shares: no network, no model hub, small models made once."""
 
 import os
+import signal
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -9,6 +10,11 @@ from pathlib import Path
 
 import pytest
 from tiny import make_bert, make_wav2vec2
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C: shells start background jobs, perhaps us, deaf to it, and children inherit."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
