@@ -5,7 +5,7 @@ set -euo pipefail
 help_message='usage: ./test.sh [--fast]
   Makes the environments .venv-k2-pypi and .venv-torch, then runs lint (ruff, shellcheck, mypy), all
   tests on k2-pypi (the mini recipe end to end included) and the unit tests on torch.
-  --fast: without the tests that train (marker slow); minutes instead of the better part of an hour.'
+  --fast: without the tests that train (marker slow); minutes instead of half an hour.'
 fast=false
 if [ "$*" = --fast ]; then
   fast=true
