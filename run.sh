@@ -8,7 +8,7 @@ recipe=egs/mini          # its recipe.sh and conf/ refine the project's; data/ a
 conf=conf/asr.yaml,conf/ser.yaml,conf/joint.yaml  # systems to run
 set=                     # overrides of conf keys, e.g. "alpha=0.3 train.epochs=10"
 conditions="clean noisy" # training sets
-folds=                   # test speakers or sessions, blank between (default: all)
+folds=all                # test speakers or sessions, blank between
 seed=0                   # of training; k > 0 writes to exp/<name>-s<k>_*
 iemocap=                 # folder of the corpus; never written to
 musan=                   # folder of the noises; never written to
@@ -72,13 +72,14 @@ partial=()
 if [ "$allow_partial" = true ]; then partial=(--allow-partial); fi
 overrides=$set${ctc:+ ctc=$ctc}  # quoted: folders may hold blanks
 overrides+=${encoder:+ encoder.model=\"$encoder\"}${bert:+ bert.model=\"$bert\"}
+COMMAND="./run.sh --recipe $recipe --conf $conf --conditions ${conditions@Q} --folds ${folds@Q}"
+COMMAND+=" --seed $seed${overrides:+ --set ${overrides@Q}}"  # what the report says its numbers come from
+if [ "$folds" = all ]; then folds=; fi  # an empty list is every one there is
 which=(--conditions "$conditions" --folds "$folds" --seed "$seed" --set "$overrides")
 IFS=, read -ra confs <<<"$conf"
 for i in "${!confs[@]}"; do  # a conf of the user's own, named from where they stand
   if [ ! -f "${confs[i]}" ] && [ -f "$OLDPWD/${confs[i]}" ]; then confs[i]=$OLDPWD/${confs[i]}; fi
 done
-COMMAND="./run.sh --recipe $recipe --conf $conf --conditions ${conditions@Q} --folds ${folds@Q}"
-COMMAND+=" --seed $seed${overrides:+ --set ${overrides@Q}}"  # what the report says its numbers come from
 decoded=$method  # ending of the decode folders' names
 if [ "$feats" = conv ]; then decoded=${method}_conv && decoded=${decoded#default_}; fi
 cd "$recipe"

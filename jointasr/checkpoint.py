@@ -39,7 +39,7 @@ def save(folder: Path, model: Model) -> None:
     model.units.save(folder / "lang")
     write_labels(folder / "lang", model.labels)
     model.system.encoder.save_config(folder / "encoder")
-    if isinstance(model.system, systems.Joint):
+    if isinstance(model.system, systems.Joint) and model.system.bert is not None:
         model.system.bert.save_config(folder / "bert")
     save_weights(folder / WEIGHTS, model.system)
 

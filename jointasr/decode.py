@@ -48,9 +48,10 @@ def decode(
         done += len(ids)
         progress.add(seconds)
         log.info("%d of %d utterances, %s", done, len(cuts), progress(done / len(cuts)))
-    if isinstance(model.system, systems.Joint) and model.system.bert.truncated:
-        log.warning("%d transcripts were cut to BERT's positions", model.system.bert.truncated)
-        model.system.bert.truncated = 0
+    bert = model.system.bert if isinstance(model.system, systems.Joint) else None
+    if bert is not None and bert.truncated:
+        log.warning("%d transcripts were cut to BERT's positions", bert.truncated)
+        bert.truncated = 0
     return Hypotheses(texts, posteriors)
 
 

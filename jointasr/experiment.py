@@ -3,10 +3,14 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jointasr.errors import DataError
 
 DEFAULT_METHOD = "default"
+HISTORY = "epochs.tsv"
+HISTORY_HEADER = "epoch\tsteps\ttrain_loss\tdev_loss\tdev_wer\tdev_wa"
+DECODED = "decode.json"
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,12 @@ class Description:
     stack: str
     lang: str
     data: str
+    commit: str
+    budget: dict[str, int]
+    """epochs, steps of the optimiser, utterances and dev_utterances"""
+    selected: dict[str, Any]
+    """the model kept: ``on`` which dev dir, ``epoch`` (from 1), its ``loss``, ``wer``, ``wa`` there
+    and ``error``, which no other epoch had less of"""
 
 
 def read_model(home: Path) -> Description:

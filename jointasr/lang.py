@@ -17,6 +17,7 @@ from jointasr.errors import DataError
 
 BLANK = "<blk>"
 SPACE = "|"
+PIECE_SPACE = "\u2581"  # how SentencePiece marks the start of a word
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CHARACTERS = (BLANK, SPACE, "'", *LETTERS)
 """The fixed list: the same 29 for every corpus and fold, so that models can be exchanged."""
@@ -118,6 +119,18 @@ class Units:
         else:
             text = self._processor.decode(ids)
         return " ".join(text.split())
+
+    def words(self, ids: Sequence[int]) -> list[list[int]]:
+        """Places in ``ids`` of each word's units: as many lists as ``decode`` gives words."""
+        mark = SPACE if self._processor is None else PIECE_SPACE
+        found: list[list[int]] = [[]]
+        for place, index in enumerate(ids):
+            symbol = self.symbols[index]
+            if symbol.startswith(mark):
+                found.append([])
+            if symbol != mark:
+                found[-1].append(place)
+        return [word for word in found if word]
 
 
 def lang_name(kind: str, size: int) -> str:

@@ -1,13 +1,16 @@
-"""The linguistic branch: a BERT-like encoder over transcripts, averaged over tokens."""
+"""The linguistic branch: a BERT-like encoder over transcripts."""
 
 import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from jointasr import hub
+from jointasr.errors import DataError
+from jointasr.fusion import States
 
 NAMES = ("BERT", "--bert")
 # fast tokenizers warn at each fork of a process that used their threads; texts here are short
@@ -15,7 +18,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 class Linguistic(nn.Module):
-    """Texts in, one embedding (dim,) each out: the mean over the text's tokens.
+    """Texts in, the hidden states of their tokens out.
 
     ``truncated`` counts texts longer than the model's positions.
     """
@@ -37,21 +40,47 @@ class Linguistic(nn.Module):
             self.model.eval()
         return self
 
-    def forward(self, texts: list[str]) -> Tensor:
-        """Embeddings (N, dim) of N texts; an empty one is represented by the special tokens."""
+    def forward(self, texts: list[str], certainty: list[Tensor] | None = None) -> States:
+        """States of N texts' tokens; an empty text has the special tokens only.
+
+        ``certainty``: of each text's words, 0 to 1, each (words,). A word's embedding is
+        interpolated between [MASK]'s (0) and its own (1), and gradients pass into it.
+        """
         texts = [text.lower() for text in texts]  # ours are upper case, which cased models spell
-        full = self.tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+        read: dict[str, Any] = {"text": texts}
+        if certainty is not None:
+            read = {"text": [text.split() for text in texts], "is_split_into_words": True}
+        full = self.tokenizer(**read, truncation=False, verbose=False)["input_ids"]
         self.truncated += sum(len(ids) > self.positions for ids in full)
         tokens = self.tokenizer(
-            texts,
+            **read,
             padding=True,
             truncation=True,
             max_length=self.positions,
             return_tensors="pt",
-        ).to(next(self.model.parameters()).device)
-        hidden = self.model(**tokens).last_hidden_state
-        mask = tokens["attention_mask"][..., None].to(hidden.dtype)
-        return (hidden * mask).sum(1) / mask.sum(1)
+        )
+        device = next(self.model.parameters()).device
+        inputs = dict(tokens.to(device))
+        if certainty is not None:
+            rows = [tokens.word_ids(row) for row in range(len(texts))]
+            inputs["inputs_embeds"] = self._faded(inputs.pop("input_ids"), rows, certainty)
+        hidden = self.model(**inputs).last_hidden_state
+        return States(hidden, inputs["attention_mask"].sum(1))
+
+    def _faded(self, ids: Tensor, words: list[list[int | None]], certainty: list[Tensor]) -> Tensor:
+        """Embeddings (N, L, D) of token ids, faded into [MASK] where their word is uncertain."""
+        embed = self.model.get_input_embeddings()
+        if self.tokenizer.mask_token_id is None:
+            raise DataError("emotion.transcript soft needs a text model that has a mask token")
+        sure = certainty[0].new_ones(1)  # special tokens and padding are what they are
+        weights = torch.stack(
+            [
+                torch.cat([sure, each])[[0 if word is None else word + 1 for word in row]]
+                for row, each in zip(words, certainty, strict=True)
+            ]
+        )[..., None]
+        mask = embed(torch.full_like(ids[:1, :1], self.tokenizer.mask_token_id))
+        return weights * embed(ids) + (1 - weights) * mask
 
     def save_config(self, folder: Path) -> None:
         """Write what ``from_config`` needs: architecture and tokenizer, no weights."""

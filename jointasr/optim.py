@@ -17,7 +17,7 @@ def parts(system: System) -> dict[str, list[nn.Parameter]]:
     """Trainable parameters by part: the encoder, BERT, and every layer that is neither."""
     named: dict[str, list[nn.Parameter]] = {name: [] for name in PARTS}
     inside = {id(p): "encoder" for p in system.encoder.parameters()}
-    if isinstance(system, Joint):
+    if isinstance(system, Joint) and system.bert is not None:
         inside.update({id(p): "bert" for p in system.bert.parameters()})
     for parameter in system.parameters():
         if parameter.requires_grad:

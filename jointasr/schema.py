@@ -5,7 +5,7 @@ How the files are found, layered and read is :mod:`jointasr.config`'s.
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -93,13 +93,31 @@ class Emotion(Section):
 
     dim: Annotated[int, Field(gt=0)] = 256
     """width of the classifier's hidden layer, and of each modality before fusion"""
+    modalities: Literal["both", "acoustic", "linguistic"] = "both"
+    """what decides the emotion; acoustic: no text branch at all (the paper's reference [1])"""
+    fusion: Literal["mlp", "concat", "co_attention"] = "mlp"
+    """mlp: each embedding through layers of its own (the paper, section 3.2); concat: as they are;
+    co_attention: frames and tokens attend to each other (the paper's reference [2])"""
+    heads: Annotated[int, Field(gt=0)] = 4
+    """of the co-attention; they share ``dim``"""
     skip: bool = True
     """skip connections around the fusion's layers (the paper, section 3.2)"""
     dropout: Fraction = 0.1
-    transcript: Literal["greedy", "oracle", "empty"] = "greedy"
-    """what the text branch reads: the model's own hypothesis, the reference, nothing"""
+    transcript: Literal["greedy", "oracle", "empty", "soft"] = "greedy"
+    """what the text branch reads: the model's own hypothesis, the reference, nothing; soft: the
+    hypothesis, each word faded into [MASK] as far as its posterior lacks certainty, which lets the
+    emotion loss reach the CTC head"""
     gradient: Literal["full", "stopped"] = "full"
     """stopped: the emotion loss does not reach the shared encoder (control)"""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Emotion":
+        if self.fusion == "co_attention":
+            if self.modalities != "both":
+                raise ValueError("fusion co_attention needs modalities: both")
+            if self.dim % self.heads:
+                raise ValueError(f"dim {self.dim} cannot be shared by {self.heads} heads")
+        return self
 
 
 class Bert(Section):
@@ -211,6 +229,11 @@ class Config(Section):
         """Whether training starts from the checkpoint's CTC head, so that it must fit."""
         linear = self.head.type == "linear" and self.head.init == "checkpoint"
         return self.has_ctc and linear and self.units.type == "char"
+
+    @property
+    def uses_bert(self) -> bool:
+        """Whether there is a text branch."""
+        return self.system == "joint" and self.emotion.modalities != "acoustic"
 
     @property
     def has_emotion(self) -> bool:

@@ -36,10 +36,35 @@ def greedy(log_probs: Tensor, frames: Tensor) -> list[list[int]]:
     return [collapse(row[:n]) for row, n in zip(best, lengths, strict=True)]
 
 
+def greedy_scored(log_probs: Tensor, frames: Tensor) -> list[tuple[list[int], Tensor]]:
+    """As ``greedy``, and the log-posterior of each unit in the best of its frames, (units,).
+
+    Gradients pass through the log-posteriors.
+    """
+    lengths = frame_counts(log_probs, frames)
+    check_finite(log_probs, lengths)
+    best = log_probs.max(dim=2)
+    paths, scores = best.indices.tolist(), best.values.tolist()
+    found = []
+    for row, n in enumerate(lengths):
+        ids, places = [], []
+        for unit, begin, end in spans(paths[row][:n]):
+            ids.append(unit)
+            places.append(max(range(begin, end), key=scores[row].__getitem__))
+        found.append((ids, best.values[row, places]))
+    return found
+
+
+def spans(path: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Each label of a frame-by-frame path with its first frame and the one after its last."""
+    ends = [t for t in range(1, len(path) + 1) if t == len(path) or path[t] != path[t - 1]]
+    begins = [0, *ends][: len(ends)]
+    return [(path[b], b, e) for b, e in zip(begins, ends, strict=True) if path[b] != BLANK]
+
+
 def collapse(path: Sequence[int]) -> list[int]:
     """The labels that a frame-by-frame path stands for: repeats merged, then blanks removed."""
-    kept = [unit for t, unit in enumerate(path) if t == 0 or unit != path[t - 1]]
-    return [unit for unit in kept if unit != BLANK]
+    return [unit for unit, _, _ in spans(path)]
 
 
 def one_best(

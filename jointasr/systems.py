@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from jointasr import search
+from jointasr import fusion, search
 from jointasr.encoder import CtcHead, Encoder
-from jointasr.fusion import Fusion, average
+from jointasr.fusion import States, average, output_mlp
 from jointasr.lang import Units, map_head
 from jointasr.linguistic import Linguistic
 from jointasr.schema import Config
@@ -44,49 +44,70 @@ class Ser(nn.Module):
     def __init__(self, conf: Config, encoder: Encoder, classes: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.classify = nn.Sequential(
-            nn.Linear(encoder.dim, conf.emotion.dim),
-            nn.ReLU(),
-            nn.Dropout(conf.emotion.dropout),
-            nn.Linear(conf.emotion.dim, classes),
-        )
+        self.classify = output_mlp(encoder.dim, conf.emotion, classes)
 
     def score(self, hidden: Tensor, frames: Tensor, texts: list[str] | None) -> Output:
         """Emotions of hidden states (N, F, D)."""
-        return Output(frames, None, self.classify(average(hidden, frames)).float())
+        return Output(frames, None, self.classify(average(States(hidden, frames))).float())
 
 
 class Joint(nn.Module):
-    """Shared encoder; its own transcript read by BERT and fused with the pooled acoustics."""
+    """Shared encoder; its own transcript read by BERT and fused with the acoustics."""
 
     def __init__(
-        self, conf: Config, encoder: Encoder, bert: Linguistic, units: Units, classes: int
+        self,
+        conf: Config,
+        encoder: Encoder,
+        bert: Linguistic | None,
+        units: Units,
+        classes: int,
     ) -> None:
         super().__init__()
-        self.encoder, self.bert, self.units = encoder, bert, units
+        self.encoder, self.bert, self.units, self.emotion = encoder, bert, units, conf.emotion
         self.head = ctc_layers(conf, encoder.dim, units.size)
-        width, skip, dropout = conf.emotion.dim, conf.emotion.skip, conf.emotion.dropout
-        self.fusion = Fusion(encoder.dim, bert.dim, width, classes, skip, dropout)
-        self.transcript, self.gradient = conf.emotion.transcript, conf.emotion.gradient
+        sizes = [encoder.dim] if conf.emotion.modalities != "linguistic" else []
+        sizes += [bert.dim] if bert is not None else []
+        self.fusion = fusion.build(sizes, conf.emotion, classes)
 
     def score(self, hidden: Tensor, frames: Tensor, texts: list[str] | None) -> Output:
         """Posteriors and emotions of hidden states (N, F, D); ``texts`` only for the oracle."""
         log_probs = _log_softmax(self.head(hidden))
-        acoustic = average(hidden, frames)
-        if self.gradient == "stopped":
-            acoustic = acoustic.detach()
-        linguistic = self.bert(self._transcripts(log_probs, frames, texts))
-        return Output(frames, log_probs, self.fusion(acoustic, linguistic).float())
+        stopped = self.emotion.gradient == "stopped"
+        modalities = []
+        if self.emotion.modalities != "linguistic":
+            modalities.append(States(hidden.detach() if stopped else hidden, frames))
+        if self.bert is not None:
+            read = log_probs.detach() if stopped else log_probs
+            modalities.append(self.bert(*self._transcripts(read, frames, texts)))
+        return Output(frames, log_probs, self.fusion(*modalities).float())
 
-    def _transcripts(self, log_probs: Tensor, frames: Tensor, texts: list[str] | None) -> list[str]:
-        """What BERT reads; a hypothesis is a decision, so no gradient passes through it."""
-        if self.transcript == "empty":
-            return [""] * len(frames)
-        if self.transcript == "oracle":
+    def _transcripts(
+        self, log_probs: Tensor, frames: Tensor, texts: list[str] | None
+    ) -> tuple[list[str], list[Tensor] | None]:
+        """What BERT reads, and of a soft transcript each word's certainty.
+
+        A hypothesis is a decision, no gradient passes through it; it does through the certainty,
+        the geometric mean of the posteriors of a word's units.
+        """
+        if self.emotion.transcript == "empty":
+            return [""] * len(frames), None
+        if self.emotion.transcript == "oracle":
             assert texts is not None, "the oracle needs reference texts"
-            return texts
-        hypotheses = search.greedy(log_probs.detach(), frames)
-        return [self.units.decode(ids) for ids in hypotheses]
+            return texts, None
+        if self.emotion.transcript == "greedy":
+            found = search.greedy(log_probs, frames)
+            return [self.units.decode(ids) for ids in found], None
+        scored = search.greedy_scored(log_probs, frames)
+        certainty = [
+            torch.cat([log_probs.new_zeros(0), *(_mean(scores[w]) for w in self.units.words(ids))])
+            for ids, scores in scored
+        ]
+        return [self.units.decode(ids) for ids, _ in scored], certainty
+
+
+def _mean(log_probs: Tensor) -> Tensor:
+    """Geometric mean of probabilities, (1,)."""
+    return log_probs.mean(0, keepdim=True).exp()
 
 
 System = Asr | Ser | Joint
@@ -99,12 +120,12 @@ def build(
     units: Units,
     classes: int,
 ) -> System:
-    """The conf's system around an encoder; ``bert`` is called only where one is needed."""
+    """The conf's system around an encoder; ``bert`` is called only where there is a text branch."""
     if conf.system == "asr":
         return Asr(conf, encoder, units)
     if conf.system == "ser":
         return Ser(conf, encoder, classes)
-    return Joint(conf, encoder, bert(), units, classes)
+    return Joint(conf, encoder, bert() if conf.uses_bert else None, units, classes)
 
 
 def forward(

@@ -12,7 +12,18 @@ import torch
 from lhotse import CutSet
 from torch.utils.tensorboard import SummaryWriter
 
-from jointasr import checkpoint, dataset, metrics, objective, perturb, rng, search, systems
+from jointasr import (
+    checkpoint,
+    datadir,
+    dataset,
+    experiment,
+    metrics,
+    objective,
+    perturb,
+    rng,
+    search,
+    systems,
+)
 from jointasr.dataset import Batch
 from jointasr.errors import DataError
 from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
@@ -45,6 +56,13 @@ class Scores(NamedTuple):
         wer = "" if self.wer is None else f", WER {self.wer:.2f}"
         wa = "" if self.wa is None else f", accuracy {self.wa:.2f}"
         return f"loss {self.loss:.4f}{wer}{wa}"
+
+
+class Choice(NamedTuple):
+    """The epoch (from 1) whose model is kept, and its dev scores."""
+
+    epoch: int
+    scores: Scores
 
 
 class Epoch(NamedTuple):
@@ -87,27 +105,28 @@ class Trainer:
         self.board = SummaryWriter(out / "tb", purge_step=0)  # hides an interrupted run's curves
         self.progress = Progress()
         self.steps = 0
+        self.history = [experiment.HISTORY_HEADER]
 
-    def fit(self) -> Scores:
-        """Train all epochs; returns the best epoch's dev scores.
+    def fit(self) -> Choice:
+        """Train all epochs; returns which one was best on dev.
 
         Raises DataError when the model diverges, naming the batch that showed it.
         """
         self._describe()
-        best: Scores | None = None
+        best: Choice | None = None
         for epoch in range(self.conf.train.epochs):
             done = self._epoch(epoch)
             scores = self.evaluate(self.dev)
             self._report(epoch, done, scores)
-            if best is None or scores.better(best):
-                best = scores
+            if best is None or scores.better(best.scores):
+                best = Choice(epoch + 1, scores)
                 checkpoint.save(self.out / "best", self.model)
                 log.info("epoch %d: best so far, saved", epoch + 1)
             if self.conf.schedule.name == "newbob" and self.newbob.stalls(scores.loss):
                 self.optimisers.anneal()
         self.board.close()
         assert best is not None
-        log.info("best on dev: %s", best)
+        log.info("best on dev: epoch %d, %s", best.epoch, best.scores)
         return best
 
     def _epoch(self, epoch: int) -> Epoch:
@@ -253,16 +272,24 @@ class Trainer:
             "chunks were not dropped, to leave half of a short utterance": done.whole,
             "steps were left out, their gradient not being finite": self.optimisers.skipped,
         }
-        if isinstance(self.system, systems.Joint):
-            counts["transcripts were cut to BERT's positions"] = self.system.bert.truncated
-            self.system.bert.truncated = 0
+        bert = self.system.bert if isinstance(self.system, systems.Joint) else None
+        if bert is not None:
+            counts["transcripts were cut to BERT's positions"] = bert.truncated
+            bert.truncated = 0
         self.optimisers.skipped = 0
         for what, count in counts.items():
             if count:
                 log.warning("epoch %d: %d %s", epoch + 1, count, what)
+        self._record(epoch, loss, scores)
         for name, value in scores._asdict().items():
             if value is not None:
                 self.board.add_scalar(f"dev/{name}", value, epoch + 1)
+
+    def _record(self, epoch: int, loss: float, scores: Scores) -> None:
+        """One more line in the table of epochs; TensorBoard's curves, for the report."""
+        row = [epoch + 1, self.steps, loss, scores.loss, scores.wer, scores.wa]
+        self.history.append("\t".join("-" if value is None else f"{value:.6g}" for value in row))
+        datadir.write_text(self.out / experiment.HISTORY, "\n".join(self.history) + "\n")
 
 
 def precision(conf: Config, device: torch.device) -> torch.dtype | None:

@@ -195,3 +195,16 @@ def test_stage_errors_name_the_culprit(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="B-7 has no transcript"):
         (tmp_path / "ids").write_text("B-0\nB-7\n")
         prepare_lang.training_texts({"B-0": "A"}, text, tmp_path / "ids")
+
+
+@pytest.mark.parametrize("kind", ["char", "bpe", "unigram"])
+def test_words_of_units_are_those_of_the_text(kind: str) -> None:
+    texts = ["IT'S A LONG ROAD", "A", "", "LONG LONG ROAD'S"]
+    units = Units.char() if kind == "char" else Units.train_pieces(texts * 9, kind, 30)
+    for text in texts:
+        ids = units.encode(text)
+        words = units.words(ids)
+        assert [units.decode([ids[i] for i in word]) for word in words] == text.split()
+        assert sorted(place for word in words for place in word) == [
+            place for place, index in enumerate(ids) if units.symbols[index] not in ("|", "\u2581")
+        ]

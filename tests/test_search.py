@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jointasr import search
 from jointasr.errors import DataError
-from jointasr.search import best_paths, collapse, greedy, one_best, prefix_beam
+from jointasr.search import best_paths, collapse, greedy, greedy_scored, one_best, prefix_beam
 
 ENGINES = ["k2", "torch"]
 
@@ -155,3 +155,25 @@ def test_prefix_beam_of_usual_width_is_close() -> None:
     exact = prefix_beam(scores, frames, beam=1000, symbol_beam=math.inf)
     usual = prefix_beam(scores, frames)
     assert sum(a == b for a, b in zip(exact, usual, strict=True)) >= 57
+
+
+def test_greedy_scores_are_each_units_best_posterior_and_carry_the_gradient() -> None:
+    generator = torch.Generator().manual_seed(5)
+    log_probs = torch.randn(6, 12, 4, generator=generator).log_softmax(-1).requires_grad_()
+    frames = torch.tensor([12, 9, 1, 0, 12, 5])
+    found = greedy_scored(log_probs, frames)
+    assert [ids for ids, _ in found] == greedy(log_probs, frames)
+    for row, (ids, scores) in enumerate(found):
+        expected, before = [], 0
+        for t in range(int(frames[row])):  # frame by frame, the rule itself
+            unit = int(log_probs[row, t].argmax())
+            value = float(log_probs[row, t, unit])
+            if unit and unit == before:
+                expected[-1] = max(expected[-1], value)
+            elif unit:
+                expected.append(value)
+            before = unit
+        assert scores.tolist() == pytest.approx(expected) and len(ids) == len(expected)
+    torch.cat([scores for _, scores in found]).sum().backward()
+    assert log_probs.grad is not None
+    assert int((log_probs.grad != 0).sum()) == sum(len(ids) for ids, _ in found)

@@ -10,10 +10,10 @@ import torch
 from test_config import CONF, RECIPES, dumped
 from transformers import AutoModelForCTC
 
-from jointasr import checkpoint, config, encoder, objective, schema, search, systems
+from jointasr import checkpoint, config, encoder, fusion, objective, schema, search, systems
 from jointasr.dataset import Batch
 from jointasr.errors import DataError
-from jointasr.fusion import SkipMlp, average
+from jointasr.fusion import SkipMlp, States, average
 from jointasr.lang import Units
 from jointasr.optim import Optimisers, grad_scaler
 
@@ -81,8 +81,12 @@ def test_every_conf_builds_and_takes_a_step(models: Path, name: str, recipe: Pat
     assert any("encoder" not in key for key in moved)
 
 
+FUSIONS = ["acoustic_only", "co_attention", "concat", "soft_text", "text_only"]
+KINDS = ["asr", "ser", "joint", *(f"ablation/{name}" for name in FUSIONS)]
+
+
 @pytest.mark.parametrize("norm", ["layer", "group"])
-@pytest.mark.parametrize("kind", ["asr", "ser", "joint"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_padded_batch_equals_batch_of_one(models: Path, kind: str, norm: str) -> None:
     one = model(tiny.conf(models, f"{kind}.yaml", norm=norm))
     one.system.eval()
@@ -109,10 +113,18 @@ def test_padded_batch_equals_batch_of_one(models: Path, kind: str, norm: str) ->
 
 
 @pytest.mark.parametrize("gradient", ["full", "stopped"])
-@pytest.mark.parametrize("transcript", ["greedy", "oracle", "empty"])
-def test_what_the_emotion_loss_reaches(models: Path, transcript: str, gradient: str) -> None:
-    """Never the CTC head, for a transcript is a decision; the encoder only by the acoustics."""
-    settings = [f"emotion.gradient={gradient}", f"emotion.transcript={transcript}"]
+@pytest.mark.parametrize("transcript", ["greedy", "oracle", "empty", "soft"])
+@pytest.mark.parametrize("modalities", ["both", "linguistic", "acoustic"])
+def test_what_the_emotion_loss_reaches(
+    models: Path, modalities: str, transcript: str, gradient: str
+) -> None:
+    """The CTC head only through a soft transcript, for a hypothesis is a decision; the encoder
+    through that and the acoustics, unless it is stopped."""
+    settings = [
+        f"emotion.gradient={gradient}",
+        f"emotion.transcript={transcript}",
+        f"emotion.modalities={modalities}",
+    ]
     one = model(tiny.conf(models, "joint.yaml", *settings))
     one.system.train()
     data = batch(one.units)
@@ -122,7 +134,81 @@ def test_what_the_emotion_loss_reaches(models: Path, transcript: str, gradient: 
     loss.backward()
     found = {name: p.grad for name, p in one.system.named_parameters()}
     reached = {name.split(".")[0] for name, grad in found.items() if grad is not None}
-    assert reached == {"bert", "fusion"} | ({"encoder"} if gradient == "full" else set())
+    expected = {"fusion"} if modalities == "acoustic" else {"bert", "fusion"}
+    if gradient == "full":
+        soft = transcript == "soft" and modalities != "acoustic"
+        expected |= {"encoder"} if modalities != "linguistic" or soft else set()
+        expected |= {"head"} if soft else set()
+    assert reached == expected
+
+
+def test_a_soft_transcript_fades_uncertain_words_into_the_mask(models: Path) -> None:
+    """Certain words read as the hypothesis itself, hopeless ones as [MASK]."""
+    one = model(tiny.conf(models, "ablation/soft_text.yaml"))
+    assert isinstance(one.system.eval(), systems.Joint)
+    bert = one.system.bert
+    assert bert is not None
+    texts = ["GOOD ROAD", "", "OLD DREAM GAME"]
+    words = [len(text.split()) for text in texts]
+    sure = bert(texts, [torch.ones(count) for count in words])
+    torch.testing.assert_close(sure.hidden, bert(texts).hidden)
+    assert sure.lengths.equal(bert(texts).lengths)
+    lost = bert(texts, [torch.tensor([0.0, 1.0]), torch.ones(0), torch.ones(3)])
+    ids = bert.tokenizer(["good road"], return_tensors="pt")["input_ids"]
+    ids[0, 1 : 1 + len(bert.tokenizer.tokenize("good"))] = bert.tokenizer.mask_token_id
+    masked = bert.model(input_ids=ids).last_hidden_state[0]
+    torch.testing.assert_close(lost.hidden[0, : ids.shape[1]], masked)
+    torch.testing.assert_close(lost.hidden[1:], sure.hidden[1:])
+
+
+def test_certainty_is_the_geometric_mean_of_a_words_posteriors(models: Path) -> None:
+    one = model(tiny.conf(models, "ablation/soft_text.yaml"))
+    assert isinstance(one.system, systems.Joint)
+    a, space = [*one.units.encode("A"), 1]
+    path = {0: (a, 0.5), 1: (a, 0.9), 2: (0, 0.8), 3: (a, 0.4), 4: (space, 0.7), 5: (a, 0.6)}
+    posteriors = torch.full((2, 6, one.units.size), 1e-3)
+    for frame, (unit, probability) in path.items():
+        posteriors[0, frame, unit] = probability
+    posteriors[1, :, space] = 0.9  # no word in it at all
+    found = one.system._transcripts(posteriors.log(), torch.tensor([6, 6]), None)
+    assert found[0] == ["AA A", ""]
+    assert found[1] is not None
+    torch.testing.assert_close(found[1][0], torch.tensor([(0.9 * 0.4) ** 0.5, 0.6]))
+    assert found[1][1].tolist() == []
+
+
+def test_co_attention_is_what_its_definition_says(models: Path) -> None:
+    """One head, softmax(q k / sqrt(dim)) v written out, on unpadded sequences."""
+    torch.manual_seed(3)
+    conf = schema.Emotion(dim=6, heads=1, dropout=0.0)
+    layer = fusion.CoAttention([5, 4], conf, 3).eval()
+    pair = [States(torch.randn(1, n, size), torch.tensor([n])) for n, size in ((7, 5), (3, 4))]
+    linear = zip(layer.project, pair, strict=True)
+    inputs = [project(states.hidden[0]) for project, states in linear]
+    pooled = []
+    for i, (attend, norm) in enumerate(zip(layer.attend, layer.norm, strict=True)):
+        weights, biases = attend.in_proj_weight.chunk(3), attend.in_proj_bias.chunk(3)
+        sources = (inputs[i], inputs[1 - i], inputs[1 - i])
+        q, k, v = (x @ w.T + b for x, w, b in zip(sources, weights, biases, strict=True))
+        found = attend.out_proj(torch.softmax(q @ k.T / 6**0.5, -1) @ v)
+        pooled.append(norm(inputs[i] + found).mean(0))
+    torch.testing.assert_close(layer(*pair)[0], layer.classify(torch.cat(pooled)))
+
+
+def test_fusions_that_cannot_be(models: Path) -> None:
+    with pytest.raises(DataError, match="co_attention needs modalities: both"):
+        tiny.conf(models, "ablation/co_attention.yaml", "emotion.modalities=acoustic")
+    with pytest.raises(DataError, match="dim 16 cannot be shared by 3 heads"):
+        tiny.conf(models, "ablation/co_attention.yaml", "emotion.heads=3")
+
+
+def test_without_a_text_branch_no_bert_is_read(models: Path, tmp_path: Path) -> None:
+    one = model(tiny.conf(models, "ablation/acoustic_only.yaml", "bert.model=nowhere"))
+    assert isinstance(one.system, systems.Joint) and one.system.bert is None
+    checkpoint.save(tmp_path / "best", one)
+    assert not (tmp_path / "best" / "bert").exists()
+    back = checkpoint.load(tmp_path / "best").system
+    assert isinstance(back, systems.Joint) and back.bert is None
 
 
 def test_ctc_loss_reaches_the_encoder_whatever_the_gradient(models: Path) -> None:
@@ -142,9 +228,9 @@ def test_what_bert_reads(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         data = batch(one.units)
         own = one.system.bert.forward
 
-        def spy(texts: list[str], kind: str = kind, own: Any = own) -> torch.Tensor:
+        def spy(texts: list[str], certainty: None, kind: str = kind, own: Any = own) -> States:
             read[kind] = texts
-            return own(texts)
+            return own(texts, certainty)
 
         monkeypatch.setattr(one.system.bert, "forward", spy)
         output = forward(one, data)
@@ -211,7 +297,7 @@ def test_paper_head_has_two_hidden_layers(models: Path) -> None:
 
 def test_average_is_over_valid_frames() -> None:
     hidden = torch.randn(2, 5, 3)
-    pooled = average(hidden, torch.tensor([5, 2]))
+    pooled = average(States(hidden, torch.tensor([5, 2])))
     torch.testing.assert_close(pooled[0], hidden[0].mean(0))
     torch.testing.assert_close(pooled[1], hidden[1, :2].mean(0))
 
@@ -229,11 +315,12 @@ def test_texts_in_a_batch_are_embedded_as_alone_and_truncation_is_counted(models
     assert isinstance(one.system.eval(), systems.Joint)
     bert = one.system.bert
     texts = ["", "GOOD", "OLD DREAM GAME " * 10]
-    together = bert(texts)
+    assert bert is not None
+    together = average(bert(texts))
     assert bert.truncated == 1
     for row, text in enumerate(texts):
-        torch.testing.assert_close(bert([text])[0], together[row], atol=1e-5, rtol=0)
-    torch.testing.assert_close(bert(["good"]), bert(["GOOD"]), atol=0, rtol=0)
+        torch.testing.assert_close(average(bert([text]))[0], together[row], atol=1e-5, rtol=0)
+    assert bert(["good"]).hidden.equal(bert(["GOOD"]).hidden)
 
 
 def test_frozen_bert_stays_in_eval_mode(models: Path) -> None:

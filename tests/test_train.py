@@ -27,6 +27,7 @@ from jointasr import (
     dataset,
     decode,
     encoder,
+    experiment,
     manifest,
     objective,
     schema,
@@ -113,10 +114,20 @@ def test_learns_keeps_the_best_and_decodes(
 
     back = checkpoint.load(out / "best")
     again = trainer.Trainer(back, *data(), out / "again", 0).evaluate(data()[1])
-    errors = [float(x) for x in re.findall(r"best on dev: loss ([\d.]+)", log)]
-    assert again.loss == pytest.approx(errors[0], abs=1e-4)
-
     meta = json.loads((out / "model.json").read_text())
+    chosen = meta["selected"]
+    assert chosen["on"] == "data/folds/speaker/Ses01F/dev_clean"
+    assert again.loss == pytest.approx(chosen["loss"], rel=1e-5)
+    assert (again.wer, again.wa) == (chosen["wer"], chosen["wa"])
+    rows = [line.split("\t") for line in (out / experiment.HISTORY).read_text().splitlines()]
+    assert "\t".join(rows[0]) == experiment.HISTORY_HEADER and len(rows) == 7
+    assert float(rows[chosen["epoch"]][3]) == pytest.approx(chosen["loss"], rel=1e-5)
+    assert int(rows[-1][1]) == meta["budget"]["steps"] == len(losses)
+    assert [row[4] == "-" for row in rows[1:]] == [kind == "ser"] * 6
+    sizes = [len(part) for part in data()]
+    assert [meta["budget"][key] for key in ("utterances", "dev_utterances")] == sizes
+    assert f"best on dev: epoch {chosen['epoch']}, loss" in log
+
     assert (meta["system"], meta["kind"], meta["train"], meta["seed"]) == (kind, kind, "clean", 0)
     assert (meta["fold"], meta["engine"], meta["lang"]) == (
         "Ses01F", ENGINE, "data/folds/speaker/Ses01F/lang_char",
@@ -206,7 +217,7 @@ def test_best_is_the_epoch_of_least_error_not_the_last(
 
     monkeypatch.setattr(trainer.Trainer, "evaluate", evaluate)
     one = trainer.Trainer(start(models, "joint.yaml", "train.epochs=4"), *data(), tmp_path, 0)
-    assert one.fit() == scripted[1]
+    assert one.fit() == trainer.Choice(2, scripted[1])
     kept = load_file(tmp_path / "best" / checkpoint.WEIGHTS)
     assert all(torch.equal(value, seen[1][name]) for name, value in kept.items())
     assert any(not torch.equal(value, seen[3][name]) for name, value in kept.items())

@@ -69,6 +69,12 @@ def make_system(
             "stack": "k2-pypi",
             "lang": f"data/folds/speaker/{fold}/lang_char",
             "data": f"data/folds/speaker/{fold}",
+            "commit": "abc",
+            "budget": {"epochs": 2, "steps": 8, "utterances": 9, "dev_utterances": 3},
+            "selected": {
+                "on": f"data/folds/speaker/{fold}/dev_{train}",
+                **{"epoch": 1, "error": 60.0, "loss": 1.5, "wer": 20.0, "wa": 60.0},
+            },
         }
         (home / "model.json").write_text(json.dumps(model))
         for test in TESTS:

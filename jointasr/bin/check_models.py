@@ -17,7 +17,7 @@ def main() -> None:
     heads = {conf.encoder.model for conf in loaded if conf.uses_own_head}
     for model in sorted({conf.encoder.model for conf in loaded}):
         check_encoder(model, model in heads)
-    for model in sorted({conf.bert.model for conf in loaded if conf.system == "joint"}):
+    for model in sorted({conf.bert.model for conf in loaded if conf.uses_bert}):
         check_bert(model)
 
 

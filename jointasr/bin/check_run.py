@@ -96,7 +96,7 @@ def check_models(conf: schema.Config) -> None:
     What the hub has, and what stage 6 makes, is not looked at.
     """
     wanted = {"encoder": conf.encoder.model}
-    if conf.system == "joint":
+    if conf.uses_bert:
         wanted["bert"] = conf.bert.model
     for option, model in wanted.items():
         found = doctor.model_folder(option, model)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jointasr import config, done, provenance, scenarios, schema
 from jointasr.errors import DataError, run
-from jointasr.experiment import DEFAULT_METHOD, decode_name, read_model
+from jointasr.experiment import DECODED, DEFAULT_METHOD, decode_name, read_model
 
 if TYPE_CHECKING:
     from jointasr.checkpoint import Model
@@ -42,6 +42,7 @@ def main() -> None:
             if todo:
                 model = model or load(args.model, engine)
                 decode(model, source, out, conf, conv)
+                describe(out, options)
 
 
 def load(folder: Path, engine: str) -> "Model":
@@ -55,9 +56,7 @@ def load(folder: Path, engine: str) -> "Model":
     return model._replace(conf=model.conf.model_copy(update={"ctc": engine}))
 
 
-def decode(
-    model: "Model", source: Path, out: Path, conf: schema.Decode, conv: Path | None
-) -> None:
+def decode(model: "Model", source: Path, out: Path, conf: schema.Decode, conv: Path | None) -> None:
     """Decode one data dir into ``out``; ``conv``: from these archived features."""
     import torch
 
@@ -67,6 +66,13 @@ def decode(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = decoding.decode(model, manifest.load(source), conf, device, conv)
     decoding.write(out, model, found)
+
+
+def describe(out: Path, options: dict[str, object]) -> None:
+    """Write how and by which commit ``out`` was decoded."""
+    from jointasr import datadir
+
+    datadir.write_json(out / DECODED, {**options, "commit": provenance.commit()})
 
 
 def conv_scp(model: "Model", source: Path) -> Path:

@@ -37,7 +37,7 @@ def main() -> None:
     lang = args.data / lang_name(conf.units.type, conf.units.size)
     options = {**flat(conf), "seed": args.seed, "fold": args.fold, "stack": provenance.stack()}
     inputs = [*folders, lang, *model_files(conf.encoder.model)]
-    if conf.system == "joint":
+    if conf.uses_bert:
         inputs += model_files(conf.bert.model)
     with done.step(args.out, "jointasr.bin.train", options, inputs) as todo:
         if todo:
@@ -77,7 +77,8 @@ def train(args: argparse.Namespace, conf: schema.Config, folders: list[Path], la
     train_cuts, dev_cuts = (manifest.load(folder) for folder in folders)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "conf.yaml").write_text(config.dump(conf), encoding="utf-8")
-    Trainer(model, train_cuts, dev_cuts, args.out, args.seed).fit()
+    trainer = Trainer(model, train_cuts, dev_cuts, args.out, args.seed)
+    best = trainer.fit()
     checkpoint.write_meta(
         args.out,
         {
@@ -91,6 +92,19 @@ def train(args: argparse.Namespace, conf: schema.Config, folders: list[Path], la
             "stack": provenance.stack(),
             "lang": str(lang),
             "data": str(args.data),
+            "commit": provenance.commit(),
+            "budget": {
+                "epochs": conf.train.epochs,
+                "steps": trainer.steps,
+                "utterances": len(train_cuts),
+                "dev_utterances": len(dev_cuts),
+            },
+            "selected": {
+                "on": str(folders[1]),
+                "epoch": best.epoch,
+                "error": best.scores.error,
+                **best.scores._asdict(),
+            },
         },
     )
 
