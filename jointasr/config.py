@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from jointasr.errors import DataError
-from jointasr.schema import Config, Decode, Section
+from jointasr.schema import Config, Decode, Report, Section
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +37,11 @@ def load(name: str, recipe: Path = Path("."), overrides: Sequence[str] = ()) -> 
 def load_decode(name: str, recipe: Path = Path("."), overrides: Sequence[str] = ()) -> Decode:
     """The search options ``name`` (usually decode.yaml), found and checked as ``load`` does."""
     return _load(Decode, name, recipe, overrides)
+
+
+def load_report(name: str, recipe: Path = Path("."), overrides: Sequence[str] = ()) -> Report:
+    """The report's options ``name`` (usually report.yaml), found and checked as ``load`` does."""
+    return _load(Report, name, recipe, overrides)
 
 
 def _load(kind: type[Model], name: str, recipe: Path, overrides: Sequence[str]) -> Model:

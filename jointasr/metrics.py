@@ -6,6 +6,7 @@ a mean over utterances, speakers or folds.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from jointasr.errors import DataError
 
 Pair = tuple[str | None, str | None]
 """One step of an alignment: (reference word, hypothesis word), None where there is no word."""
+
+ECE_BINS = 10
+ECE_EDGES = [i / ECE_BINS for i in range(1, ECE_BINS)]
 
 AS_WORDS = jiwer.Compose([jiwer.ReduceToListOfListOfWords(word_delimiter=" ")])
 """Split and nothing else: jiwer's default would also break words at other Unicode spaces."""
@@ -143,6 +147,19 @@ def confuse(pairs: Iterable[tuple[str, str]], labels: Sequence[str]) -> Confusio
     for ref, hyp in pairs:
         counts[index[ref]][index[hyp]] += 1
     return Confusion(tuple(labels), tuple(map(tuple, counts)))
+
+
+def calibration_error(confidences: Sequence[float], correct: Sequence[bool]) -> float:
+    """Expected calibration error in per cent (Guo et al., ICML 2017, equation 3).
+
+    ``confidences`` are posteriors of the answers, 0 to 1, in bins of equal width, the upper end
+    included; the error is the mean distance of confidence and accuracy, weighted by the bins.
+    """
+    assert len(confidences) == len(correct) > 0
+    gaps = [0.0] * ECE_BINS
+    for confidence, right in zip(confidences, correct, strict=True):
+        gaps[bisect_left(ECE_EDGES, confidence)] += confidence - right
+    return 100.0 * sum(map(abs, gaps)) / len(confidences)
 
 
 def join(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from jointasr import results, scoring, table
 from jointasr.errors import DataError
-from jointasr.experiment import decode_name
 from jointasr.scoring import Score
 from jointasr.table import TRAIN, Cells, Trio, markdown, number
 
@@ -118,12 +117,9 @@ def load_folds(cells: Cells, exp: Path) -> dict[tuple[str, str, str, str], Score
     """{(system, train, test, fold): score} of the decode folders still there."""
     scores = {}
     for cell in cells.all:
-        system, method, train, test = results.key_of(cell)
-        for fold in cell["folds"]:
-            home = exp / f"{system}_{train}" / f"fold_{fold}"
-            decode = home / decode_name(test, method)
-            if (decode / scoring.KALDI).is_dir() or (decode / scoring.SER).is_dir():
-                scores[system, train, test, fold] = scoring.load(decode)
+        for part in results.parts_of(cell, exp):
+            key = (part.model.system, part.model.train, part.test, part.model.fold)
+            scores[key] = scoring.load(part.data, part.decode)
     return scores
 
 
@@ -131,8 +127,8 @@ def _scope(cells: Cells, by_fold: Mapping[tuple[str, str, str, str], Score]) -> 
     folds = sorted({fold for cell in cells.all for fold in cell["folds"]})
     text = f"{_folds(folds)} ({', '.join(folds)})"
     if by_fold:
-        speakers = {s.speakers[u] for s in by_fold.values() for u in s.words or s.emotions}
-        utterances = {u for s in by_fold.values() for u in s.words or s.emotions}
+        speakers = {facts.speaker for s in by_fold.values() for facts in s.facts.values()}
+        utterances = {utterance for s in by_fold.values() for utterance in s.facts}
         text += f", {len(speakers)} test speakers, {len(utterances)} test utterances per scenario"
     return text + ". Predictions of all folds are pooled, then scored. All values in per cent.\n"
 

@@ -1,9 +1,10 @@
 """Pooling: decode folders of many folds into the cells of exp/results.json.
 
 A cell is one system, trained on clean or noisy data, in one test scenario, over all folds: counts
-are summed over folds, then turned into rates. exp/<system>_<train>/fold_<fold>/model.json, written
-by training, says what each model is and where its data and lang dirs are; nothing is guessed from
-names. Cells that were not asked for stay in results.json as they are.
+are summed over folds, then turned into rates; also by fold, speaker, emotion and style.
+exp/<system>_<train>/fold_<fold>/model.json, written by training, says what each model is and where
+its data and lang dirs are; nothing is guessed from names. Cells that were not asked for stay in
+results.json as they are.
 """
 
 import json
@@ -16,7 +17,6 @@ from jointasr import done, scoring
 from jointasr.datadir import write_text
 from jointasr.errors import DataError
 from jointasr.experiment import DEFAULT_METHOD, Description, decode_name, read_model
-from jointasr.metrics import Confusion, WordCounts
 from jointasr.scoring import Score
 
 SYSTEMS = ("asr", "ser", "joint")
@@ -36,6 +36,11 @@ class Part:
     @property
     def key(self) -> tuple[str, str, str, str]:
         return (self.model.system, self.method, self.model.train, self.test)
+
+    @property
+    def data(self) -> Path:
+        """The fold's test dir."""
+        return Path(self.model.data) / f"test_{self.test}"
 
 
 def find(
@@ -86,9 +91,20 @@ def score_parts(parts: Iterable[Part]) -> list[tuple[Part, Score]]:
     scored = []
     for part in parts:
         _require_outputs(part)
-        data = Path(part.model.data) / f"test_{part.test}"
-        scored.append((part, scoring.score(data, Path(part.model.lang), part.decode)))
+        scored.append((part, scoring.score(part.data, Path(part.model.lang), part.decode)))
     return scored
+
+
+def parts_of(cell: Mapping[str, Any], exp: Path) -> list[Part]:
+    """The decode folders that a cell was pooled from, as far as they are still there."""
+    system, method, train, test = key_of(cell)
+    parts = []
+    for fold in cell["folds"]:
+        home = exp / f"{system}_{train}" / f"fold_{fold}"
+        decode = home / decode_name(test, method)
+        if (home / "model.json").is_file() and (decode / done.NAME).is_file():
+            parts.append(Part(read_model(home), test, method, decode))
+    return parts
 
 
 def pool(scored: Iterable[tuple[Part, Score]]) -> list[dict[str, Any]]:
@@ -145,7 +161,7 @@ def _cell(group: Sequence[tuple[Part, Score]]) -> dict[str, Any]:
                     f"{part.decode.parent} and {parts[0].decode.parent} differ in {name} "
                     f"({getattr(part.model, name)}, {getattr(model, name)}): one name, one system"
                 )
-    _require_disjoint(group)
+    total = pooled(group)
     return {
         "system": model.system,
         "kind": model.kind,
@@ -157,9 +173,35 @@ def _cell(group: Sequence[tuple[Part, Score]]) -> dict[str, Any]:
         "folds": sorted(part.model.fold for part in parts),
         "engine": "+".join(sorted({part.model.engine for part in parts})),
         "stack": "+".join(sorted({part.model.stack for part in parts})),
-        "wer": _wer(group),
-        "acc": _acc(group),
+        "commit": "+".join(sorted({part.model.commit for part in parts})),
+        "wer": _wer(total, parts[0]),
+        "acc": _acc(total),
+        "confusion": asdict(total.confusion) if total.confusion is not None else None,
+        "by_fold": {
+            part.model.fold: {"wer": _wer(score), "acc": _acc(score)} for part, score in group
+        },
+        **{
+            f"by_{name}": {
+                group: {"wer": _wer(s), "acc": _acc(s)} for group, s in total.by(key).items()
+            }
+            for name, _, key in scoring.GROUPS
+        },
     }
+
+
+def pooled(group: Sequence[tuple[Part, Score]]) -> Score:
+    """The scores of all folds of a cell as one, utterances sorted by id.
+
+    Raises DataError for an utterance in two test sets, which would count twice, and where folds
+    differ in their emotions.
+    """
+    _require_disjoint(group)
+    labels = group[0][1].labels
+    for part, score in group:
+        if score.labels != labels:
+            raise DataError(f"{part.decode}: other emotions than fold {group[0][0].model.fold}")
+    total = sum((score for _, score in group), Score({}, labels=labels))
+    return total.only(sorted(total.facts))
 
 
 def _require_disjoint(group: Sequence[tuple[Part, Score]]) -> None:
@@ -175,39 +217,37 @@ def _require_disjoint(group: Sequence[tuple[Part, Score]]) -> None:
                 )
 
 
-def _wer(group: Sequence[tuple[Part, Score]]) -> dict[str, float] | None:
-    counts = [score.counts for _, score in group if score.counts is not None]
-    if not counts:
+def _wer(score: Score, part: Part | None = None) -> dict[str, float | None] | None:
+    """Word errors; of a cell (``part`` says which), none is possible without reference words."""
+    total = score.counts
+    if total is None:
         return None
-    total = sum(counts, WordCounts())
-    if not total.ref_words:
-        raise DataError(f"{group[0][0].decode}: not one reference word, so no word error rate")
-    values = asdict(total)
+    if not total.ref_words and part is not None:
+        raise DataError(f"{part.decode}: not one reference word, so no word error rate")
     return {
-        "value": total.wer,
-        "sub": values["sub"],
-        "del": values["dele"],
-        "ins": values["ins"],
-        "ref_words": values["ref_words"],
+        "value": total.wer if total.ref_words else None,
+        "sub": total.sub,
+        "del": total.dele,
+        "ins": total.ins,
+        "ref_words": total.ref_words,
     }
 
 
-def _acc(group: Sequence[tuple[Part, Score]]) -> dict[str, float] | None:
-    total: Confusion | None = None
-    for part, score in group:
-        confusion = score.confusion
-        if confusion is None:
-            continue
-        if total is not None and confusion.labels != total.labels:
-            raise DataError(f"{part.decode}: other emotions than fold {group[0][0].model.fold}")
-        total = confusion if total is None else total + confusion
+def _acc(score: Score) -> dict[str, float | None] | None:
+    total = score.confusion
     if total is None:
         return None
-    return {"wa": total.wa, "ua": total.ua, "macro_f1": total.macro_f1, "n": total.n}
+    return {
+        "wa": total.wa,
+        "ua": total.ua,
+        "macro_f1": total.macro_f1,
+        "ece": score.ece,
+        "n": total.n,
+    }
 
 
 def _require_outputs(part: Part) -> None:
-    kinds = {"text": HAS_WORDS, "utt2emo": HAS_EMOTIONS}
+    kinds = {"text": HAS_WORDS, "utt2emo": HAS_EMOTIONS, "emo_post": HAS_EMOTIONS}
     for name, having in kinds.items():
         if part.model.kind in having and not (part.decode / name).is_file():
             raise DataError(

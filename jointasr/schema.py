@@ -241,6 +241,23 @@ class Config(Section):
         return self.system != "asr"
 
 
+class Report(Section):
+    """conf/report.yaml: what stage 10 tests and shows."""
+
+    margin_wer: Annotated[float, Field(ge=0)] = 1.0
+    """points of WER that the joint system may lose and still count as no worse"""
+    margin_acc: Annotated[float, Field(ge=0)] = 1.0
+    """points of accuracy, likewise"""
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """of significance"""
+    resamples: Annotated[int, Field(ge=100)] = 10000
+    """of the bootstrap over utterances"""
+    seed: Count = 0
+    """of the bootstrap"""
+    worst: Count = 5
+    """utterances shown for each scenario, with their audio"""
+
+
 class Decode(Section):
     """conf/decode.yaml: how hypotheses are searched."""
 

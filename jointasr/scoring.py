@@ -1,39 +1,98 @@
 """Scoring one decode folder against its fold's data dir, and the files that hold the outcome.
 
 <decode>/scoring_kaldi/wer         Kaldi's %WER line
-<decode>/scoring_kaldi/utt2counts  utterance, speaker, reference words, sub, del, ins
-<decode>/scoring_kaldi/per_spk     the same per speaker, with per cent
+<decode>/scoring_kaldi/utt2counts  utterance, reference words, sub, del, ins
+<decode>/scoring_kaldi/per_spk     the same per speaker, with per cent; also per_emo, per_style
 <decode>/errs                      icefall's error file (outside scoring_kaldi: WERE, ANSWER and
                                    FLOWER would answer to `grep WER decode_*/scoring_kaldi/*`)
 <decode>/scoring_ser/acc           %ACC line
+<decode>/scoring_ser/ece           %ECE line, where there are posteriors
 <decode>/scoring_ser/confusion     rows: reference, columns: recognised
-<decode>/scoring_ser/utt2pred      utterance, speaker, reference, recognised emotion
-<decode>/scoring_ser/per_spk       accuracy per speaker
+<decode>/scoring_ser/utt2pred      utterance, reference, recognised emotion
+<decode>/scoring_ser/per_spk       accuracy per speaker; also per_emo (recall), per_style
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from jointasr import metrics
-from jointasr.datadir import read_table, write_text
+from jointasr import jsonl, metrics, scorefiles
+from jointasr.datadir import read_table, write_table, write_text
 from jointasr.errors import DataError
 from jointasr.lang import read_labels
-from jointasr.metrics import Confusion, Pair, WordCounts
+from jointasr.metrics import Confusion, WordCounts
 
 KALDI = "scoring_kaldi"
 SER = "scoring_ser"
 
 
+class Facts(NamedTuple):
+    """What utterances are grouped by; "" where the data dir does not say."""
+
+    speaker: str
+    emotion: str = ""
+    """spoken, not recognised"""
+    style: str = ""
+    """impro or script"""
+
+
+class Group(NamedTuple):
+    """A way to part utterances."""
+
+    name: str
+    file: str
+    """Kaldi's name, per_<short>"""
+    key: Callable[[Facts], str]
+
+
+GROUPS = (
+    Group("speaker", "per_spk", lambda facts: facts.speaker),
+    Group("emotion", "per_emo", lambda facts: facts.emotion),
+    Group("style", "per_style", lambda facts: facts.style),
+)
+
+
 @dataclass(frozen=True)
 class Score:
-    """What one decode folder scored, by utterance: all that pooling and statistics need."""
+    """What was scored, by utterance: all that pooling and statistics need. ``+`` pools folds."""
 
-    speakers: dict[str, str]
+    facts: dict[str, Facts]
     words: dict[str, WordCounts] = field(default_factory=dict)
     emotions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """reference, recognised"""
+    posteriors: dict[str, list[float]] = field(default_factory=dict)
+    """of the emotions, in the order of ``labels``"""
     labels: tuple[str, ...] = ()
+
+    def __add__(self, other: "Score") -> "Score":
+        assert not self.facts.keys() & other.facts.keys()
+        assert self.labels == other.labels
+        return Score(
+            self.facts | other.facts,
+            self.words | other.words,
+            self.emotions | other.emotions,
+            self.posteriors | other.posteriors,
+            self.labels,
+        )
+
+    def only(self, utterances: Collection[str]) -> "Score":
+        """The score of some utterances."""
+        keep = set(utterances)
+        return Score(
+            {utt: value for utt, value in self.facts.items() if utt in keep},
+            {utt: value for utt, value in self.words.items() if utt in keep},
+            {utt: value for utt, value in self.emotions.items() if utt in keep},
+            {utt: value for utt, value in self.posteriors.items() if utt in keep},
+            self.labels,
+        )
+
+    def by(self, key: Callable[[Facts], str]) -> dict[str, "Score"]:
+        """The scores of groups of utterances, sorted by name; those without a name left out."""
+        groups: dict[str, list[str]] = {}
+        for utt, facts in self.facts.items():
+            groups.setdefault(key(facts), []).append(utt)
+        return {name: self.only(groups[name]) for name in sorted(groups) if name}
 
     @property
     def counts(self) -> WordCounts | None:
@@ -45,6 +104,16 @@ class Score:
         """Confusion over all utterances, None for a system without emotions."""
         return metrics.confuse(self.emotions.values(), self.labels) if self.emotions else None
 
+    @property
+    def ece(self) -> float | None:
+        """Expected calibration error of the emotion posteriors, per cent; None without any."""
+        if not self.posteriors:
+            return None
+        answers = [self.emotions[utt] for utt in self.posteriors]
+        return metrics.calibration_error(
+            [max(row) for row in self.posteriors.values()], [ref == hyp for ref, hyp in answers]
+        )
+
 
 def score(data: Path, lang: Path, decode: Path) -> Score:
     """Score ``decode`` (its ``text`` and ``utt2emo``, whichever exist) and write the files above.
@@ -54,43 +123,95 @@ def score(data: Path, lang: Path, decode: Path) -> Score:
     and hypotheses are spelled in the units trained on them. Raises DataError for missing or extra
     utterances and unknown emotions, naming them and the file.
     """
-    speakers = read_table(data / "utt2spk")
+    facts = read_facts(data)
     words: dict[str, WordCounts] = {}
     emotions: dict[str, tuple[str, str]] = {}
+    posteriors: dict[str, list[float]] = {}
     labels: tuple[str, ...] = ()
     if (decode / "text").is_file():
-        words = _score_words(data, decode, speakers)
+        words = _score_words(data, decode, facts)
     if (decode / "utt2emo").is_file():
         labels = tuple(read_labels(lang))
-        emotions = _score_emotions(data, decode, labels, speakers)
+        emotions = _score_emotions(data, decode, labels, facts)
+        posteriors = read_posteriors(decode, labels, emotions)
     if not words and not emotions:
         raise DataError(f"{decode}: neither text nor utt2emo to score; run stage 8 (decode) first")
-    return Score(speakers, words, emotions, labels)
+    result = Score(facts, words, emotions, posteriors, labels)
+    if result.ece is not None:
+        line = f"%ECE {result.ece:.2f} [ {metrics.ECE_BINS} bins, {len(posteriors)} utterances ]"
+        write_text(decode / SER / "ece", f"{line}\n")
+    return result
 
 
-def load(decode: Path) -> Score:
+def load(data: Path, decode: Path) -> Score:
     """Read back what ``score`` wrote. Raises DataError when the folder has not been scored."""
-    speakers: dict[str, str] = {}
     words: dict[str, WordCounts] = {}
     emotions: dict[str, tuple[str, str]] = {}
+    posteriors: dict[str, list[float]] = {}
     labels: tuple[str, ...] = ()
     if (decode / KALDI / "utt2counts").is_file():
         for utt, value in read_table(decode / KALDI / "utt2counts").items():
-            speakers[utt], *numbers = value.split()
-            ref_words, sub, dele, ins = map(int, numbers)
+            ref_words, sub, dele, ins = map(int, value.split())
             words[utt] = WordCounts(sub, dele, ins, ref_words)
     if (decode / SER / "utt2pred").is_file():
         for utt, value in read_table(decode / SER / "utt2pred").items():
-            speakers[utt], ref, hyp = value.split()
+            ref, hyp = value.split()
             emotions[utt] = (ref, hyp)
         header = (decode / SER / "confusion").read_text(encoding="utf-8").partition("\n")[0]
         labels = tuple(header.split()[1:])
-    if not speakers:
+        posteriors = read_posteriors(decode, labels, emotions)
+    if not words and not emotions:
         raise DataError(f"{decode}: not scored yet; run stage 9 or local/score.sh first")
-    return Score(speakers, words, emotions, labels)
+    return Score(read_facts(data), words, emotions, posteriors, labels)
 
 
-def _score_words(data: Path, decode: Path, speakers: dict[str, str]) -> dict[str, WordCounts]:
+def read_facts(data: Path) -> dict[str, Facts]:
+    """Speaker, spoken emotion and style of a data dir's utterances, sorted by id.
+
+    The style is the supervision's in cuts.jsonl.gz; raises DataError for an utterance of ``text``
+    that has no speaker.
+    """
+    speakers, emotions = read_table(data / "utt2spk"), read_table(data / "utt2emo")
+    styles: dict[str, str] = {}
+    if (data / "cuts.jsonl.gz").is_file():
+        for cut in jsonl.read(data / "cuts.jsonl.gz"):
+            styles[cut["id"]] = (cut["supervisions"][0].get("custom") or {}).get("style", "")
+    facts = {}
+    for utt in sorted(read_table(data / "text")):
+        if utt not in speakers:
+            raise DataError(f"{data / 'utt2spk'} has no speaker for {utt}")
+        facts[utt] = Facts(speakers[utt], emotions.get(utt, ""), styles.get(utt, ""))
+    return facts
+
+
+def read_posteriors(
+    decode: Path, labels: tuple[str, ...], emotions: Collection[str]
+) -> dict[str, list[float]]:
+    """Posteriors by utterance, {} where the folder has none.
+
+    Raises DataError for one that is missing, too many, or has not a value per emotion.
+    """
+    path = decode / "emo_post"
+    if not path.is_file():
+        return {}
+    table = read_table(path)
+    metrics.join(dict.fromkeys(emotions, ""), table, decode / "utt2emo", path)
+    rows = {}
+    for utt in sorted(table):
+        values = table[utt].split()
+        try:
+            rows[utt] = [float(value) for value in values]
+        except ValueError:
+            rows[utt] = []
+        if len(rows[utt]) != len(labels) or abs(sum(rows[utt]) - 1) > 1e-3:
+            raise DataError(
+                f"{path}: {utt}: {len(labels)} posteriors that sum to one are expected, "
+                f"not {table[utt]!r}"
+            )
+    return rows
+
+
+def _score_words(data: Path, decode: Path, facts: dict[str, Facts]) -> dict[str, WordCounts]:
     joined = metrics.join(
         read_table(data / "text"),
         read_table(decode / "text"),
@@ -99,19 +220,25 @@ def _score_words(data: Path, decode: Path, speakers: dict[str, str]) -> dict[str
     )
     alignments = metrics.align([ref for _, ref, _ in joined], [hyp for _, _, hyp in joined])
     words = {utt: metrics.count(a) for (utt, _, _), a in zip(joined, alignments, strict=True)}
-    total = sum(words.values(), WordCounts())
-    line = metrics.wer_line(total)
+    line = metrics.wer_line(sum(words.values(), WordCounts()))
     scored = f"Scored {len(words)} sentences, 0 not present in hyp."
     out = decode / KALDI
-    write_text(decode / "errs", errors(line, list(words), alignments))
-    write_text(out / "per_spk", _per_speaker_words(words, speakers))
-    write_text(out / "utt2counts", "".join(_counts_line(u, c, speakers) for u, c in words.items()))
+    write_text(decode / "errs", scorefiles.errors(line, list(words), alignments))
+    for name, file, key in GROUPS:
+        groups = Score(facts, words).by(key)
+        totals = {group: part.counts or WordCounts() for group, part in groups.items()}
+        sizes = {group: len(part.words) for group, part in groups.items()}
+        write_text(out / file, scorefiles.words_by(totals, sizes, name))
+    write_table(
+        out / "utt2counts",
+        {utt: f"{c.ref_words} {c.sub} {c.dele} {c.ins}" for utt, c in words.items()},
+    )
     write_text(out / "wer", f"{line}\n{scored}\n")
     return words
 
 
 def _score_emotions(
-    data: Path, decode: Path, labels: tuple[str, ...], speakers: dict[str, str]
+    data: Path, decode: Path, labels: tuple[str, ...], facts: dict[str, Facts]
 ) -> dict[str, tuple[str, str]]:
     refs, hyps = read_table(data / "utt2emo"), read_table(decode / "utt2emo")
     joined = metrics.join(refs, hyps, data / "utt2emo", decode / "utt2emo")
@@ -124,102 +251,13 @@ def _score_emotions(
     emotions = {utt: (ref, hyp) for utt, ref, hyp in joined}
     confusion = metrics.confuse(emotions.values(), labels)
     out = decode / SER
-    write_text(out / "confusion", _confusion_table(confusion))
-    write_text(out / "per_spk", _per_speaker_emotions(emotions, speakers))
-    write_text(
-        out / "utt2pred",
-        "".join(f"{utt} {_speaker(utt, speakers)} {r} {h}\n" for utt, (r, h) in emotions.items()),
-    )
+    write_text(out / "confusion", scorefiles.confusion_table(confusion))
+    for name, file, key in GROUPS:
+        groups = Score(facts, emotions=emotions, labels=labels).by(key)
+        found = {group: part.confusion for group, part in groups.items()}
+        totals = {group: one for group, one in found.items() if one is not None}
+        write_text(out / file, scorefiles.accuracy_by(totals, name))
+    write_table(out / "utt2pred", {utt: f"{ref} {hyp}" for utt, (ref, hyp) in emotions.items()})
     scored = f"Scored {len(emotions)} utterances, 0 not present in hyp."
     write_text(out / "acc", f"{metrics.acc_line(confusion)}\n{scored}\n")
     return emotions
-
-
-def errors(line: str, utterances: Sequence[str], alignments: Sequence[list[Pair]]) -> str:
-    """Text of the error file: every utterance aligned, then what was confused with what."""
-    flat = [pair for alignment in alignments for pair in alignment]
-    wrong = Counter(pair for pair in flat if pair[0] != pair[1])
-    subs = {f"{r} -> {h}": n for (r, h), n in wrong.items() if r is not None and h is not None}
-    dels = {str(r): n for (r, h), n in wrong.items() if h is None}
-    ins = {str(h): n for (r, h), n in wrong.items() if r is None}
-    parts = [line, "", "PER-UTT DETAILS: word, or (reference->hypothesis)"]
-    for utt, alignment in zip(utterances, alignments, strict=True):
-        parts.append(" ".join([f"{utt}:", *map(_pair, alignment)]))
-    for title, counts in (
-        ("SUBSTITUTIONS: count ref -> hyp", subs),
-        ("DELETIONS: count ref", dels),
-        ("INSERTIONS: count hyp", ins),
-    ):
-        parts += ["", title]
-        parts += [f"{n} {key}" for key, n in sorted(counts.items(), key=lambda x: (-x[1], x[0]))]
-    parts += ["", "PER-WORD STATS: word, correct, errors, in reference, in hypothesis"]
-    return "\n".join([*parts, *_per_word(flat), ""])
-
-
-def _per_word(pairs: Iterable[Pair]) -> list[str]:
-    """One line per word, most errors first; a substitution is an error of both its words."""
-    right: Counter[str] = Counter()
-    in_ref: Counter[str] = Counter()
-    in_hyp: Counter[str] = Counter()
-    for ref, hyp in pairs:
-        if ref is not None:
-            in_ref[ref] += 1
-            right[ref] += ref == hyp
-        if hyp is not None:
-            in_hyp[hyp] += 1
-    wrong = {w: in_ref[w] + in_hyp[w] - 2 * right[w] for w in in_ref.keys() | in_hyp.keys()}
-    return [
-        f"{word} {right[word]} {wrong[word]} {in_ref[word]} {in_hyp[word]}"
-        for word in sorted(wrong, key=lambda w: (-wrong[w], w))
-    ]
-
-
-def _pair(pair: Pair) -> str:
-    ref, hyp = ("*" if word is None else word for word in pair)
-    return ref if pair[0] == pair[1] else f"({ref}->{hyp})"
-
-
-def _counts_line(utt: str, counts: WordCounts, speakers: dict[str, str]) -> str:
-    numbers = f"{counts.ref_words} {counts.sub} {counts.dele} {counts.ins}"
-    return f"{utt} {_speaker(utt, speakers)} {numbers}\n"
-
-
-def _per_speaker_words(words: dict[str, WordCounts], speakers: dict[str, str]) -> str:
-    totals: dict[str, WordCounts] = {}
-    sentences: Counter[str] = Counter()
-    for utt, counts in words.items():
-        speaker = _speaker(utt, speakers)
-        totals[speaker] = totals.get(speaker, WordCounts()) + counts
-        sentences[speaker] += 1
-    lines = ["# speaker sentences words corr sub ins del err%"]
-    for speaker, c in sorted(totals.items()):
-        corr = c.ref_words - c.sub - c.dele
-        lines.append(
-            f"{speaker} {sentences[speaker]} {c.ref_words} {corr} {c.sub} {c.ins} {c.dele} "
-            f"{c.wer:.2f}"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _per_speaker_emotions(emotions: dict[str, tuple[str, str]], speakers: dict[str, str]) -> str:
-    n: Counter[str] = Counter()
-    right: Counter[str] = Counter()
-    for utt, (ref, hyp) in emotions.items():
-        n[_speaker(utt, speakers)] += 1
-        right[_speaker(utt, speakers)] += ref == hyp
-    lines = ["# speaker utterances corr acc%"]
-    lines += [f"{s} {n[s]} {right[s]} {100.0 * right[s] / n[s]:.2f}" for s in sorted(n)]
-    return "\n".join(lines) + "\n"
-
-
-def _confusion_table(confusion: Confusion) -> str:
-    width = max(len("ref\\hyp"), *map(len, confusion.labels), len(str(confusion.n))) + 1
-    rows: list[Iterable[object]] = [("ref\\hyp", *confusion.labels)]
-    rows += [(label, *row) for label, row in zip(confusion.labels, confusion.counts, strict=True)]
-    return "".join("".join(str(x).ljust(width) for x in row).rstrip() + "\n" for row in rows)
-
-
-def _speaker(utt: str, speakers: dict[str, str]) -> str:
-    if utt not in speakers:
-        raise DataError(f"utt2spk of the test set has no speaker for {utt}")
-    return speakers[utt]

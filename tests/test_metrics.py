@@ -4,6 +4,8 @@ import math
 import random
 from functools import lru_cache
 
+import kaldialign
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from jointasr.metrics import (
     WordCounts,
     acc_line,
     align,
+    calibration_error,
     confuse,
     count,
     join,
@@ -125,3 +128,46 @@ def test_join_is_by_id_and_refuses_gaps() -> None:
         join(many, {}, "ref/text", "dec/text")
     with pytest.raises(DataError, match="no utterances"):
         join({}, {}, "ref/text", "dec/text")
+
+
+def test_calibration_error_by_hand_and_by_brute_force() -> None:
+    assert calibration_error([1.0] * 10, [True] * 7 + [False] * 3) == pytest.approx(30)
+    assert calibration_error([0.8] * 5, [True] * 4 + [False]) == pytest.approx(0)
+    assert calibration_error([0.25, 0.75], [True, False]) == pytest.approx(75)
+    generator = np.random.default_rng(0)
+    confidences = [*generator.random(500).tolist(), 0.1, 0.2, 0.7, 1.0, 0.0]
+    correct = [bool(x) for x in generator.integers(0, 2, len(confidences))]
+    expected = 0.0
+    for b in range(10):
+        own = [
+            (p, c)
+            for p, c in zip(confidences, correct, strict=True)
+            if b / 10 < p <= (b + 1) / 10 or (b == 0 and p == 0)
+        ]
+        if own:
+            accuracy = sum(c for _, c in own) / len(own)
+            confidence = sum(p for p, _ in own) / len(own)
+            expected += len(own) / len(confidences) * abs(accuracy - confidence)
+    assert calibration_error(confidences, correct) == pytest.approx(100 * expected)
+
+
+def test_total_errors_are_an_independent_scorers_on_5000_pairs() -> None:
+    """kaldialign's; substitutions may be split otherwise, their sum with the others may not."""
+    generator = random.Random(1)
+    tokens = [*WORDS, "A", "a.", "-", "\u00df", "1", "(", "%"]
+
+    def text() -> list[str]:
+        kinds = tokens[: generator.randint(1, len(tokens))]
+        return generator.choices(kinds, k=generator.randint(0, 12))
+
+    pairs = [(text(), text()) for _ in range(5000)]
+    aligned = align([" ".join(ref) for ref, _ in pairs], [" ".join(hyp) for _, hyp in pairs])
+    total = WordCounts()
+    for (ref, hyp), alignment in zip(pairs, aligned, strict=True):
+        counts = count(alignment)
+        theirs = kaldialign.edit_distance(ref, hyp)
+        assert counts.errors == theirs["total"], (ref, hyp)
+        assert counts.ins - counts.dele == len(hyp) - len(ref)
+        total += counts
+    assert total.ref_words == sum(len(ref) for ref, _ in pairs)
+    assert sum(ref == [] for ref, _ in pairs) > 100 and sum(hyp == [] for _, hyp in pairs) > 100

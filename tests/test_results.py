@@ -34,6 +34,17 @@ def test_counts_are_summed_over_folds(recipe: Path, monkeypatch: pytest.MonkeyPa
     joint = toy_exp.make_system(recipe, "joint", "joint")
     cells = run_pool(monkeypatch, joint)
     assert [cell["test"] for cell in cells] == ["clean", "noise_snr5"]
+    parts = {
+        "Ses01F": {
+            "wer": {"value": 80.0, "sub": 0, "del": 3, "ins": 1, "ref_words": 5},
+            "acc": cells[0]["by_fold"]["Ses01F"]["acc"],
+        },
+        "Ses02M": {
+            "wer": {"value": pytest.approx(100 / 3), "sub": 1, "del": 0, "ins": 0, "ref_words": 3},
+            "acc": cells[0]["by_fold"]["Ses02M"]["acc"],
+        },
+    }
+    assert [parts[fold]["acc"]["wa"] for fold in parts] == [pytest.approx(200 / 3), 50.0]
     assert cells[0] == {
         "system": "joint",
         "kind": "joint",
@@ -45,9 +56,30 @@ def test_counts_are_summed_over_folds(recipe: Path, monkeypatch: pytest.MonkeyPa
         "folds": ["Ses01F", "Ses02M"],
         "engine": "k2",
         "stack": "k2-pypi",
+        "commit": "abc",
         "wer": {"value": 62.5, "sub": 1, "del": 3, "ins": 1, "ref_words": 8},
-        "acc": {"wa": 60.0, "ua": 62.5, "macro_f1": pytest.approx(100 * 7 / 12), "n": 5},
+        "acc": {
+            **{"wa": 60.0, "ua": 62.5, "macro_f1": pytest.approx(100 * 7 / 12)},
+            **{"ece": pytest.approx(10.0), "n": 5},
+        },
+        "confusion": {
+            "labels": ["ang", "hap", "neu", "sad"],
+            "counts": [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+        },
+        "by_fold": parts,
+        "by_speaker": parts,
+        "by_emotion": cells[0]["by_emotion"],
+        "by_style": cells[0]["by_style"],
     }
+    emotions, styles = cells[0]["by_emotion"], cells[0]["by_style"]
+    recalls = {name: value["acc"]["wa"] for name, value in emotions.items()}
+    assert recalls == {"ang": 50, "hap": 0, "neu": 100, "sad": 100}
+    assert {name: value["wer"]["ref_words"] for name, value in emotions.items()} == {
+        "ang": 4, "hap": 0, "neu": 2, "sad": 2,
+    }  # fmt: skip
+    assert emotions["hap"]["wer"]["value"] is None  # nothing was said in happy turns
+    assert styles["script"]["wer"] == {"value": 40.0, "sub": 1, "del": 1, "ins": 0, "ref_words": 5}
+    assert styles["impro"]["acc"]["n"] == 3
     assert RESULTS.read_text().endswith("]\n")
 
 

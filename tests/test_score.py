@@ -59,7 +59,7 @@ def test_score_sh_writes_kaldis_files(recipe: Path) -> None:
         f"{WER}\nScored 3 sentences, 0 not present in hyp.\n"
     )
     assert (DECODE / "scoring_kaldi/utt2counts").read_text() == (
-        "Ses01F-a Ses01F 3 0 1 0\nSes01F-b Ses01F 0 0 0 1\nSes01F-c Ses01F 2 0 2 0\n"
+        "Ses01F-a 3 0 1 0\nSes01F-b 0 0 0 1\nSes01F-c 2 0 2 0\n"
     )
     assert (DECODE / "scoring_kaldi/per_spk").read_text().splitlines()[1] == (
         "Ses01F 3 5 2 0 1 3 80.00"
@@ -73,6 +73,16 @@ def test_score_sh_writes_kaldis_files(recipe: Path) -> None:
         "sad     0       0       0       1",
     ]
     assert (DECODE / "scoring_ser/per_spk").read_text().splitlines()[1] == "Ses01F 3 2 66.67"
+    assert (DECODE / "scoring_kaldi/per_style").read_text().splitlines() == [
+        "# style sentences words corr sub ins del err%",
+        "impro 2 2 0 0 1 2 150.00",
+        "script 1 3 2 0 0 1 33.33",
+    ]
+    assert (DECODE / "scoring_ser/per_emo").read_text().splitlines() == [
+        "# emotion utterances corr acc%",
+        *("ang 1 1 100.00", "hap 1 0 0.00", "sad 1 1 100.00"),
+    ]
+    assert (DECODE / "scoring_ser/ece").read_text() == "%ECE 3.33 [ 10 bins, 3 utterances ]\n"
 
 
 def test_wrong_number_of_arguments_is_refused(recipe: Path) -> None:
@@ -124,12 +134,12 @@ THE 1 0 1 1
 
 def test_what_was_written_reads_back(recipe: Path) -> None:
     score = scoring.score(DATA, LANG, DECODE)
-    assert scoring.load(DECODE) == score
+    assert scoring.load(DATA, DECODE) == score
     assert score.counts == WordCounts(dele=3, ins=1, ref_words=5)
     assert score.confusion is not None
     assert (score.confusion.correct, score.confusion.n) == (2, 3)
     with pytest.raises(DataError, match="not scored yet"):
-        scoring.load(recipe)
+        scoring.load(DATA, recipe)
 
 
 def test_one_kind_of_output_suffices(recipe: Path) -> None:
@@ -137,6 +147,9 @@ def test_one_kind_of_output_suffices(recipe: Path) -> None:
     score = scoring.score(DATA, LANG, DECODE)
     assert score.counts is None
     assert score.confusion is not None
+    assert score.ece == pytest.approx(100 * abs(0.7 - 2 / 3))
+    (DECODE / "emo_post").unlink()
+    assert scoring.score(DATA, LANG, DECODE).ece is None
     (DECODE / "utt2emo").unlink()
     with pytest.raises(DataError, match="neither text nor utt2emo"):
         scoring.score(DATA, LANG, DECODE)
@@ -148,6 +161,17 @@ def test_unknown_emotions_and_speakers_are_refused(recipe: Path) -> None:
         scoring.score(DATA, LANG, DECODE)
     write_table(DATA / "utt2spk", {"Ses01F-a": "Ses01F"})
     with pytest.raises(DataError, match="no speaker for Ses01F-b"):
+        scoring.score(DATA, LANG, DECODE)
+
+
+def test_posteriors_that_do_not_fit_are_refused(recipe: Path) -> None:
+    rows = dict.fromkeys(toy_exp.REFS["Ses01F"], "0.7 0.1 0.1 0.1")
+    for wrong in ("0.7 0.1 0.2", "0.7 0.1 0.1 0.2", "a b c d"):
+        write_table(DECODE / "emo_post", {**rows, "Ses01F-b": wrong})
+        with pytest.raises(DataError, match=f"emo_post: Ses01F-b: 4 posteriors .* not '{wrong}'"):
+            scoring.score(DATA, LANG, DECODE)
+    write_table(DECODE / "emo_post", {"Ses01F-a": "0.7 0.1 0.1 0.1"})
+    with pytest.raises(DataError, match="emo_post: no hypothesis for 2 utterances"):
         scoring.score(DATA, LANG, DECODE)
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from jointasr import jsonl
 from jointasr.datadir import write_table
 
 FOLDS = ("Ses01F", "Ses02M")
@@ -29,6 +30,12 @@ PREDICTED = {
     "Ses01F": {"Ses01F-a": "ang", "Ses01F-b": "neu", "Ses01F-c": "sad"},
     "Ses02M": {"Ses02M-a": "neu", "Ses02M-b": "hap"},
 }
+POSTERIORS = {  # of each answer: a certainty of .7
+    "ang": "0.700000 0.100000 0.100000 0.100000",
+    "hap": "0.100000 0.700000 0.100000 0.100000",
+    "neu": "0.100000 0.100000 0.700000 0.100000",
+    "sad": "0.100000 0.100000 0.100000 0.700000",
+}
 
 
 def make_data(recipe: Path) -> None:
@@ -44,6 +51,13 @@ def make_data(recipe: Path) -> None:
             write_table(data / "text", REFS[fold])
             write_table(data / "utt2emo", EMOTIONS[fold])
             write_table(data / "utt2spk", dict.fromkeys(REFS[fold], fold))
+            jsonl.write(data / "cuts.jsonl.gz", [_cut(utt) for utt in REFS[fold]])
+
+
+def _cut(utterance: str) -> dict[str, object]:
+    """As much of a cut as scoring looks at: every first turn is scripted."""
+    style = "script" if utterance.endswith("a") else "impro"
+    return {"id": utterance, "supervisions": [{"custom": {"style": style}}]}
 
 
 def make_system(
@@ -83,5 +97,7 @@ def make_system(
                 write_table(decode / "text", HYPS[fold])
             if kind in ("ser", "joint"):
                 write_table(decode / "utt2emo", PREDICTED[fold])
+                rows = {utt: POSTERIORS[emotion] for utt, emotion in PREDICTED[fold].items()}
+                write_table(decode / "emo_post", rows)
             (decode / ".done").write_text("{}")
     return Path("exp") / f"{system}_{train}"

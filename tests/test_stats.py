@@ -1,0 +1,232 @@
+"""Intervals cover, tests have their size and find effects; both agree with other libraries."""
+
+import itertools
+import math
+
+import kaldialign
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import binom
+from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from jointasr import metrics, stats
+
+Array = NDArray[np.float64]
+LEVEL = 0.05
+
+
+def band(runs: int, rate: float) -> tuple[float, float]:
+    """Where the share of rejections falls in 99.9 % of all experiments of so many runs."""
+    low, high = binom.interval(0.999, runs, rate)
+    return low / runs, high / runs
+
+
+def speakers(generator: np.random.Generator, count: int = 10) -> list[float]:
+    """Observed error rates of speakers: their own rate, as seen in 80 to 120 utterances."""
+    own = generator.beta(6, 18, count)  # mean .25
+    utterances = generator.integers(80, 121, count)
+    return list(100 * generator.binomial(utterances, own) / utterances)
+
+
+def pair(
+    generator: np.random.Generator, utterances: int, gain: float
+) -> tuple[Array, Array, Array]:
+    """(wrong_base, wrong_joint, total): words wrong at 30 % and at 30 - gain %, where what is hard
+    in an utterance is hard for both systems."""
+    total = generator.integers(3, 12, utterances).astype(float)
+    hard = generator.beta(3, 7, utterances)
+    base = generator.binomial(total.astype(int), hard).astype(float)
+    other = np.minimum(hard * (1 - gain / 30), 1)
+    joint = generator.binomial(total.astype(int), other).astype(float)
+    return base, joint, total
+
+
+def test_speaker_interval_covers_the_truth() -> None:
+    generator, runs = np.random.default_rng(0), 2000
+    hits = 0
+    for _ in range(runs):
+        found = stats.speaker_interval(speakers(generator))
+        assert found is not None
+        hits += found.low <= 25 <= found.high
+    assert 0.93 <= hits / runs <= 0.97, hits / runs
+    assert stats.speaker_interval([3.0]) is None
+
+
+def test_speaker_interval_by_hand() -> None:
+    found = stats.speaker_interval([1.0, 2.0, 3.0])
+    assert found == pytest.approx((2 - 4.302653 / math.sqrt(3), 2 + 4.302653 / math.sqrt(3)))
+
+
+def test_utterance_interval_covers_the_truth() -> None:
+    generator, runs, hits = np.random.default_rng(1), 400, 0
+    for run in range(runs):
+        base, _, total = pair(generator, 150, 0)
+        found = stats.utterance_interval(base, total, run, 500)
+        hits += found.low <= 30 <= found.high
+    assert 0.91 <= hits / runs <= 0.98, hits / runs
+
+
+def test_intervals_agree_with_kaldialign() -> None:
+    generator = np.random.default_rng(2)
+    words = np.array(["A", "B", "C", "D", "E"])
+    refs = [list(generator.choice(words, generator.integers(1, 12))) for _ in range(400)]
+
+    def spoil(ref: list[str], rate: float) -> list[str]:
+        return [str(generator.choice(words)) if generator.random() < rate else w for w in ref]
+
+    base, joint = ([spoil(ref, rate) for ref in refs] for rate in (0.3, 0.25))
+
+    def wrong(hyps: list[list[str]]) -> Array:
+        pairs = zip(refs, hyps, strict=True)
+        return np.array([kaldialign.edit_distance(r, h)["total"] for r, h in pairs], dtype=float)
+
+    total = np.array([len(ref) for ref in refs], dtype=float)
+    theirs = kaldialign.bootstrap_wer_ci(refs, base, joint, replications=10000)
+    for hyps, key in ((base, "system1"), (joint, "system2")):
+        ours = stats.utterance_interval(wrong(hyps), total, 0)
+        middle, half = theirs[key]["wer"], theirs[key]["ci95"]
+        assert ours == pytest.approx((100 * (middle - half), 100 * (middle + half)), abs=0.35)
+    ours = stats.difference_interval(wrong(joint), wrong(base), total, 0)
+    worse = theirs["p_s2_improv_over_s1"]
+    assert (worse > 0.975) == (ours.low > 0)
+
+
+def test_intervals_are_repeatable_and_pairing_narrows_them() -> None:
+    generator = np.random.default_rng(3)
+    base, _, total = pair(generator, 300, 0)
+    joint = np.maximum(base - generator.integers(0, 2, 300), 0)  # a word right here and there
+    assert stats.utterance_interval(base, total, 0) == stats.utterance_interval(base, total, 0)
+    paired = stats.difference_interval(base, joint, total, 0)
+    apart = stats.utterance_interval(base, total, 0)
+    assert 2 * (paired.high - paired.low) < apart.high - apart.low
+    assert paired.low < stats_rate(joint, total) - stats_rate(base, total) < paired.high
+
+
+def stats_rate(wrong: Array, total: Array) -> float:
+    return float(100 * wrong.sum() / total.sum())
+
+
+def rejections(name: str, gain: float, runs: int = 1000) -> float:
+    """How often a test over utterances rejects at .05; the joint system gains so many points."""
+    generator, found = np.random.default_rng(4), 0
+    for _ in range(runs):
+        base, joint, total = pair(generator, 400, gain)
+        if name == "matched_pairs":
+            p = stats.matched_pairs(base, joint)
+        elif name == "mcnemar":
+            p = stats.mcnemar((base > 2).astype(float), (joint > 2).astype(float))
+        else:
+            p = stats.no_worse(base, joint, total, 2.0)
+        found += p < LEVEL
+    return found / runs
+
+
+def test_matched_pairs_has_its_size_and_finds_an_effect() -> None:
+    low, high = band(1000, LEVEL)
+    assert low <= rejections("matched_pairs", 0) <= high
+    assert rejections("matched_pairs", 4) > 0.9
+
+
+def test_mcnemar_has_its_size_and_finds_an_effect() -> None:
+    """Exact tests of counts are conservative: below .05, not above."""
+    assert 0.01 <= rejections("mcnemar", 0) <= band(1000, LEVEL)[1]
+    assert rejections("mcnemar", 6) > 0.8
+
+
+def test_no_worse_has_its_size_at_the_margin_and_passes_an_equal_system() -> None:
+    low, high = band(1000, LEVEL)
+    assert low <= rejections("no_worse", -2) <= high
+    assert rejections("no_worse", 0) > 0.4
+    assert rejections("no_worse", 2) > 0.9
+    assert rejections("no_worse", -4) < 0.005
+
+
+def test_tests_over_speakers_have_their_size_and_find_an_effect() -> None:
+    generator, runs = np.random.default_rng(5), 1000
+    for name, null, effect in (("sign_flip", 0.0, 1.5), ("no_worse", -2.0, 0.0)):
+        found = []
+        for gain in (null, effect):
+            rejected = 0
+            for _ in range(runs):
+                gains = list(generator.normal(gain, 1.5, 10))
+                p = stats.sign_flip(gains) if name == "sign_flip" else None
+                if name == "no_worse":
+                    p = stats.speakers_no_worse(gains, 2.0)
+                assert p is not None
+                rejected += p < LEVEL
+            found.append(rejected / runs)
+        low, high = band(runs, LEVEL)
+        assert low <= found[0] <= high, name
+        assert found[1] > 0.85, name
+
+
+def test_sign_flip_is_the_enumeration_of_all_signs() -> None:
+    generator = np.random.default_rng(6)
+    for count in (6, 8, 10):
+        gains = generator.normal(0.5, 1, count).tolist()
+        flips = itertools.product((-1, 1), repeat=count)
+        sums = [sum(s * g for s, g in zip(signs, gains, strict=True)) for signs in flips]
+        expected = np.mean([total >= sum(gains) - 1e-12 for total in sums])
+        assert stats.sign_flip(gains) == pytest.approx(expected, abs=1e-12)
+    assert stats.sign_flip([1.0] * 5) is None
+    assert stats.sign_flip([1.0] * 6) == 1 / 64
+
+
+def test_mcnemar_is_statsmodels() -> None:
+    generator = np.random.default_rng(7)
+    for _ in range(50):
+        base, joint = generator.integers(0, 2, (2, int(generator.integers(1, 60)))).astype(float)
+        table = [[((base == i) & (joint == j)).sum() for j in (0, 1)] for i in (0, 1)]
+        expected = their_mcnemar(table, exact=True).pvalue
+        assert stats.mcnemar(base, joint) == pytest.approx(min(1.0, expected))
+
+
+def test_holm_is_statsmodels() -> None:
+    generator = np.random.default_rng(8)
+    for count in (1, 2, 14, 28):
+        p_values = (generator.random(count) ** 3).tolist()
+        expected = multipletests(p_values, method="holm")[1]
+        assert stats.holm(p_values) == pytest.approx(list(expected))
+        with_gaps = stats.holm([None, *p_values, None])
+        assert with_gaps[1:-1] == pytest.approx(list(expected))
+        assert with_gaps[0] is None and with_gaps[-1] is None
+    assert stats.holm([]) == []
+
+
+def test_matched_pairs_by_hand() -> None:
+    """Differences 1, 0, 2, 1: mean 1, variance 2/3, z = 1 / sqrt(2/3/4) = 2.449."""
+    base, joint = np.array([0.0, 1, 1, 0]), np.array([1.0, 1, 3, 1])
+    assert stats.matched_pairs(base, joint) == pytest.approx(math.erfc(math.sqrt(6) / math.sqrt(2)))
+    assert stats.matched_pairs(base, base) == 1.0
+
+
+def test_no_worse_by_hand() -> None:
+    """As matched pairs, 10 % of the words taken off each difference."""
+    base, joint, total = np.zeros(4), np.array([1.0, 0, 2, 1]), np.full(4, 10.0)
+    z = (1 - 1) / math.sqrt(2 / 3 / 4)
+    assert z == 0 and stats.no_worse(base, joint, total, 10) == 0.5
+    z = (1 - 2) / math.sqrt(2 / 3 / 4)
+    expected = 0.5 * math.erfc(-z / math.sqrt(2))
+    assert stats.no_worse(base, joint, total, 20) == pytest.approx(expected)
+
+
+def test_nothing_to_tell_apart() -> None:
+    same, total = np.ones(3), np.full(3, 4.0)
+    assert stats.matched_pairs(same, same) == stats.mcnemar(same, same) == 1.0
+    assert stats.no_worse(same, same, total, 1.0) == 0.0  # surely not worse
+    assert stats.no_worse(same, same, total, 0.0) == 0.5
+    assert stats.speakers_no_worse([0.0, 0.0], 1.0) == 0.0
+    assert stats.speakers_no_worse([1.0], 1.0) is None
+    assert stats.utterance_interval(same[:1], total[:1], 0) == (25.0, 25.0)
+    empty = np.array([0.0, 3.0])  # an utterance without words can be all that is drawn
+    found = stats.utterance_interval(np.ones(2), empty, 0, 1000)
+    assert np.isfinite(found).all()
+
+
+def test_rates_are_the_metrics_own() -> None:
+    counts = [metrics.WordCounts(1, 0, 1, 4), metrics.WordCounts(0, 2, 0, 5)]
+    wrong = np.array([c.errors for c in counts], dtype=float)
+    total = np.array([c.ref_words for c in counts], dtype=float)
+    assert stats_rate(wrong, total) == pytest.approx((counts[0] + counts[1]).wer)
