@@ -9,7 +9,7 @@ conf=conf/asr.yaml,conf/ser.yaml,conf/joint.yaml  # systems to run
 set=                     # overrides of conf keys, e.g. "alpha=0.3 train.epochs=10"
 conditions="clean noisy" # training sets
 folds=all                # test speakers or sessions, blank between
-seed=0                   # of training; k > 0 writes to exp/<name>-s<k>_*
+seed=0                   # of training, several with blanks; k > 0 writes to exp/<name>-s<k>_*
 iemocap=                 # folder of the corpus; never written to
 musan=                   # folder of the noises; never written to
 encoder=                 # hub id or folder, instead of the conf's encoder.model
@@ -73,7 +73,7 @@ if [ "$allow_partial" = true ]; then partial=(--allow-partial); fi
 overrides=$set${ctc:+ ctc=$ctc}  # quoted: folders may hold blanks
 overrides+=${encoder:+ encoder.model=\"$encoder\"}${bert:+ bert.model=\"$bert\"}
 COMMAND="./run.sh --recipe $recipe --conf $conf --conditions ${conditions@Q} --folds ${folds@Q}"
-COMMAND+=" --seed $seed${overrides:+ --set ${overrides@Q}}"  # what the report says its numbers come from
+COMMAND+=" --seed ${seed@Q}${overrides:+ --set ${overrides@Q}}"  # what the report says its numbers come from
 if [ "$folds" = all ]; then folds=; fi  # an empty list is every one there is
 which=(--conditions "$conditions" --folds "$folds" --seed "$seed" --set "$overrides")
 IFS=, read -ra confs <<<"$conf"

@@ -4,7 +4,7 @@ set -euo pipefail
 
 conditions="clean noisy" # training sets
 folds=""                # ids, blank between; default: all of the conf's scheme
-seed=0                  # which training
+seed=0                  # which trainings
 set=""                  # overrides given to training
 method=default          # default | greedy | one_best
 feats=wav               # wav | conv (made by stage 6 with --feats conv)
@@ -12,7 +12,7 @@ tests=""                # default: the recipe's conf/tests.tsv, else the shared 
 
 help_message="Usage: $0 [options] <conf> ...
 Writes exp/<name>_<condition>/fold_<fold>/decode_<scenario>[_<method>]/{text,utt2emo,emo_post}.
-Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed K  --set \"KEY=VALUE ...\"
+Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"  --set \"KEY=VALUE ...\"
          --method default|greedy|one_best  --feats wav|conv  --tests FILE"
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh

@@ -4,12 +4,12 @@ set -euo pipefail
 
 conditions="clean noisy" # training sets
 folds=""                # ids, blank between; default: all of the conf's scheme
-seed=0                  # k > 0 writes to exp/<name>-s<k>_*
+seed=0                  # several with blanks; k > 0 writes to exp/<name>-s<k>_*
 set=""                  # overrides of conf keys, e.g. "alpha=0.3 train.epochs=10"
 
 help_message="Usage: $0 [options] <conf> ...
 Trains exp/<name>_<condition>/fold_<fold> for each conf file; the log is train.log in there.
-Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed K  --set \"KEY=VALUE ...\""
+Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"  --set \"KEY=VALUE ...\""
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
 . "$ROOT"/cmd.sh

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("confs", nargs="*", help="conf files, e.g. conf/joint.yaml")
     parser.add_argument("--conditions", default="clean noisy", help="training sets")
     parser.add_argument("--folds", default="", help="ids, blank between; default: all")
-    parser.add_argument("--seed", default="0", help="of training")
+    parser.add_argument("--seed", default="0", help="of training, blank between")
     parser.add_argument("--set", default="", help="overrides: key=value, blank between")
     parser.add_argument("--method", default=experiment.DEFAULT_METHOD, help="of search")
     parser.add_argument("--feats", default="wav", help="what is decoded from")
@@ -50,7 +50,9 @@ def check_options(args: argparse.Namespace) -> None:
             if word not in known:
                 raise DataError(f"--{option} {word}: unknown; choose from {' '.join(known)}")
         check_names(words, f"--{option}")
-    for option, text, least in (("seed", args.seed, 0), ("nj", args.nj, 1)):
+    seeds = args.seed.split()
+    check_names(seeds, "--seed")
+    for option, text, least in [*(("seed", seed, 0) for seed in seeds), ("nj", args.nj, 1)]:
         if not (text.isascii() and text.isdigit() and int(text) >= least):
             raise DataError(f"--{option} {text}: a whole number from {least} on is needed")
 

@@ -1,6 +1,7 @@
 """Print the job table of stage 7 or 8: id, log, arguments, longest jobs first; or the systems."""
 
 import argparse
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ class Job(NamedTuple):
     kind: str
     engine: str
     name: str
+    seed: int
     condition: str
     fold: str
     data: Path
@@ -41,26 +43,34 @@ def main() -> None:
     parser.add_argument("confs", nargs="+", help="conf files")
     parser.add_argument("--conditions", default="clean noisy", help="training sets")
     parser.add_argument("--folds", default="", help="ids, blank between; default: all")
-    parser.add_argument("--seed", type=int, default=0, help="k > 0 is training's seed, name-s<k>")
+    parser.add_argument("--seed", default="0", help="of training, blank between; k > 0: name-s<k>")
     parser.add_argument("--set", default="", help="overrides: key=value, blank between")
     args = parser.parse_args()
     overrides = config.split_overrides(args.set)
     conditions, wanted = args.conditions.split(), args.folds.split()
-    found = list(jobs(args.confs, conditions, wanted, args.seed, overrides))
+    seeds = [int(seed) for seed in args.seed.split()]
+    found = list(jobs(args.confs, conditions, wanted, seeds, overrides))
     if args.what == "systems":
         print("\n".join(dict.fromkeys(f"exp/{job.system}" for job in found)))
         return
     for job in sorted(found, key=lambda job: COST[job.kind]):
-        row = train(job, args.seed, overrides) if args.what == "train" else decode(job)
+        row = train(job, overrides) if args.what == "train" else decode(job)
         print("\t".join(row))
 
 
 def jobs(
-    confs: list[str], conditions: list[str], wanted: list[str], seed: int, overrides: list[str]
+    confs: list[str],
+    conditions: list[str],
+    wanted: list[str],
+    seeds: list[int],
+    overrides: list[str],
 ) -> Iterator[Job]:
-    """Every system on every condition and fold. Raises DataError for names that collide."""
+    """Every system of every seed on every condition and fold.
+
+    Raises DataError for names that collide.
+    """
     seen: dict[str, str] = {}
-    for path in confs:
+    for path, seed in itertools.product(confs, seeds):
         conf = config.load(path, Path(), overrides)
         name = Path(path).stem + (f"-s{seed}" if seed else "")
         if seen.setdefault(name, path) != path:
@@ -68,10 +78,10 @@ def jobs(
         scheme = Path(config.data_name(conf, path, Path())) / "folds" / conf.data.scheme
         for condition in conditions:
             for fold in folds.names(scheme, wanted):
-                yield Job(path, conf.system, conf.ctc, name, condition, fold, scheme / fold)
+                yield Job(path, conf.system, conf.ctc, name, seed, condition, fold, scheme / fold)
 
 
-def train(job: Job, seed: int, overrides: list[str]) -> list[str]:
+def train(job: Job, overrides: list[str]) -> list[str]:
     """Row of a training job."""
     values = {
         "conf": job.conf,
@@ -79,7 +89,7 @@ def train(job: Job, seed: int, overrides: list[str]) -> list[str]:
         "condition": job.condition,
         "fold": job.fold,
         "data": job.data,
-        "seed": seed,
+        "seed": job.seed,
         "out": job.out,
     }
     options = [text for key, value in values.items() for text in (f"--{key}", str(value))]

@@ -1,0 +1,49 @@
+"""The job table: every system, seed, condition and fold once, long ones first."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from jointasr import config, datadir
+from jointasr.bin import jobs
+
+ROOT = config.ROOT
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    datadir.write_json(
+        tmp_path / "data/folds/speaker/folds.json", {"folds": {"Ses01F": {}, "Ses01M": {}}}
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> list[list[str]]:
+    monkeypatch.setattr(sys, "argv", ["jobs", *arguments])
+    jobs.main()
+    return [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+
+
+def test_seeds_are_systems_of_their_own(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    confs = [str(ROOT / "conf" / f"{name}.yaml") for name in ("ser", "joint")]
+    rows = table(monkeypatch, capsys, "train", *confs, "--seed", "0 2", "--set", "alpha=0.3")
+    assert len(rows) == 2 * 2 * 2 * 2 and len({row[0] for row in rows}) == 16
+    assert [row[0].split("_")[0] for row in rows] == [
+        *["joint"] * 4, *["joint-s2"] * 4, *["ser"] * 4, *["ser-s2"] * 4,
+    ]  # fmt: skip
+    for row in rows:
+        options = dict(zip(row[2:16:2], row[3:16:2], strict=True))
+        assert options["--seed"] == ("2" if "-s2" in row[0] else "0")
+        assert options["--out"] == f"exp/{options['--name']}_{options['--condition']}/" + (
+            f"fold_{options['--fold']}"
+        )
+        assert row[1] == f"{options['--out']}/train.log" and row[-2:] == ["--set", "alpha=0.3"]
+    assert table(monkeypatch, capsys, "systems", confs[1], "--seed", "0 2") == [
+        [f"exp/joint{end}_{train}"] for end in ("", "-s2") for train in ("clean", "noisy")
+    ]
