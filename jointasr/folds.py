@@ -46,9 +46,11 @@ class Fold(NamedTuple):
 
 
 def read_turns(path: Path) -> list[Turn]:
-    """The turns of a data dir with manifests, sorted by id."""
+    """The turns of a data dir, raw (with manifests) or a fold's (with cuts), sorted by id."""
     turns = []
-    for item in jsonl.read(path / "supervisions.jsonl.gz"):
+    raw = path / "supervisions.jsonl.gz"
+    cuts = (cut["supervisions"][0] for cut in jsonl.read(path / "cuts.jsonl.gz"))
+    for item in jsonl.read(raw) if raw.is_file() else cuts:
         custom = item.get("custom") or {}
         missing = [key for key in ("session", "dialogue") if not custom.get(key)]
         if missing:
