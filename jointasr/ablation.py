@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jointasr import analysis
-from jointasr.analysis import Errors, Estimate, Metric, Scores
+from jointasr.analysis import METRICS, Errors, Estimate, Metric, Scores
 from jointasr.schema import Report
 from jointasr.table import TRAIN, Cells, Trio
-
-COLUMNS: tuple[Metric, ...] = ("wer", "acc")
 
 
 class Value(NamedTuple):
@@ -61,7 +59,7 @@ def _values(
     conf: Report,
 ) -> dict[Metric, Value]:
     values: dict[Metric, Value] = {}
-    for metric in COLUMNS:
+    for metric in METRICS:
         own = _mean(scores, names, train, tests, metric)
         other = _mean(scores, base, train, tests, metric)
         if own is None:

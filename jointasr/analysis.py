@@ -14,6 +14,7 @@ from jointasr.stats import Interval
 from jointasr.table import Cells
 
 Metric = Literal["wer", "acc"]
+METRICS: dict[Metric, str] = {"wer": "WER", "acc": "Accuracy"}
 Key = tuple[str, str, str]
 """system, training set, test"""
 Scores = Mapping[Key, Score]

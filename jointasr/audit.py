@@ -203,8 +203,7 @@ def _selected(parts: Sequence[Part]) -> Iterable[Finding]:
         epochs.setdefault(f"{model.system}_{model.train}", []).append(model.selected["epoch"])
     yield from _none("checkpoints chosen on anything but their dev set", culprits, "models")
     for system, chosen in epochs.items():
-        value = f"{min(chosen)} to {max(chosen)}" if len(set(chosen)) > 1 else str(chosen[0])
-        yield Finding("epoch of the checkpoint, least error on dev", system, value, None)
+        yield Finding("epoch of the checkpoint, least error on dev", system, _range(chosen), None)
 
 
 def _budgets(parts: Sequence[Part]) -> Iterable[Finding]:
@@ -225,7 +224,7 @@ def _budgets(parts: Sequence[Part]) -> Iterable[Finding]:
     yield from _none("systems with another budget", culprits, "folds and conditions")
     budgets = {f"{m['epochs']} epochs" for systems in groups.values() for m in systems.values()}
     steps = [part.model.budget["steps"] for part in parts]
-    value = f"{', '.join(sorted(budgets))}, {min(steps)} to {max(steps)} steps"
+    value = f"{', '.join(sorted(budgets))}, {_range(steps)} steps"
     yield Finding("budget of training", _all(groups, "folds and conditions"), value, None)
 
 
@@ -279,6 +278,11 @@ def _name(home: Path, homes: Sequence[Path]) -> str:
     """A fold's name, with its folder where several data folders are in play."""
     alone = len({other.parent for other in homes}) == 1
     return home.name if alone else str(home)
+
+
+def _range(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _values(budget: Mapping[str, int]) -> str:

@@ -7,13 +7,13 @@ from jointasr.blocks import Block, Bullets, Cell, Code, Paragraph, Section, Tabl
 MARKS = {"": "", "good": " +", "bad": " !", "unsure": " ?"}
 
 
-def render(title: str, sections: Iterable[Section]) -> str:
+def render(title: str, lead: str, sections: Iterable[Section]) -> str:
     """The text of a Markdown file."""
-    parts = [f"# {title}\n"]
+    parts = [f"# {title}\n", f"{lead}\n"]
     for section in sections:
         if not section.page_only:
             parts.append(f"## {section.title}\n")
-            parts += [text for text in map(_block, section.blocks) if text]
+            parts += [text for text in map(block, section.blocks) if text]
     return "\n".join(parts)
 
 
@@ -27,17 +27,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: bool = Fa
     return "\n".join([*lines, *(_line(row, widths, words) for row in body)]) + "\n"
 
 
-def _block(block: Block) -> str:
-    if isinstance(block, Paragraph):
-        return f"{block.text}\n"
-    if isinstance(block, Code):
-        return "".join(f"    {line}\n" for line in block.text.splitlines())
-    if isinstance(block, Bullets):
-        return "".join(f"- {item}\n" for item in block.items)
-    if isinstance(block, Table):
-        rows = [[_text(cell) for cell in row] for row in block.rows]
-        caption = f"{block.caption}\n\n" if block.caption else ""
-        return caption + table(block.header, rows, block.words)
+def block(item: Block) -> str:
+    """A block as text, "" for what only a page can show."""
+    if isinstance(item, Paragraph):
+        return f"{item.text}\n"
+    if isinstance(item, Code):
+        return "".join(f"    {line}\n" for line in item.text.splitlines())
+    if isinstance(item, Bullets):
+        return "".join(f"- {line}\n" for line in item.items)
+    if isinstance(item, Table):
+        rows = [[_text(cell) for cell in row] for row in item.rows]
+        caption = f"{item.caption}\n\n" if item.caption else ""
+        return caption + table(item.header, rows, item.words)
     return ""
 
 

@@ -1,68 +1,164 @@
-"""exp/RESULTS.md: Table 1 from results.json, what it is made of and what it lacks."""
+"""The report of stage 10: what it consists of, from results.json and the decode folders.
 
+exp/RESULTS.md and exp/report.html are the same sections; pictures and audio are the page's.
+"""
+
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from jointasr import results, scoring, table
+from jointasr import ablation, analysis, datadir, markdown, table
+from jointasr import audit as auditing
+from jointasr import report_pictures as pictures
+from jointasr import report_tables as tables
+from jointasr.analysis import METRICS, Comparison, Estimate, Metric, Scores
+from jointasr.audit import Finding
+from jointasr.blocks import Block, Bullets, Code, Paragraph, Section, Table
 from jointasr.errors import DataError
-from jointasr.scoring import Score
-from jointasr.table import TRAIN, Cells, Trio, markdown, number
+from jointasr.experiment import DECODED
+from jointasr.results import Part
+from jointasr.schema import Report
+from jointasr.table import NAMES, TRAIN, Cells, Trio, number
 
 PaperTable = Mapping[tuple[str, str], Mapping[str, float]]
-NAMES = {"clean": "clean-trained", "noisy": "noise-trained"}
 NOTE = (
-    "Base: `{asr}` for WER, `{ser}` for accuracy; joint: `{joint}`. Imp. is what the paper calls "
-    "Rel Imp: relative per cent for WER, (base - joint) / base; absolute points for accuracy, "
+    "Base: `{asr}` for WER, `{ser}` for accuracy; joint: `{joint}`. Rel Imp is named as in the "
+    "paper: for WER relative per cent, (base - joint) / base; for accuracy absolute points, "
     "joint - base; from unrounded values, positive where joint is better. WER is the sum of errors "
     "over the sum of reference words of all folds; accuracy is the share of all utterances."
 )
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where the numbers come from."""
+class Origin(NamedTuple):
+    """Where the report comes from."""
 
     recipe: str
     command: str
     commit: str
 
 
-def build(
-    cells: Cells, tests: Sequence[str], exp: Path, paper: PaperTable | None, origin: Origin
-) -> str:
-    """The text of RESULTS.md. Without the decode folders in ``exp``, only pooled numbers."""
+class Material(NamedTuple):
+    """All that a report is about."""
+
+    cells: Cells
+    tests: Sequence[str]
+    trio: Trio
+    conf: Report
+    paper: PaperTable | None
+    origin: Origin
+    parts: list[Part]
+    scores: Scores
+    comparisons: list[Comparison]
+    estimates: dict[tuple[str, str, str, Metric], Estimate]
+    findings: list[Finding]
+
+
+def gather(
+    cells: Cells,
+    tests: Sequence[str],
+    exp: Path,
+    conf: Report,
+    paper: PaperTable | None,
+    origin: Origin,
+) -> Material:
+    """Read what the cells were pooled from, compare and audit.
+
+    Without the decode folders in ``exp`` there are only the pooled numbers. Raises DataError where
+    there are not even these.
+    """
     if not cells.all:
         raise DataError("no results to report; run stage 9 (score) first")
-    trio = cells.trio()
-    by_fold = load_folds(cells, exp)
-    parts = [f"# Results of {origin.recipe}\n", _scope(cells, by_fold)]
-    parts += ["## Table 1\n", _table1(table.table1(cells, trio, tests), tests)]
-    parts.append(NOTE.format(asr=trio.asr, ser=trio.ser, joint=trio.joint) + "\n")
-    gaps = missing(cells, trio, tests)
-    if gaps:
-        parts.append("## Missing\n\n" + "".join(f"- {gap}\n" for gap in gaps))
-    if paper is not None:
-        parts += ["## Table 1 of the paper\n", _table1(table.paper_rows(paper, tests), tests)]
-        parts.append(paper_note(paper, tests))
-    if set(cells.systems) - {trio.asr, trio.ser, trio.joint}:
-        parts += ["## All systems\n", *_all_systems(cells, tests)]
-    parts += ["## Per fold\n", *_per_fold(cells, tests, by_fold)]
-    parts += ["## Where these numbers come from\n", _provenance(cells, origin)]
-    return "\n".join(parts)
+    trio, scores = cells.trio(), analysis.load_scores(cells, exp)
+    parts = analysis.load_parts(cells, exp)
+    places = [(train, test) for train in TRAIN for test in tests]
+    found = []
+    for metric in METRICS:
+        pair = (trio.asr if metric == "wer" else trio.ser, trio.joint)
+        found += analysis.compare(scores, pair, metric, places, conf)
+    estimates = {
+        (*key, metric): analysis.estimate(errors, metric, conf)
+        for key, score in scores.items()
+        for metric in METRICS
+        if (errors := analysis.errors(score, metric)) is not None
+    }
+    findings = auditing.audit(parts) if parts else []
+    return Material(
+        cells, tests, trio, conf, paper, origin, parts, scores, found, estimates, findings
+    )
 
 
-def summary(cells: Cells, tests: Sequence[str], out: Path) -> str:
-    """Table 1 for the terminal, and what is missing."""
-    trio = cells.trio()
+def title(material: Material) -> str:
+    """The report's heading."""
+    return f"Results of {material.origin.recipe}"
+
+
+def scope(material: Material) -> str:
+    """What was tested, in a sentence or two."""
+    folds = sorted({fold for cell in material.cells.all for fold in cell["folds"]})
+    text = f"{_folds(folds)} ({', '.join(folds)})"
+    facts = {utt: f for score in material.scores.values() for utt, f in score.facts.items()}
+    if facts:
+        speakers = {fact.speaker for fact in facts.values()}
+        text += f", {len(speakers)} test speakers, {len(facts)} test utterances per scenario"
+    return text + ". Predictions of all folds are pooled, then scored. All values in per cent."
+
+
+def sections(material: Material) -> list[Section]:
+    """The whole report, in the order in which it is read."""
+    cells, tests, trio = material.cells, material.tests, material.trio
+    clean = tests[0]
+    note = Paragraph(NOTE.format(asr=trio.asr, ser=trio.ser, joint=trio.joint))
+    first: list[Block] = [*tables.table1(cells, trio, tests, material.paper), note]
+    if material.paper is not None:
+        first.append(Paragraph(paper_note(material.paper, tests)))
+    found = [
+        Section("In short", [Bullets(_in_short(material))]),
+        Section("Table 1", first),
+        Section("Missing", [Bullets(missing(cells, trio, tests) or ["nothing"])]),
+        Section("Figure 2", [pictures.figure2(cells, trio, tests)], page_only=True),
+        Section("Joint against baseline", _compared(material)),
+        Section("Ablations", _ablations(material)),
+        Section(
+            "All systems",
+            [
+                tables.word_errors(cells, tests, material.estimates),
+                tables.emotions(cells, tests, material.estimates),
+            ],
+        ),
+        Section("By style and emotion", tables.parted(cells, tests, ["by_style", "by_emotion"])),
+        Section("By fold and speaker", _parted(material)),
+        Section("Confusion of emotions", tables.confusions(cells, clean)),
+    ]
+    for name, figure in (
+        ("Confusion matrices", pictures.confusions(cells, trio, clean)),
+        ("Speakers", pictures.speakers(material.scores, trio, tests)),
+        ("Training", pictures.curves(material.parts)),
+    ):
+        found.append(Section(name, [figure] if figure else [], page_only=True))
+    worst = pictures.listening(material.parts, material.scores, trio, tests, material.conf.worst)
+    found += [
+        Section("Worst utterances", worst, page_only=True),
+        Section("Audit", _audited(material)),
+        Section("Where these numbers come from", _provenance(material)),
+    ]
+    return [section for section in found if _worth(section)]
+
+
+def summary(material: Material, out: Path) -> str:
+    """For the terminal: Table 1, ablations where there are any, and what one should know."""
+    cells, tests, trio = material.cells, material.tests, material.trio
     text = table.terminal(table.table1(cells, trio, tests), tests)
     text += "imp: relative % for WER, points for accuracy; positive: joint is better than base\n"
-    gaps = missing(cells, trio, tests)
-    text += "".join(f"missing: {gap}\n" for gap in gaps)
+    text += "".join(f"missing: {gap}\n" for gap in missing(cells, trio, tests))
+    for block in _ablations(material):
+        text += f"\n{markdown.block(block)}"
+    text += "".join(f"{line}\n" for line in _in_short(material))
     engines = _distinct(cell["engine"] for cell in cells.all)
     stacks = _distinct(cell["stack"] for cell in cells.all)
     folds = {fold for cell in cells.all for fold in cell["folds"]}
-    return text + f"{_folds(folds)}, engine {engines}, stack {stacks}; more in {out}\n"
+    where = f"{out / 'RESULTS.md'}, {out / 'report.html'}"
+    return text + f"{_folds(folds)}, engine {engines}, stack {stacks}; more in {where}\n"
 
 
 def missing(cells: Cells, trio: Trio, tests: Sequence[str]) -> list[str]:
@@ -113,93 +209,88 @@ def paper_note(paper: PaperTable, tests: Sequence[str]) -> str:
     )
 
 
-def load_folds(cells: Cells, exp: Path) -> dict[tuple[str, str, str, str], Score]:
-    """{(system, train, test, fold): score} of the decode folders still there."""
-    scores = {}
-    for cell in cells.all:
-        for part in results.parts_of(cell, exp):
-            key = (part.model.system, part.model.train, part.test, part.model.fold)
-            scores[key] = scoring.load(part.data, part.decode)
-    return scores
+def _worth(section: Section) -> bool:
+    """Whether there is anything in a section."""
+    return any(not isinstance(block, Table) or block.rows for block in section.blocks)
 
 
-def _scope(cells: Cells, by_fold: Mapping[tuple[str, str, str, str], Score]) -> str:
-    folds = sorted({fold for cell in cells.all for fold in cell["folds"]})
-    text = f"{_folds(folds)} ({', '.join(folds)})"
-    if by_fold:
-        speakers = {facts.speaker for s in by_fold.values() for facts in s.facts.values()}
-        utterances = {utterance for s in by_fold.values() for utterance in s.facts}
-        text += f", {len(speakers)} test speakers, {len(utterances)} test utterances per scenario"
-    return text + ". Predictions of all folds are pooled, then scored. All values in per cent.\n"
+def _in_short(material: Material) -> list[str]:
+    lines = []
+    for metric, name in METRICS.items():
+        own = [one for one in material.comparisons if one.metric == metric]
+        if own:
+            counts = Counter(one.verdict(material.conf.level) for one in own)
+            said = ", ".join(f"{verdict} in {n}" for verdict, n in counts.most_common())
+            cells = f"{len(own)} cell{'s' if len(own) > 1 else ''}"
+            lines.append(f"{name}, joint against baseline, {cells}: {said}.")
+    failed = [one for one in material.findings if one.ok is False]
+    if material.findings:
+        checked = sum(one.ok is not None for one in material.findings)
+        lines.append(
+            f"Audit: {len(failed)} of {checked} checks failed: "
+            + "; ".join(f"{one.check} ({one.where}: {one.value})" for one in failed)
+            if failed
+            else f"Audit: {checked} checks, none failed."
+        )
+    gaps = missing(material.cells, material.trio, material.tests)
+    lines.append(f"Missing: {len(gaps)}, listed below." if gaps else "Nothing is missing.")
+    return lines
 
 
-def _table1(rows: Sequence[table.Row], tests: Sequence[str]) -> str:
-    header = ["test"]
-    for metric in ("WER", "acc."):
-        for name in NAMES.values():
-            header += [f"{metric} {name}: base", "joint", "imp."]
-    return markdown(header, [[t, *map(number, row)] for t, row in zip(tests, rows, strict=True)])
+def _compared(material: Material) -> list[Block]:
+    if material.comparisons:
+        return tables.comparisons(material.comparisons, material.trio, material.conf)
+    return [Paragraph(f"No tests and intervals: {_absent(material)}.")]
 
 
-def _all_systems(cells: Cells, tests: Sequence[str]) -> list[str]:
-    parts = []
-    for title, value in (("WER", cells.wer), ("Accuracy", cells.acc)):
-        rows = []
-        for system in cells.systems:
-            for train in TRAIN:
-                values = [value(system, train, test) for test in tests]
-                if any(v is not None for v in values):
-                    rows.append([f"{system}, {NAMES[train]}", *map(number, values)])
-        if rows:
-            parts.append(f"{title}\n\n{markdown(['system', *tests], rows)}")
-    return parts
+def _absent(material: Material) -> str:
+    if not material.parts:
+        return "the decode folders are not here, so only pooled numbers are"
+    return "no scenario has both a baseline and a joint system on the same utterances"
 
 
-def _per_fold(
-    cells: Cells, tests: Sequence[str], by_fold: Mapping[tuple[str, str, str, str], Score]
-) -> list[str]:
-    if not by_fold:
-        return ["The decode folders are not here, so only pooled numbers are.\n"]
-    folds = sorted({fold for cell in cells.all for fold in cell["folds"]})
-    parts = []
-    for title, pooled in (("WER", cells.wer), ("Accuracy", cells.acc)):
-        rows = []
-        for system in cells.systems:
-            for train in TRAIN:
-                for test in tests:
-                    value = pooled(system, train, test)
-                    if value is None:
-                        continue
-                    each = [
-                        _rate(by_fold.get((system, train, test, fold)), title) for fold in folds
-                    ]
-                    name = f"{system}, {NAMES[train]}, {test}"
-                    rows.append([name, *map(number, each), number(value)])
-        if rows:
-            parts.append(f"{title}\n\n{markdown(['system and test', *folds, 'pooled'], rows)}")
-    return parts
+def _ablations(material: Material) -> list[Block]:
+    trio = {material.trio.asr, material.trio.ser, material.trio.joint}
+    if set(material.cells.systems) <= trio:
+        return []
+    return tables.ablations(
+        ablation.rows(material.cells, material.scores, material.trio, material.tests, material.conf)
+    )
 
 
-def _rate(score: Score | None, title: str) -> float | None:
-    if score is None:
-        return None
-    if title == "WER":
-        return score.counts.wer if score.counts else None
-    return score.confusion.wa if score.confusion else None
+def _parted(material: Material) -> list[Block]:
+    """By fold; by speaker as well where that is something else."""
+    cells = material.cells.all
+    same = all(cell.get("by_fold") == cell.get("by_speaker") for cell in cells)
+    keys = ["by_fold"] if same else ["by_fold", "by_speaker"]
+    return tables.parted(material.cells, material.tests, keys)
 
 
-def _provenance(cells: Cells, origin: Origin) -> str:
-    columns = ("conf", "seed", "engine", "stack")
+def _audited(material: Material) -> list[Block]:
+    if material.findings:
+        return [tables.audit(material.findings)]
+    return [Paragraph("Nothing could be audited: the decode folders are not here.")]
+
+
+def _provenance(material: Material) -> list[Block]:
+    cells = material.cells
+    columns = ("conf", "seed", "method", "engine", "stack", "commit")
+    decoded: dict[str, set[str]] = {}
+    for part in material.parts:
+        if (part.decode / DECODED).is_file():
+            commit = str(datadir.read_json(part.decode / DECODED)["commit"])
+            decoded.setdefault(part.model.system, set()).add(commit)
     rows = []
     for system, kind in cells.systems.items():
         own = [cell for cell in cells.all if cell["system"] == system]
-        rows.append([system, kind, *(_distinct(cell[key] for cell in own) for key in columns)])
-    header = ["system", "kind", *columns]
-    method = _distinct(cell["method"] for cell in cells.all)
-    return (
-        f"{markdown(header, rows)}\nDecoding method: {method}. "
-        f"Report made at commit {origin.commit} by\n\n    {origin.command}\n"
-    )
+        values = [_distinct(cell.get(key, "-") for cell in own) for key in columns]
+        rows.append([system, kind, *values, _distinct(decoded.get(system, {"-"}))])
+    header = ["system", "kind", *columns[:-1], "trained at commit", "decoded at commit"]
+    return [
+        Table("", header, rows, words=True),
+        Paragraph(f"Report made at commit {material.origin.commit} by"),
+        Code(material.origin.command),
+    ]
 
 
 def _folds(folds: Collection[str]) -> str:

@@ -11,6 +11,7 @@ from jointasr.errors import DataError
 
 DASH = "-"
 TRAIN = ("clean", "noisy")
+NAMES = {"clean": "clean-trained", "noisy": "noise-trained"}
 Row = list[float | None]
 
 
@@ -81,6 +82,30 @@ def table1(cells: Cells, trio: Trio, tests: Sequence[str]) -> list[Row]:
     return rows
 
 
+def figure2(
+    cells: Cells, trio: Trio, tests: Sequence[str]
+) -> dict[str, dict[tuple[str, str], Row]]:
+    """The paper's Figure 2: each model relative to the clean-trained baseline, test by test.
+
+    {"wer" (a) or "acc" (b): {(baseline or joint, training set): values}}: relative reduction of
+    the WER in per cent, or points of accuracy; positive where better. The first model is the
+    clean-trained baseline, at zero.
+    """
+    found: dict[str, dict[tuple[str, str], Row]] = {}
+    for metric, value, base, gain in (
+        ("wer", cells.wer, trio.asr, wer_improvement),
+        ("acc", cells.acc, trio.ser, acc_improvement),
+    ):
+        zero = [value(base, "clean", test) for test in tests]
+        found[metric] = {}
+        for train in TRAIN:
+            for system in (base, trio.joint):
+                values = [value(system, train, test) for test in tests]
+                pairs = zip(zero, values, strict=True)
+                found[metric][system, train] = [_improvement(gain, *pair) for pair in pairs]
+    return found
+
+
 def read_paper(path: Path) -> dict[tuple[str, str], dict[str, float]]:
     """{(test, train): {column: per cent}} of a table such as conf/paper/table1.tsv."""
     lines = [
@@ -118,16 +143,6 @@ def number(value: float | None, digits: int = 1) -> str:
     return DASH if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table that reads well as plain text too: columns padded, numbers to the right."""
-    body = [list(row) for row in rows]
-    widths = [max(3, *(len(row[i]) for row in [list(header), *body])) for i in range(len(header))]
-    lines = [_line(header, widths)]
-    marks = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines.append("| " + " | ".join(marks) + " |")
-    return "\n".join([*lines, *(_line(row, widths) for row in body)]) + "\n"
-
-
 def terminal(rows: Sequence[Row], tests: Sequence[str]) -> str:
     """Table 1 as plain text of at most 100 columns."""
     left = max(5, *map(len, tests))
@@ -139,12 +154,6 @@ def terminal(rows: Sequence[Row], tests: Sequence[str]) -> str:
     for test, row in zip(tests, rows, strict=True):
         lines.append(test.ljust(left) + "".join(number(value).rjust(7) for value in row))
     return "\n".join(lines) + "\n"
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [row[0].ljust(widths[0])]
-    cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-    return "| " + " | ".join(cells) + " |"
 
 
 def _improvement(

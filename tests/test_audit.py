@@ -99,7 +99,7 @@ def test_nothing_is_found_in_a_sound_experiment(recipe: Path) -> None:
         "16 of 16 (improvised 16 of 16)"
     )
     assert said["epoch of the checkpoint, least error on dev", "joint_noisy"] == "2"
-    assert said["budget of training", "all 4 folds and conditions"] == "3 epochs, 30 to 30 steps"
+    assert said["budget of training", "all 4 folds and conditions"] == "3 epochs, 30 steps"
     measured = [one for one in found if one.check == "SNR, measured again"]
     assert [one.where for one in measured] == [
         f"data/{name}" for name in ("train_noisy", "dev_noisy", "noise_snr5", "speech_snr15")

@@ -1,22 +1,32 @@
-"""Write RESULTS.md from results.json and print Table 1."""
+"""Write RESULTS.md and report.html from results.json and the decode folders; print Table 1."""
 
 import argparse
 from pathlib import Path
 
-from jointasr import experiment, provenance, report, results, scenarios, table
-from jointasr.datadir import write_text
+from jointasr import experiment, provenance, scenarios
 from jointasr.errors import run
 
 
 def main() -> None:
     args = _parse()
+
+    from jointasr import config, markdown, page, report, results, table
+    from jointasr.datadir import write_text
+
     tests = list(scenarios.read_tests(args.tests))
     cells = table.Cells(results.read(args.exp / "results.json"), args.method)
     paper = table.read_paper(args.paper) if args.paper else None
     origin = report.Origin(recipe(), args.command, provenance.commit())
-    out = args.exp / "RESULTS.md"
-    write_text(out, report.build(cells, tests, args.exp, paper, origin))
-    print(report.summary(cells, tests, out), end="")
+    conf = config.load_report("report.yaml")
+    material = report.gather(cells, tests, args.exp, conf, paper, origin)
+    title, scope, sections = (
+        report.title(material),
+        report.scope(material),
+        report.sections(material),
+    )
+    write_text(args.exp / "RESULTS.md", markdown.render(title, scope, sections))
+    write_text(args.exp / "report.html", page.render(title, scope, sections))
+    print(report.summary(material, args.exp), end="")
 
 
 def recipe() -> str:
