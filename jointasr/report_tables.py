@@ -168,7 +168,9 @@ def audit(found: Sequence[Finding]) -> Table:
         False: Cell("wrong", "bad"),
         None: Cell("to know", ""),
     }
-    rows = [[one.check, one.where, one.value, tones[one.ok]] for one in found]
+    rows: list[list[str | Cell]] = [
+        [one.check, one.where, one.value, tones[one.ok]] for one in found
+    ]
     return Table("", ["looked at", "where", "found", "verdict"], rows, words=True)
 
 
