@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from statistics import mean
 
+import kaldialign
 import pytest
 from recipe import Copy
 
@@ -62,6 +63,39 @@ def test_table_is_printed_and_engine_named(mini: Copy) -> None:
     assert {cell["engine"] for cell in mini.cells(MINI).values()} == {"k2"}
 
 
+def test_report_is_audited_and_has_tests_and_intervals(mini: Copy) -> None:
+    text = (mini.home / MINI / "exp/RESULTS.md").read_text()
+    assert re.search(r"- Audit: \d+ checks, none failed\.", text), text[:3000]
+    assert "- WER, joint against baseline, 14 cells:" in text
+    assert "- Accuracy, joint against baseline, 14 cells:" in text
+    verdicts = re.findall(r"\| (?:better \+|worse !|no worse|open \?) *\|$", text, re.MULTILINE)
+    assert len(verdicts) == 28
+    page = (mini.home / MINI / "exp/report.html").read_text()
+    assert page.count("<audio") == 7 * 5 and page.count("<svg") >= 12
+    assert str(mini.home) not in text + page
+
+
+def test_an_independent_scorer_finds_the_same_errors(mini: Copy) -> None:
+    folds = ("Ses01F", "Ses02M")
+    for (system, train, test, method), cell in mini.cells(MINI).items():
+        if system not in ("asr", "joint") or method != "default":
+            continue
+        errors = words = surplus = 0
+        for fold in folds:
+            home = mini.home / MINI
+            decode = home / f"exp/{system}_{train}/fold_{fold}/decode_{test}"
+            hyps = datadir.read_table(decode / "text")
+            refs = datadir.read_table(home / f"data/folds/speaker/{fold}/test_{test}/text")
+            for utterance, text in refs.items():
+                ref, hyp = text.split(), hyps[utterance].split()
+                errors += kaldialign.edit_distance(ref, hyp)["total"]
+                words += len(ref)
+                surplus += len(hyp) - len(ref)
+        wer = cell["wer"]
+        assert (wer["sub"] + wer["del"] + wer["ins"], wer["ref_words"]) == (errors, words)
+        assert wer["ins"] - wer["del"] == surplus
+
+
 def test_again_is_up_to_date_within_a_minute(mini: Copy) -> None:
     before = (mini.home / MINI / "exp/results.json").read_bytes()
     start = time.monotonic()
@@ -108,6 +142,25 @@ def test_engines_train_alike(mini: Copy) -> None:
     for test in ("clean", "music_snr15"):
         difference = wer(mini, "asr_torch", "clean", test) - wer(mini, "asr", "clean", test)
         assert abs(difference) <= 3, (test, difference)
+
+
+def test_ablations_are_tabulated_against_the_system_they_vary(mini: Copy) -> None:
+    """Two fusions, two epochs: enough to see differences and their intervals beside joint."""
+    confs = "conf/ablation/co_attention.yaml,conf/ablation/soft_text.yaml"
+    options = ("--conf", confs, "--conditions", "clean", "--set", "train.epochs=2")
+    output = mini.run("./run.sh", "--stage", "7", *options)
+    rows = {
+        line.split(",")[0].strip("| "): [cell.strip() for cell in line.strip("|").split("|")]
+        for line in output.splitlines()
+        if line.startswith("| ") and ", clean-trained" in line
+    }
+    assert rows["joint"][3] == "-"  # the base itself
+    for name in ("co_attention", "soft_text"):
+        rate, gain, interval = rows[name][2:5]
+        assert float(gain) == pytest.approx(float(rows["joint"][2]) - float(rate), abs=0.11)
+        low, high = map(float, interval.strip("[]").split(","))
+        assert low <= float(gain) <= high
+    assert "systems with another budget" in output  # two epochs are not six: the audit says so
 
 
 @pytest.mark.timeout(1800)
