@@ -191,6 +191,8 @@ def _comparison(one: Comparison, conf: Report) -> list[str | Cell]:
     numbers = [number(value) for value in (one.base, one.joint, one.gain)]
     p_values = (one.p, one.p_holm, one.p_speakers, one.p_speakers_holm, one.p_no_worse)
     texts = [*numbers, interval(one.these), interval(one.new), *map(p_value, p_values)]
+    if one.p_speakers is None:
+        texts[7] = "too few"
     return [*texts, p_value(one.p_no_worse_speakers), Cell(verdict, TONES[verdict])]
 
 

@@ -147,7 +147,7 @@ def _bootstrap(pair: tuple[Array, Array], purpose: str, seed: int, resamples: in
     reference word counts as if it had one."""
     top, bottom = pair
     if len(top) < 2:  # nothing to resample
-        value = 100.0 * float(top.sum() / bottom.sum())
+        value = 100.0 * float(top.sum() / max(bottom.sum(), 1))
         return Interval(value, value)
     found = stats.bootstrap(
         (top, bottom),
