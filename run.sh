@@ -73,7 +73,8 @@ if [ "$allow_partial" = true ]; then partial=(--allow-partial); fi
 overrides=$set${ctc:+ ctc=$ctc}  # quoted: folders may hold blanks
 overrides+=${encoder:+ encoder.model=\"$encoder\"}${bert:+ bert.model=\"$bert\"}
 COMMAND="./run.sh --recipe $recipe --conf $conf --conditions ${conditions@Q} --folds ${folds@Q}"
-COMMAND+=" --seed ${seed@Q}${overrides:+ --set ${overrides@Q}}"  # what the report says its numbers come from
+COMMAND+=" --seed ${seed@Q}${overrides:+ --set ${overrides@Q}}"
+COMMAND+=" --method $method --feats $feats"  # what each number is said to come from
 if [ "$folds" = all ]; then folds=; fi  # an empty list is every one there is
 which=(--conditions "$conditions" --folds "$folds" --seed "$seed" --set "$overrides")
 IFS=, read -ra confs <<<"$conf"
@@ -179,10 +180,10 @@ if [ $stage -le 9 ] && [ $stop_stage -ge 9 ]; then
   begin_stage 9 "score"
   python3 -m jointasr.bin.jobs systems "${which[@]}" "${confs[@]}" >exp/jobs/systems.txt
   mapfile -t systems <exp/jobs/systems.txt
-  "$ROOT"/steps/score.sh --folds "$folds" --method "$decoded" "${systems[@]}"
+  "$ROOT"/steps/score.sh --folds "$folds" --method "$decoded" --command "$COMMAND" "${systems[@]}"
 fi
 
 if [ $stage -le 10 ] && [ $stop_stage -ge 10 ]; then
   begin_stage 10 "report"
-  "$ROOT"/steps/report.sh --method "$decoded" --paper "$paper" --command "$COMMAND"
+  "$ROOT"/steps/report.sh --method "$decoded" --paper "$paper"
 fi

@@ -34,7 +34,6 @@ class Origin(NamedTuple):
     """Where the report comes from."""
 
     recipe: str
-    command: str
     commit: str
 
 
@@ -119,13 +118,7 @@ def sections(material: Material) -> list[Section]:
         Section("Figure 2", [pictures.figure2(cells, trio, tests)], page_only=True),
         Section("Joint against baseline", _compared(material)),
         Section("Ablations", _ablations(material)),
-        Section(
-            "All systems",
-            [
-                tables.word_errors(cells, tests, material.estimates),
-                tables.emotions(cells, tests, material.estimates),
-            ],
-        ),
+        Section("All systems", _all_systems(material)),
         Section("By style and emotion", tables.parted(cells, tests, ["by_style", "by_emotion"])),
         Section("By fold and speaker", _parted(material)),
         Section("Confusion of emotions", tables.confusions(cells, clean)),
@@ -249,6 +242,17 @@ def _absent(material: Material) -> str:
     return "no scenario has both a baseline and a joint system on the same utterances"
 
 
+def _all_systems(material: Material) -> list[Block]:
+    return [
+        tables.word_errors(material.cells, material.tests, material.estimates),
+        tables.emotions(material.cells, material.tests, material.estimates),
+        Paragraph(
+            "95 % intervals: for more speech of these speakers, by bootstrap over utterances; for "
+            "new speakers, t over the speakers' values: around their mean, each counting alike."
+        ),
+    ]
+
+
 def _ablations(material: Material) -> list[Block]:
     trio = {material.trio.asr, material.trio.ser, material.trio.joint}
     if set(material.cells.systems) <= trio:
@@ -275,6 +279,7 @@ def _audited(material: Material) -> list[Block]:
 def _provenance(material: Material) -> list[Block]:
     cells = material.cells
     columns = ("conf", "seed", "method", "engine", "stack", "commit")
+    commands: dict[str, list[str]] = {}
     decoded: dict[str, set[str]] = {}
     for part in material.parts:
         if (part.decode / DECODED).is_file():
@@ -284,13 +289,14 @@ def _provenance(material: Material) -> list[Block]:
     for system, kind in cells.systems.items():
         own = [cell for cell in cells.all if cell["system"] == system]
         values = [_distinct(cell.get(key, "-") for cell in own) for key in columns]
+        for command in sorted({cell["command"] for cell in own}):
+            commands.setdefault(command, []).append(system)
         rows.append([system, kind, *values, _distinct(decoded.get(system, {"-"}))])
     header = ["system", "kind", *columns[:-1], "trained at commit", "decoded at commit"]
-    return [
-        Table("", header, rows, words=True),
-        Paragraph(f"Report made at commit {material.origin.commit} by"),
-        Code(material.origin.command),
-    ]
+    blocks: list[Block] = [Table("", header, rows, words=True)]
+    for command, systems in commands.items():
+        blocks += [Paragraph(f"{', '.join(systems)}: made by"), Code(command)]
+    return [*blocks, Paragraph(f"Report made at commit {material.origin.commit}.")]
 
 
 def _folds(folds: Collection[str]) -> str:

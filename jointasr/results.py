@@ -8,6 +8,7 @@ results.json as they are.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from jointasr.scoring import Score
 SYSTEMS = ("asr", "ser", "joint")
 HAS_WORDS = ("asr", "joint")
 HAS_EMOTIONS = ("ser", "joint")
+ABSOLUTE = re.compile(r"(?<![^\s=,'\"])/(?:[^/\s,'\"]*/)*(?=[^/\s,'\"])")
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,15 @@ def parts_of(cell: Mapping[str, Any], exp: Path) -> list[Part]:
     return parts
 
 
-def pool(scored: Iterable[tuple[Part, Score]]) -> list[dict[str, Any]]:
-    """One cell per system, training condition, scenario and method, counts summed over folds."""
+def pool(scored: Iterable[tuple[Part, Score]], command: str) -> list[dict[str, Any]]:
+    """One cell per system, training condition, scenario and method, counts summed over folds.
+
+    ``command`` made them; of absolute paths in it only the last part is kept.
+    """
     groups: dict[tuple[str, str, str, str], list[tuple[Part, Score]]] = {}
     for part, score in scored:
         groups.setdefault(part.key, []).append((part, score))
-    return [_cell(group) for group in groups.values()]
+    return [{**_cell(group), "command": portable(command)} for group in groups.values()]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -165,7 +170,7 @@ def _cell(group: Sequence[tuple[Part, Score]]) -> dict[str, Any]:
     return {
         "system": model.system,
         "kind": model.kind,
-        "conf": _portable(model.conf),
+        "conf": portable(model.conf),
         "seed": model.seed,
         "method": parts[0].method,
         "train": model.train,
@@ -256,9 +261,9 @@ def _require_outputs(part: Part) -> None:
             )
 
 
-def _portable(conf: str) -> str:
-    """An absolute path is cut to the file name: results travel, folders do not."""
-    return Path(conf).name if Path(conf).is_absolute() else conf
+def portable(text: str) -> str:
+    """Absolute paths cut to their last part: results travel, folders do not."""
+    return ABSOLUTE.sub("", text)
 
 
 def _order(key: tuple[str, str, str, str], tests: Sequence[str]) -> tuple[object, ...]:

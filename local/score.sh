@@ -5,9 +5,9 @@ set -euo pipefail
 help_message="usage: local/score.sh <fold-data> <lang> <decode-dir>
   e.g. local/score.sh data/folds/speaker/Ses01F/test_clean \\
          data/folds/speaker/Ses01F/lang_char exp/joint_clean/fold_Ses01F/decode_clean
-Run it in the recipe's folder. Where <decode-dir> has text, it writes scoring_kaldi/wer (%WER), per_spk
-and utt2counts, and errs with every utterance aligned; where it has utt2emo, scoring_ser/acc (%ACC),
-confusion, per_spk and utt2pred. A missing or extra hypothesis is an error."
+Run it in the recipe's folder. Where <decode-dir> has text, it writes scoring_kaldi/wer (%WER), per_spk,
+per_emo, per_style and utt2counts, and errs with every utterance aligned; where it has utt2emo,
+scoring_ser/acc (%ACC), confusion, the same three and utt2pred, with emo_post also ece. A missing or extra hypothesis is an error."
 
 if [ -z "${ROOT:-}" ]; then
   # shellcheck source=path.sh

@@ -6,6 +6,7 @@ folds=
 method=default
 tests=
 results=exp/results.json
+command=./run.sh
 allow_missing=false
 help_message='usage: steps/score.sh [options] exp/<name>_<clean|noisy> ...
   e.g. steps/score.sh --folds "Ses01F Ses02M" exp/asr_clean exp/ser_clean exp/joint_clean
@@ -15,12 +16,14 @@ stay in results.json.
   --method NAME          of decoding: folders decode_<test>_NAME (default: those without NAME)
   --tests FILE           scenarios (default: conf/tests.tsv of the recipe, else the shared one)
   --results FILE         default exp/results.json
+  --command TEXT         the command that made it all, for the reader to repeat (default: ./run.sh)
   --allow-missing true   pool what is there and say what is not (default: that is an error)'
 
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
 
 if [ $# -eq 0 ]; then die "no system given" "see $0 --help"; fi
-options=(--folds "$folds" --method "$method" --tests "$tests" --results "$results")
+options=(--folds "$folds" --method "$method" --tests "$tests" --results "$results"
+  --command "$command")
 if [ "$allow_missing" = true ]; then options+=(--allow-missing); fi
 python3 -m jointasr.bin.pool "${options[@]}" "$@"

@@ -143,7 +143,7 @@ def test_scores_of_cells_are_read_where_all_folds_are(
     monkeypatch.chdir(tmp_path)
     system = toy_exp.make_system(tmp_path, "joint", "joint")
     parts, _ = results.find([system], [], toy_exp.TESTS, "default")
-    cells = Cells(results.pool(results.score_parts(parts)), "default")
+    cells = Cells(results.pool(results.score_parts(parts), "./run.sh"), "default")
     scores = analysis.load_scores(cells, Path("exp"))
     assert set(scores) == {("joint", "clean", test) for test in toy_exp.TESTS}
     one = scores["joint", "clean", "clean"]

@@ -42,6 +42,7 @@ def paper_cells() -> Cells:
                     **cell,
                     **{"test": test, "folds": ["1"], "engine": "k2", "stack": "k2"},
                     **{"wer": wer, "acc": acc, "conf": f"conf/{system}.yaml", "seed": 0},
+                    "command": "./run.sh",
                 }
             )
     return Cells(cells, "default")
@@ -81,7 +82,7 @@ def within_rounding(baseline: float, joint: float, printed: float) -> bool:
 
 
 def material(cells: Cells, exp: Path = Path("nowhere"), paper: bool = False) -> report.Material:
-    origin = report.Origin("toy", "./run.sh --conf x.yaml", "abc")
+    origin = report.Origin("toy", "abc")
     return report.gather(cells, TESTS, exp, Report(resamples=200), PAPER if paper else None, origin)
 
 
@@ -144,10 +145,10 @@ def make(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for fold in toy_exp.FOLDS:
         (recipe / systems[1] / f"fold_{fold}" / "decode_noise_snr5" / ".done").unlink()
     arguments = ["--tests", "conf/tests.tsv", "--results", "exp/results.json", "--allow-missing"]
+    arguments += ["--command", "./run.sh --conf x.yaml"]
     monkeypatch.setattr(sys, "argv", ["pool", *arguments, *map(str, systems)])
     pool.main()
-    arguments = ["--tests", "conf/tests.tsv", "--command", "./run.sh --conf x.yaml"]
-    monkeypatch.setattr(sys, "argv", ["report", *arguments])
+    monkeypatch.setattr(sys, "argv", ["report", "--tests", "conf/tests.tsv"])
     program.main()
 
 
@@ -196,7 +197,7 @@ def test_small_report(
     assert lines(text, "asr ")[-1][1:] == [
         "asr", "conf/asr.yaml", "0", "default", "k2", "k2-pypi", "abc", "-",
     ]  # fmt: skip
-    assert "Report made at commit" in text and "\n    ./run.sh --conf x.yaml\n" in text
+    assert "asr, joint, text: made by\n\n    ./run.sh --conf x.yaml\n" in text
     assert str(tmp_path) not in text
     assert "paper:" not in text.replace("in the paper: ", "")
     shown = capsys.readouterr().out

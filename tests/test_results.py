@@ -13,6 +13,7 @@ from jointasr.bin import pool
 from jointasr.errors import DataError
 
 RESULTS = Path("exp/results.json")
+COMMAND = "./run.sh --set 'bert.model=\"/home/me/big model\" alpha=1/2' --conf /a/b.yaml,c/d.yaml"
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run_pool(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> list[dict[str, Any]]:
-    fixed = ["--tests", "conf/tests.tsv", "--results", str(RESULTS)]
+    fixed = ["--tests", "conf/tests.tsv", "--results", str(RESULTS), "--command", COMMAND]
     monkeypatch.setattr(sys, "argv", ["pool", *fixed, *map(str, arguments)])
     pool.main()
     cells: list[dict[str, Any]] = json.loads(RESULTS.read_text())
@@ -57,6 +58,7 @@ def test_counts_are_summed_over_folds(recipe: Path, monkeypatch: pytest.MonkeyPa
         "engine": "k2",
         "stack": "k2-pypi",
         "commit": "abc",
+        "command": "./run.sh --set 'bert.model=\"big model\" alpha=1/2' --conf b.yaml,c/d.yaml",
         "wer": {"value": 62.5, "sub": 1, "del": 3, "ins": 1, "ref_words": 8},
         "acc": {
             **{"wa": 60.0, "ua": 62.5, "macro_f1": pytest.approx(100 * 7 / 12)},
@@ -163,7 +165,7 @@ def test_models_that_do_not_belong_together_are_refused(recipe: Path) -> None:
     parts, missing = results.find([asr], [], ["clean"], "default")
     assert not missing
     with pytest.raises(DataError, match="differ in conf"):
-        results.pool(results.score_parts(parts))
+        results.pool(results.score_parts(parts), "./run.sh")
     path.write_text(json.dumps({**model, "fold": "Ses03F"}))
     with pytest.raises(DataError, match=r"describes asr_clean/fold_Ses03F; moved by hand"):
         results.find([asr], [], ["clean"], "default")
@@ -179,7 +181,7 @@ def test_engines_of_both_origins_are_named_and_paths_stay_home(recipe: Path) -> 
         model = json.loads(path.read_text())
         path.write_text(json.dumps({**model, "engine": engine, "conf": "/home/me/asr.yaml"}))
     parts, _ = results.find([asr], [], ["clean"], "default")
-    (cell,) = results.pool(results.score_parts(parts))
+    (cell,) = results.pool(results.score_parts(parts), "./run.sh")
     assert cell["engine"] == "k2+torch"
     assert cell["conf"] == "asr.yaml"
 
@@ -193,7 +195,7 @@ def test_an_utterance_in_two_folds_is_refused(recipe: Path) -> None:
     (decode / "text").write_text((recipe / asr / "fold_Ses01F/decode_clean/text").read_text())
     parts, _ = results.find([asr], [], ["clean"], "default")
     with pytest.raises(DataError, match="Ses01F-a is in the test sets of both"):
-        results.pool(results.score_parts(parts))
+        results.pool(results.score_parts(parts), "./run.sh")
 
 
 def test_a_finished_folder_without_its_outputs_is_refused(recipe: Path) -> None:

@@ -176,10 +176,11 @@ def test_posteriors_that_do_not_fit_are_refused(recipe: Path) -> None:
 
 
 def test_stages_9_and_10_by_their_scripts(recipe: Path) -> None:
-    done = run_script("steps/score.sh", "--folds", "Ses01F Ses02M", "exp/joint_clean")
+    options = ("--folds", "Ses01F Ses02M", "--command", "./run.sh --x 'a b'")
+    done = run_script("steps/score.sh", *options, "exp/joint_clean")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ("exp/results.json: 2 cells from 4 decode folders, 0 kept from before\n")
-    done = run_script("steps/report.sh", "--paper", "true", "--command", "./run.sh --x 'a b'")
+    done = run_script("steps/report.sh", "--paper", "true")
     assert done.returncode == 0, done.stderr
     assert "noise_snr5" in done.stdout
     text = Path("exp/RESULTS.md").read_text()

@@ -167,7 +167,7 @@ def test_greedy_scores_are_each_units_best_posterior_and_carry_the_gradient() ->
         expected, before = [], 0
         for t in range(int(frames[row])):  # frame by frame, the rule itself
             unit = int(log_probs[row, t].argmax())
-            value = float(log_probs[row, t, unit])
+            value = log_probs[row, t, unit].item()
             if unit and unit == before:
                 expected[-1] = max(expected[-1], value)
             elif unit:

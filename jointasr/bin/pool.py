@@ -17,7 +17,7 @@ def main() -> None:
         if not args.allow_missing or not parts:
             raise DataError(message)
         print(f"warning: {message}", file=sys.stderr)
-    cells = results.pool(results.score_parts(parts))
+    cells = results.pool(results.score_parts(parts), args.command)
     names = {path.name for path in args.systems}
 
     def asked(key: tuple[str, str, str, str]) -> bool:
@@ -39,6 +39,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--folds", default="", help="ids, blank between; default: all there are")
     parser.add_argument("--method", default=experiment.DEFAULT_METHOD, help="of decoding")
     parser.add_argument("--results", type=Path, required=True, help="results.json to update")
+    parser.add_argument("--command", required=True, help="what made all this, for the reader")
     parser.add_argument("--allow-missing", action="store_true", help="pool what is there")
     return parser.parse_args()
 

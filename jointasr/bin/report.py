@@ -16,7 +16,7 @@ def main() -> None:
     tests = list(scenarios.read_tests(args.tests))
     cells = table.Cells(results.read(args.exp / "results.json"), args.method)
     paper = table.read_paper(args.paper) if args.paper else None
-    origin = report.Origin(recipe(), args.command, provenance.commit())
+    origin = report.Origin(recipe(), provenance.commit())
     conf = config.load_report("report.yaml")
     material = report.gather(cells, tests, args.exp, conf, paper, origin)
     title, scope, sections = (
@@ -45,7 +45,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
     parser.add_argument("--method", default=experiment.DEFAULT_METHOD, help="of decoding")
     parser.add_argument("--paper", type=Path, help="the paper's numbers, to show below ours")
-    parser.add_argument("--command", required=True, help="what made all this, for the reader")
     return parser.parse_args()
 
 
