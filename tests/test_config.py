@@ -90,3 +90,12 @@ def dumped(name: str, recipe: Path) -> str:
     text = "".join(path.read_text() for path in config.find(name, recipe))
     base = yaml.safe_load(text).get("base") if text else None
     return text + (dumped(base, recipe) if base else "")
+
+
+def test_report_options_are_refined_by_a_recipe_and_checked(tmp_path: Path) -> None:
+    recipe = recipe_with(tmp_path, report="margin_wer: 0.5")
+    conf = config.load_report("report.yaml", recipe)
+    assert (conf.margin_wer, conf.margin_acc, conf.level) == (0.5, 1.0, 0.05)
+    (recipe / "conf/report.yaml").write_text("margin: 0.5")
+    with pytest.raises(DataError, match=r"report.yaml: unknown key margin; the nearest is margin_"):
+        config.load_report("report.yaml", recipe)
