@@ -14,7 +14,7 @@ from jointasr import report_pictures as pictures
 from jointasr import report_tables as tables
 from jointasr.analysis import METRICS, Comparison, Estimate, Metric, Scores
 from jointasr.audit import Finding
-from jointasr.blocks import Block, Bullets, Code, Paragraph, Section, Table
+from jointasr.blocks import Block, Bullets, Code, Figure, Paragraph, Section, Table
 from jointasr.errors import DataError
 from jointasr.experiment import DECODED
 from jointasr.results import Part
@@ -111,26 +111,21 @@ def sections(material: Material) -> list[Section]:
     first: list[Block] = [*tables.table1(cells, trio, tests, material.paper), note]
     if material.paper is not None:
         first.append(Paragraph(paper_note(material.paper, tests)))
+    worst = pictures.listening(material.parts, material.scores, trio, tests, material.conf.worst)
     found = [
         Section("In short", [Bullets(_in_short(material))]),
         Section("Table 1", first),
         Section("Missing", [Bullets(missing(cells, trio, tests) or ["nothing"])]),
-        Section("Figure 2", [pictures.figure2(cells, trio, tests)], page_only=True),
+        _pictured("Figure 2", pictures.figure2(cells, trio, tests)),
         Section("Joint against baseline", _compared(material)),
         Section("Ablations", _ablations(material)),
         Section("All systems", _all_systems(material)),
         Section("By style and emotion", tables.parted(cells, tests, ["by_style", "by_emotion"])),
         Section("By fold and speaker", _parted(material)),
+        _pictured("Speakers", pictures.speakers(material.scores, trio, tests)),
         Section("Confusion of emotions", tables.confusions(cells, clean)),
-    ]
-    for name, figure in (
-        ("Confusion matrices", pictures.confusions(cells, trio, clean)),
-        ("Speakers", pictures.speakers(material.scores, trio, tests)),
-        ("Training", pictures.curves(material.parts)),
-    ):
-        found.append(Section(name, [figure] if figure else [], page_only=True))
-    worst = pictures.listening(material.parts, material.scores, trio, tests, material.conf.worst)
-    found += [
+        _pictured("Confusion matrices", pictures.confusions(cells, trio, clean)),
+        _pictured("Training", pictures.curves(material.parts)),
         Section("Worst utterances", worst, page_only=True),
         Section("Audit", _audited(material)),
         Section("Where these numbers come from", _provenance(material)),
@@ -200,6 +195,10 @@ def paper_note(paper: PaperTable, tests: Sequence[str]) -> str:
         "Its text says that the joint model always wins in music and noise; its table has one "
         "exception, music at 5 dB, noise-trained.\n"
     )
+
+
+def _pictured(title: str, figure: Figure | None) -> Section:
+    return Section(title, [figure] if figure else [], page_only=True)
 
 
 def _worth(section: Section) -> bool:

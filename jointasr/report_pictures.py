@@ -14,18 +14,20 @@ from jointasr.table import NAMES, TRAIN, Cells, Trio
 YLABELS = {"wer": "WER reduction, relative %", "acc": "accuracy gained, points"}
 
 
-def figure2(cells: Cells, trio: Trio, tests: Sequence[str]) -> Figure:
-    """Figure 2 (a) and (b), from our numbers."""
+def figure2(cells: Cells, trio: Trio, tests: Sequence[str]) -> Figure | None:
+    """Figure 2 (a) and (b), from our numbers; None where there is nothing to compare."""
     svgs = []
     for part, (metric, models) in zip("ab", table.figure2(cells, trio, tests).items(), strict=True):
+        if all(value is None for row in list(models.values())[1:] for value in row):
+            continue
         values = {f"{name}, {NAMES[train]}": row for (name, train), row in models.items()}
         title = f"Figure 2 ({part}): {'ASR' if metric == 'wer' else 'SER'}"
         svgs.append(figures.figure2(values, tests, title, YLABELS[metric]))
-    return Figure(
+    text = (
         "Relative to the clean-trained baseline (zero), positive where better; (a) relative "
-        "reduction of the WER in per cent, (b) points of accuracy.",
-        svgs,
+        "reduction of the WER in per cent, (b) points of accuracy."
     )
+    return Figure(text, svgs) if svgs else None
 
 
 def confusions(cells: Cells, trio: Trio, test: str) -> Figure | None:

@@ -15,7 +15,9 @@ from jointasr.table import DASH, NAMES, TRAIN, Cells, Trio, number
 PaperTable = Mapping[tuple[str, str], Mapping[str, float]]
 Estimates = Mapping[tuple[str, str, str, Metric], Estimate]
 TONES: dict[str, Tone] = {"better": "good", "worse": "bad", "open": "unsure", "no worse": ""}
-IMP = {"wer": "Rel Imp (relative %)", "acc": "Rel Imp (points)"}
+IMP = {"wer": "Rel Imp in relative %", "acc": "Rel Imp in points"}
+HEADS = ("clean", "noise")  # what was trained on
+COLUMNS = ("base", "joint", "Rel Imp")
 
 
 def table1(cells: Cells, trio: Trio, tests: Sequence[str], paper: PaperTable | None) -> list[Block]:
@@ -24,23 +26,20 @@ def table1(cells: Cells, trio: Trio, tests: Sequence[str], paper: PaperTable | N
     theirs = table.paper_rows(paper, tests) if paper is not None else []
     blocks: list[Block] = []
     for m, metric in enumerate(METRICS):
-        names = ("base", "joint", IMP[metric])
+        title = f"{METRICS[metric]}, %; {IMP[metric]}"
         if paper is None:
-            header = ["test", *(f"{NAMES[train]}: {name}" for train in TRAIN for name in names)]
+            header = ["test", *(f"{train} {name}" for train in HEADS for name in COLUMNS)]
             rows = [[t, *map(number, row[6 * m : 6 * m + 6])] for t, row in _rows(tests, ours)]
-            blocks.append(Table(f"{METRICS[metric]}, %", header, rows))
+            blocks.append(Table(title, header, rows))
             continue
         for c, train in enumerate(TRAIN):
-            header = [
-                "test",
-                *(f"{whose}: {name}" for whose in ("ours", "paper") for name in names),
-            ]
+            whose = [f"{who} {name}" for who in ("ours", "paper") for name in COLUMNS]
             place = 6 * m + 3 * c
             rows = [
                 [test, *map(number, (*mine[place : place + 3], *paper_row[place : place + 3]))]
                 for test, mine, paper_row in zip(tests, ours, theirs, strict=True)
             ]
-            blocks.append(Table(f"{METRICS[metric]}, %, {NAMES[train]}", header, rows))
+            blocks.append(Table(f"{NAMES[train]}: {title}", ["test", *whose], rows))
     return blocks
 
 

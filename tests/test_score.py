@@ -185,7 +185,7 @@ def test_stages_9_and_10_by_their_scripts(recipe: Path) -> None:
     assert "noise_snr5" in done.stdout
     text = Path("exp/RESULTS.md").read_text()
     assert "    ./run.sh --x 'a b'\n" in text
-    assert "paper: joint" in text and (Path("exp") / "report.html").is_file()
+    assert "paper joint" in text and (Path("exp") / "report.html").is_file()
     done = run_script("steps/score.sh", "--folds", "Ses09F", "exp/joint_clean")
     assert done.returncode == 1
     assert done.stderr.startswith("error: 2 of 2 decode folders are missing")
