@@ -94,8 +94,8 @@ def title(material: Material) -> str:
 
 def scope(material: Material) -> str:
     """What was tested, in a sentence or two."""
-    folds = sorted({fold for cell in material.cells.all for fold in cell["folds"]})
-    text = f"{_folds(folds)} ({', '.join(folds)})"
+    folds = _table1_folds(material.cells, material.trio)
+    text = f"{_count(folds)} ({', '.join(folds)})"
     facts = {utt: f for score in material.scores.values() for utt, f in score.facts.items()}
     if facts:
         speakers = {fact.speaker for fact in facts.values()}
@@ -144,14 +144,14 @@ def summary(material: Material, out: Path) -> str:
     text += "".join(f"{line}\n" for line in _in_short(material))
     engines = _distinct(cell["engine"] for cell in cells.all)
     stacks = _distinct(cell["stack"] for cell in cells.all)
-    folds = {fold for cell in cells.all for fold in cell["folds"]}
+    folds = _table1_folds(cells, trio)
     where = f"{out / 'RESULTS.md'}, {out / 'report.html'}"
-    return text + f"{_folds(folds)}, engine {engines}, stack {stacks}; more in {where}\n"
+    return text + f"{_count(folds)}, engine {engines}, stack {stacks}; more in {where}\n"
 
 
 def missing(cells: Cells, trio: Trio, tests: Sequence[str]) -> list[str]:
-    """Cells that Table 1 or the list of systems lacks, and cells that lack folds."""
-    all_folds = {fold for cell in cells.all for fold in cell["folds"]}
+    """Cells that Table 1 or the list of systems lacks, and cells that lack test speakers."""
+    everyone = {speaker for cell in cells.all for speaker in cell["by_speaker"]}
     wanted = {(name, train) for name in (trio.asr, trio.ser, trio.joint) for train in TRAIN}
     wanted |= {(cell["system"], cell["train"]) for cell in cells.all}
     order = [*cells.systems, trio.asr, trio.ser, trio.joint]
@@ -164,13 +164,13 @@ def missing(cells: Cells, trio: Trio, tests: Sequence[str]) -> list[str]:
             gaps.append(f"{system}, {NAMES[train]}: {what}")
         short: dict[tuple[str, ...], list[str]] = {}
         for test, cell in have.items():
-            folds = tuple(sorted(all_folds - set(cell["folds"])))
-            if folds:
-                short.setdefault(folds, []).append(test)
-        for folds, names in short.items():
+            absent = tuple(sorted(everyone - cell["by_speaker"].keys()))
+            if absent:
+                short.setdefault(absent, []).append(test)
+        for absent, names in short.items():
             what = "all tests" if len(names) == len(tests) else ", ".join(names)
             gaps.append(
-                f"{system}, {NAMES[train]}: without fold {', '.join(folds)} in {what} "
+                f"{system}, {NAMES[train]}: without speaker {', '.join(absent)} in {what} "
                 "(not comparable with systems that have them)"
             )
     return gaps
@@ -298,7 +298,13 @@ def _provenance(material: Material) -> list[Block]:
     return [*blocks, Paragraph(f"Report made at commit {material.origin.commit}.")]
 
 
-def _folds(folds: Collection[str]) -> str:
+def _table1_folds(cells: Cells, trio: Trio) -> list[str]:
+    """Folds of the systems in Table 1; where none of them is there, of all."""
+    shown = [cell for cell in cells.all if cell["system"] in trio] or cells.all
+    return sorted({fold for cell in shown for fold in cell["folds"]})
+
+
+def _count(folds: Collection[str]) -> str:
     return f"{len(folds)} fold{'s' if len(folds) > 1 else ''}"
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jointasr.errors import DataError
 
@@ -15,8 +14,7 @@ NAMES = {"clean": "clean-trained", "noisy": "noise-trained"}
 Row = list[float | None]
 
 
-@dataclass(frozen=True)
-class Trio:
+class Trio(NamedTuple):
     """Names of the two baselines and the joint system that a Table 1 compares."""
 
     asr: str = "asr"

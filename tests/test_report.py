@@ -42,7 +42,7 @@ def paper_cells() -> Cells:
                     **cell,
                     **{"test": test, "folds": ["1"], "engine": "k2", "stack": "k2"},
                     **{"wer": wer, "acc": acc, "conf": f"conf/{system}.yaml", "seed": 0},
-                    "command": "./run.sh",
+                    **{"command": "./run.sh", "by_speaker": {}},
                 }
             )
     return Cells(cells, "default")
@@ -168,7 +168,7 @@ def test_small_report(
         "- asr, noise-trained: all tests",
         "- joint, clean-trained: noise_snr5",
         "- joint, noise-trained: all tests",
-        "- text, clean-trained: without fold Ses02M in all tests "
+        "- text, clean-trained: without speaker Ses02M in all tests "
         "(not comparable with systems that have them)",
         "- ser, clean-trained: all tests",
         "- ser, noise-trained: all tests",
