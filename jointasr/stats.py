@@ -6,7 +6,7 @@ Arrays of two systems are aligned by utterance. Nothing here knows of cells, fil
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 CONFIDENCE = 0.95
 FEWEST_SPEAKERS = 6
 """fewer flips than 2 ** 6 could not show much: the least p of five is 1/32"""
-EXACT_SPEAKERS = 20
+EXACT_SPEAKERS = 16
 RESAMPLED = 1 << 22  # values held at a time while resampling
 
 
@@ -62,7 +62,8 @@ def matched_pairs(wrong_base: Array, wrong_joint: Array) -> float:
     Gillick and Cox, ICASSP 1989: differences of the errors in a segment (here an utterance) are
     taken as independent, their mean as normal. 1.0 where no utterance differs.
     """
-    return float(2 * stats.norm.sf(abs(_z(wrong_joint - wrong_base))))
+    worse = wrong_joint - wrong_base
+    return min(1.0, 2 * min(_negative(worse), _negative(-worse)))
 
 
 def mcnemar(wrong_base: Array, wrong_joint: Array) -> float:
@@ -78,7 +79,7 @@ def mcnemar(wrong_base: Array, wrong_joint: Array) -> float:
 def sign_flip(gains: Sequence[float]) -> float | None:
     """One-sided p that the mean gain of a speaker is above zero, by flipping signs.
 
-    Exact: every one of the 2 ** n choices of signs counts (above 20 speakers, 2 ** 20 random ones).
+    Exact: every one of the 2 ** n choices of signs counts (above 16 speakers, 2 ** 16 random ones).
     None for fewer than six speakers, who are too few.
     """
     if len(gains) < FEWEST_SPEAKERS:
@@ -114,7 +115,7 @@ def no_worse(wrong_base: Array, wrong_joint: Array, total: Array, margin: float)
     wrong_joint - wrong_base - margin / 100 * total, whose mean is zero where the rates differ by
     the margin exactly (the ratio's delta method).
     """
-    return float(stats.norm.cdf(_z(wrong_joint - wrong_base - margin / 100 * total)))
+    return _negative(wrong_joint - wrong_base - margin / 100 * total)
 
 
 def speakers_no_worse(gains: Sequence[float], margin: float) -> float | None:
@@ -124,16 +125,18 @@ def speakers_no_worse(gains: Sequence[float], margin: float) -> float | None:
     """
     if len(gains) < 2:
         return None
-    values = np.asarray(gains, dtype=float) + margin
-    return float(stats.t.sf(_z(values), len(values) - 1))
+    return _negative(-(np.asarray(gains, dtype=float) + margin), stats.t(len(gains) - 1))
 
 
-def _z(differences: Array) -> float:
-    """Mean over standard error; without any spread 0 for a mean of zero, else infinite."""
-    middle, error = float(differences.mean()), _standard_error(differences)
+def _negative(values: Array, distribution: Any = stats.norm) -> float:
+    """One-sided p of a mean of zero or more; small: the mean is below zero.
+
+    Where all values are equal their spread is unknown, and the sign test's p is all there is.
+    """
+    middle, error = float(values.mean()), _standard_error(values)
     if error > 0:
-        return middle / error
-    return 0.0 if middle == 0 else float(np.copysign(np.inf, middle))
+        return float(distribution.cdf(middle / error))
+    return 0.5 ** len(values) if middle < 0 else 1.0
 
 
 def _standard_error(values: Array) -> float:
