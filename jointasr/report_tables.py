@@ -53,9 +53,9 @@ def comparisons(found: Sequence[Comparison], trio: Trio, conf: Report) -> list[B
         margin = conf.margin_wer if metric == "wer" else conf.margin_acc
         base = trio.asr if metric == "wer" else trio.ser
         pairs = "matched pairs" if metric == "wer" else "McNemar"
-        header = ["cell", base, trio.joint, "gain", "these speakers", "new speakers"]
+        header = ["cell", base, trio.joint, "gain", "verdict", "these speakers", "new speakers"]
         header += [f"p {pairs}", "Holm", "p speakers", "Holm", f"p no worse by {margin:g}"]
-        header += ["the same, new speakers", "verdict"]
+        header += ["the same, new speakers"]
         rows = [[f"{NAMES[one.train]}, {one.test}", *_comparison(one, conf)] for one in own]
         blocks.append(Table(f"{name}: points gained by the joint system", header, rows))
     few = any(one.p_speakers is None for one in found)
@@ -189,10 +189,11 @@ def _comparison(one: Comparison, conf: Report) -> list[str | Cell]:
     verdict = one.verdict(conf.level)
     numbers = [number(value) for value in (one.base, one.joint, one.gain)]
     p_values = (one.p, one.p_holm, one.p_speakers, one.p_speakers_holm, one.p_no_worse)
-    texts = [*numbers, interval(one.these), interval(one.new), *map(p_value, p_values)]
+    intervals = [interval(one.these), interval(one.new)]
+    texts = [*map(p_value, p_values), p_value(one.p_no_worse_speakers)]
     if one.p_speakers is None:
-        texts[7] = "too few"
-    return [*texts, p_value(one.p_no_worse_speakers), Cell(verdict, TONES[verdict])]
+        texts[2] = "too few"
+    return [*numbers, Cell(verdict, TONES[verdict]), *intervals, *texts]
 
 
 def _intervals(estimates: Estimates, cell: Mapping[str, Any], metric: Metric) -> list[str]:
