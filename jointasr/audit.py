@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jointasr import audit_noise, datadir, done, folds, scenarios
+from jointasr import audit_noise, datadir, done, folds, jsonl, scenarios
 from jointasr.errors import DataError
 from jointasr.folds import Turn
 from jointasr.results import HAS_EMOTIONS, HAS_WORDS, Part
@@ -50,6 +50,7 @@ def audit(parts: Sequence[Part]) -> list[Finding]:
     checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("training and test apart", lambda: _apart(homes, parts)),
         ("references", lambda: _references(parts)),
+        ("audio", lambda: _audio(parts)),
         ("hypotheses", lambda: _hypotheses(parts)),
         ("utterances left out", lambda: _left_out(homes)),
         ("checkpoint", lambda: _selected(parts)),
@@ -150,6 +151,23 @@ def _references(parts: Sequence[Part]) -> Iterable[Finding]:
             wrong |= {utt for utt, value in used.items() if truth.get(utt) != value}
         culprits[str(folder)] = sorted(wrong)
     yield from _none("references that are not the corpus'", culprits, "test sets")
+
+
+def _audio(parts: Sequence[Part]) -> Iterable[Finding]:
+    """Each data dir plays its own set's archive: no test in clean what should be noisy."""
+    sets: dict[Path, str] = {part.data: part.test for part in parts}
+    for part in parts:
+        noisy = part.model.train != scenarios.CLEAN
+        home, train = Path(part.model.data), part.model.train
+        sets[home / f"train_{train}"] = scenarios.TRAIN if noisy else scenarios.CLEAN
+        sets[home / f"dev_{train}"] = scenarios.DEV if noisy else scenarios.CLEAN
+    culprits: dict[str, list[str]] = {}
+    for folder, name in sets.items():
+        archived = datadir.read_table(folder.parents[3] / name / "wav.scp")
+        cuts = jsonl.read(folder / "cuts.jsonl.gz")
+        played = {cut["id"]: cut["recording"]["sources"][0]["source"] for cut in cuts}
+        culprits[str(folder)] = sorted(u for u, s in played.items() if archived.get(u) != s)
+    yield from _none("audio that is not of its set's archive", culprits, "data dirs")
 
 
 def _hypotheses(parts: Sequence[Part]) -> Iterable[Finding]:

@@ -204,7 +204,14 @@ def lose_an_archive(recipe: Path) -> str:
     return "data/clean/wav.scp does not exist"
 
 
+def play_clean(recipe: Path) -> str:
+    """A noisy test dir plays the clean archive."""
+    shutil.copy(recipe / HOME / "test_clean/cuts.jsonl.gz", recipe / HOME / "test_noise_snr5")
+    return str(HOME / "test_noise_snr5")
+
+
 PLANTED = {
+    play_clean: {"audio that is not of its set's archive"},
     add_to_training: {"utterances in training and test", "speakers in training and test"},
     use_a_test_file: {"noise files in two pools"},
     louden_noise: {"SNR, measured again"},
@@ -218,7 +225,11 @@ PLANTED = {
 }
 MAY = {  # follows from the planted leak as well
     add_to_training: {"dialogues in training and dev"},
-    make_dev_the_test: {"dialogues in training and dev"},
+    make_dev_the_test: {
+        "dialogues in training and dev",
+        "audio that is not of its set's archive",
+    },
+    lose_an_archive: {"audio"},
 }
 
 
