@@ -91,13 +91,16 @@ def training_batches(
     speed: Callable[[str], float],
     seed: int,
     epoch: int,
+    first: int = 0,
 ) -> Iterator[Batch]:
     """One epoch in random order: batches of similar lengths, order = f(seed, epoch, cuts).
+
+    Begins with the batch at the place ``first``.
 
     ``speed`` gives an utterance's speed factor; it is applied before bucketing, so that batches
     are formed by the durations that are computed.
     """
-    order = batches(cuts, batch, speed, seed, epoch)
+    order = batches(cuts, batch, speed, seed, epoch)[first:]
     # a list is a sampler, too: items of what it yields index the dataset
     return _load(DataLoader(dataset, sampler=order, batch_size=None, num_workers=batch.workers))
 

@@ -53,6 +53,17 @@ class Optimisers:
         for name, factor in self.factors.items():
             self.base[name] *= factor
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next steps depend on."""
+        parts = {name: optimiser.state_dict() for name, optimiser in self.by_part.items()}
+        return {"parts": parts, "base": dict(self.base), "skipped": self.skipped}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave."""
+        for name, optimiser in self.by_part.items():
+            optimiser.load_state_dict(state["parts"][name])
+        self.base, self.skipped = dict(state["base"]), state["skipped"]
+
     @property
     def rates(self) -> dict[str, float]:
         """Present learning rate of each part."""

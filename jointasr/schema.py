@@ -195,6 +195,8 @@ class Train(Section):
     epochs: Annotated[int, Field(gt=0)] = 20
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: bf16 or, on older GPUs, fp16; fp32 on a CPU"""
+    save_minutes: Annotated[float, Field(ge=0)] = 10.0
+    """between states from which a killed training goes on, besides each epoch's end"""
     log_every: Annotated[int, Field(gt=0)] = 20
     """steps between lines in the log"""
 

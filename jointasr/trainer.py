@@ -1,12 +1,13 @@
 """Training: epochs of steps, dev after each, the best model kept."""
 
 import logging
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from lhotse import CutSet
@@ -29,69 +30,26 @@ from jointasr.errors import DataError
 from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
 from jointasr.progress import Progress
 from jointasr.schema import Config
+from jointasr.snapshots import RESUME, Snapshots, Stop
+from jointasr.tally import NOTHING, Choice, Epoch, Scores
 
 log = logging.getLogger(__name__)
-
-
-class Scores(NamedTuple):
-    """A pass over the dev set."""
-
-    loss: float
-    """the training loss, mean over utterances"""
-    wer: float | None
-    """per cent, greedy search; None for ser"""
-    wa: float | None
-    """accuracy in per cent; None for asr"""
-
-    @property
-    def error(self) -> float:
-        """What the best model has least of: the sum of the system's own error rates."""
-        return (self.wer or 0.0) + (100.0 - self.wa if self.wa is not None else 0.0)
-
-    def better(self, other: "Scores") -> bool:
-        """Fewer errors or, of equals (a WER of 100 at the start, say), the lower loss."""
-        return (self.error, self.loss) < (other.error, other.loss)
-
-    def __str__(self) -> str:
-        wer = "" if self.wer is None else f", WER {self.wer:.2f}"
-        wa = "" if self.wa is None else f", accuracy {self.wa:.2f}"
-        return f"loss {self.loss:.4f}{wer}{wa}"
-
-
-class Choice(NamedTuple):
-    """The epoch (from 1) whose model is kept, and its dev scores."""
-
-    epoch: int
-    scores: Scores
-
-
-class Epoch(NamedTuple):
-    """Sums over one epoch of training."""
-
-    utterances: int = 0
-    loss: float = 0.0
-    impossible: int = 0
-    """transcripts longer than their frames"""
-    whole: int = 0
-    """chunks that were not zeroed, to leave half of a short utterance"""
-
-    def plus(self, other: "Epoch") -> "Epoch":
-        """The sums over both."""
-        return Epoch(
-            self.utterances + other.utterances,
-            self.loss + other.loss,
-            self.impossible + other.impossible,
-            self.whole + other.whole,
-        )
 
 
 class Trainer:
     """Fits a model to training cuts and keeps, in ``out/best``, the one that does best on dev."""
 
     def __init__(
-        self, model: checkpoint.Model, train: CutSet, dev: CutSet, out: Path, seed: int
+        self,
+        model: checkpoint.Model,
+        train: CutSet,
+        dev: CutSet,
+        out: Path,
+        seed: int,
+        identity: Mapping[str, Any] | None = None,
     ) -> None:
-        """Raises DataError naming an utterance that cannot be trained on."""
+        """``identity``: what decides the result; a killed training is gone on with where it is the
+        same. Raises DataError naming an utterance that cannot be trained on."""
         self.model, self.conf, self.out, self.seed = model, model.conf, out, seed
         self.train, self.dev = train, dev
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -102,10 +60,15 @@ class Trainer:
         self.optimisers = Optimisers(self.system, self.conf.optim)
         self.scaler = grad_scaler(self.precision is torch.float16)
         self.newbob = NewBob(self.conf.schedule.newbob_threshold)
-        self.board = SummaryWriter(out / "tb", purge_step=0)  # hides an interrupted run's curves
         self.progress = Progress()
+        self.snapshots = Snapshots(out / RESUME, identity or {})
+        self.stop, self.saved = Stop(), time.monotonic()
         self.steps = 0
         self.history = [experiment.HISTORY_HEADER]
+        self.best: Choice | None = None
+        self.place = self._restore()
+        # hides what a killed run drew after its last state
+        self.board = SummaryWriter(out / "tb", purge_step=self.steps + 1)
 
     def fit(self) -> Choice:
         """Train all epochs; returns which one was best on dev.
@@ -113,30 +76,34 @@ class Trainer:
         Raises DataError when the model diverges, naming the batch that showed it.
         """
         self._describe()
-        best: Choice | None = None
-        for epoch in range(self.conf.train.epochs):
-            done = self._epoch(epoch)
+        self.stop.listen()
+        start, position, done = self.place
+        for epoch in range(start, self.conf.train.epochs):
+            done = self._epoch(epoch, position, done)
             scores = self.evaluate(self.dev)
             self._report(epoch, done, scores)
-            if best is None or scores.better(best.scores):
-                best = Choice(epoch + 1, scores)
+            if self.best is None or scores.better(self.best.scores):
+                self.best = Choice(epoch + 1, scores)
                 checkpoint.save(self.out / "best", self.model)
                 log.info("epoch %d: best so far, saved", epoch + 1)
             if self.conf.schedule.name == "newbob" and self.newbob.stalls(scores.loss):
                 self.optimisers.anneal()
+            position, done = 0, NOTHING
+            self._save(epoch + 1, position, done)
         self.board.close()
-        assert best is not None
-        log.info("best on dev: epoch %d, %s", best.epoch, best.scores)
-        return best
+        assert self.best is not None
+        log.info("best on dev: epoch %d, %s", self.best.epoch, self.best.scores)
+        return self.best
 
-    def _epoch(self, epoch: int) -> Epoch:
+    def _epoch(self, epoch: int, position: int = 0, done: Epoch = NOTHING) -> Epoch:
+        """The sums over an epoch whose first ``position`` steps are done, with sums ``done``."""
         self.system.train()
         speed = partial(self._speed, epoch=epoch)
+        accumulate = self.conf.batch.accumulate
         batches = dataset.training_batches(
-            self.train, self.data, self.conf.batch, speed, self.seed, epoch
+            self.train, self.data, self.conf.batch, speed, self.seed, epoch, position * accumulate
         )
-        accumulate, done = self.conf.batch.accumulate, Epoch()
-        for number, group in enumerate(_groups(batches, accumulate)):
+        for number, group in enumerate(_groups(batches, accumulate), position):
             count = sum(len(batch.ids) for batch in group)
             self._set_rates(self._share(epoch, done.utterances + count / 2))
             step = self._step(group, epoch, number * accumulate)
@@ -144,6 +111,7 @@ class Trainer:
             self.steps += 1
             if self.steps % self.conf.train.log_every == 0:
                 self._log_step(epoch, self._share(epoch, done.utterances), step)
+            self._save_in_time(epoch, number + 1, done)
         assert done.utterances == len(self.train), (done.utterances, len(self.train))
         return done
 
@@ -173,6 +141,47 @@ class Trainer:
         for name, rate in rates.items():
             self.board.add_scalar(f"rate/{name}", rate, self.steps)
         return done
+
+    def _save_in_time(self, epoch: int, position: int, done: Epoch) -> None:
+        """Save a state now and then, and before obeying a signal to stop."""
+        waited = time.monotonic() - self.saved
+        if self.stop.asked or waited >= 60 * self.conf.train.save_minutes:
+            self._save(epoch, position, done)
+
+    def _save(self, epoch: int, position: int, done: Epoch) -> None:
+        """Save the state before step ``position`` of an epoch; ends the run if it was asked to.
+
+        Random numbers need no saving: each is drawn from the seed and what it is for.
+        """
+        best = None if self.best is None else [self.best.epoch, list(self.best.scores)]
+        state = {
+            "place": [epoch, position, self.steps],
+            "done": list(done),
+            "best": best,
+            "history": self.history,
+            "newbob": self.newbob.last,
+            "system": self.system.state_dict(),
+            "optimisers": self.optimisers.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        self.snapshots.save(self.steps, state)
+        self.saved = time.monotonic()
+        self.stop.obey()
+
+    def _restore(self) -> tuple[int, int, Epoch]:
+        """Take up the last state: epoch, steps done of it, sums over these; at first all zero."""
+        state = self.snapshots.load()
+        if state is None:
+            return 0, 0, NOTHING
+        epoch, position, self.steps = state["place"]
+        self.history, self.newbob.last = state["history"], state["newbob"]
+        if state["best"] is not None:
+            self.best = Choice(state["best"][0], Scores(*state["best"][1]))
+        self.system.load_state_dict(state["system"])
+        self.optimisers.load_state_dict(state["optimisers"])
+        self.scaler.load_state_dict(state["scaler"])
+        log.info("going on in epoch %d after step %d", epoch + 1, self.steps)
+        return epoch, position, Epoch(*state["done"])
 
     def _share(self, epoch: int, utterances: float) -> float:
         """Share (0..1) of all training that is done after so many utterances of an epoch."""

@@ -9,7 +9,7 @@ from jointasr.errors import DataError, run
 from jointasr.lang import lang_name
 
 log = logging.getLogger(__name__)
-INERT = ("batch.workers", "train.log_every")
+INERT = ("batch.workers", "train.log_every", "train.save_minutes")
 FOREIGN = {  # keys of parts that a system does not have
     "asr": ("alpha", "emotion.", "bert.", "optim.bert."),
     "ser": ("alpha", "bert.", "optim.bert."),
@@ -41,7 +41,8 @@ def main() -> None:
         inputs += model_files(conf.bert.model)
     with done.step(args.out, "jointasr.bin.train", options, inputs) as todo:
         if todo:
-            train(args, conf, folders, lang)
+            identity = done.fingerprint("jointasr.bin.train", options, inputs)
+            train(args, conf, folders, lang, identity)
 
 
 def model_files(model: str) -> list[Path]:
@@ -56,8 +57,15 @@ def model_files(model: str) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in kinds)
 
 
-def train(args: argparse.Namespace, conf: schema.Config, folders: list[Path], lang: Path) -> None:
-    """Fit the model and describe it in ``model.json``."""
+def train(
+    args: argparse.Namespace,
+    conf: schema.Config,
+    folders: list[Path],
+    lang: Path,
+    identity: dict[str, object],
+) -> None:
+    """Fit the model, from where a killed run of the same ``identity`` left, and describe it in
+    ``model.json``."""
     from jointasr.progress import start_log
 
     start_log()
@@ -77,7 +85,7 @@ def train(args: argparse.Namespace, conf: schema.Config, folders: list[Path], la
     train_cuts, dev_cuts = (manifest.load(folder) for folder in folders)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "conf.yaml").write_text(config.dump(conf), encoding="utf-8")
-    trainer = Trainer(model, train_cuts, dev_cuts, args.out, args.seed)
+    trainer = Trainer(model, train_cuts, dev_cuts, args.out, args.seed, identity)
     best = trainer.fit()
     checkpoint.write_meta(
         args.out,
@@ -107,6 +115,7 @@ def train(args: argparse.Namespace, conf: schema.Config, folders: list[Path], la
             },
         },
     )
+    trainer.snapshots.clear()
 
 
 def flat(conf: schema.Config) -> dict[str, object]:

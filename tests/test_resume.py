@@ -1,0 +1,178 @@
+"""A training killed anywhere and run again ends as one never killed, bit by bit."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file
+from test_train import data, fold, recipe, start
+
+from jointasr import checkpoint, experiment, snapshots, trainer
+from jointasr.errors import DataError
+from jointasr.snapshots import Snapshots
+
+__all__ = ["fold", "recipe"]  # fixtures
+COMMON = ["train.epochs=3", "encoder.dropout=0.1", "encoder.layerdrop=0.1", "augment.max_chunks=2"]
+KINDS = {
+    "asr.yaml": ["batch.workers=0"],
+    "joint.yaml": ["batch.workers=2", "batch.accumulate=2"],
+    "paper/paper_ser.yaml": ["batch.workers=1", "schedule.newbob_threshold=0.5"],
+}
+
+
+class Killed(BaseException):
+    """Nothing of ours catches it, as nothing catches SIGKILL."""
+
+
+def run(models: Path, name: str, out: Path, *overrides: str, kill: int = 0) -> bool:
+    """Train until the end, or until the step ``kill`` of this run begins; whether it ended."""
+    one = trainer.Trainer(start(models, name, *COMMON, *KINDS[name], *overrides), *data(), out, 0)
+    step, begun = one._step, 0
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal begun
+        begun += 1
+        if begun == kill:
+            raise Killed
+        return step(*arguments)
+
+    one._step = counted
+    try:
+        one.fit()
+    except Killed:
+        return False
+    return True
+
+
+def result(out: Path) -> tuple[dict[str, torch.Tensor], str]:
+    return load_file(out / "best" / checkpoint.WEIGHTS), (out / experiment.HISTORY).read_text()
+
+
+@pytest.mark.parametrize("minutes", [0, 1000], ids=["saved each step", "saved each epoch"])
+@pytest.mark.parametrize("name", KINDS)
+def test_killed_and_run_again(
+    recipe: Path, models: Path, tmp_path: Path, name: str, minutes: int
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert run(models, name, whole)
+    generator, kills = random.Random(f"{name} {minutes}"), 0
+    overrides = [f"train.save_minutes={minutes}"]
+    while kills < 4 and not run(models, name, broken, *overrides, kill=generator.randint(1, 4)):
+        kills += 1
+    assert kills
+    assert kills < 4 or run(models, name, broken, *overrides)
+    (weights, history), (again, told) = result(whole), result(broken)
+    assert told == history
+    assert weights.keys() == again.keys()
+    assert all(torch.equal(value, again[key]) for key, value in weights.items())
+
+
+def states(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_two_states_are_kept_and_a_damaged_one_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = Snapshots(tmp_path / "resume", {"options": {"alpha": "0.1"}})
+    assert kept.load() is None
+    for steps in (5, 12, 100):
+        kept.save(steps, {"steps": steps, "weights": torch.full((3,), float(steps))})
+    assert states(kept.folder) == ["100.json", "100.safetensors", "12.json", "12.safetensors"]
+    assert kept.load()["steps"] == 100
+    path = kept.folder / "100.safetensors"
+    whole = path.read_bytes()
+    damages: list[Callable[[], object]] = [
+        lambda: path.write_bytes(whole[:-7]),
+        lambda: path.write_bytes(whole[:200] + b"\0" + whole[201:]),
+        lambda: path.unlink(),
+    ]
+    for damage in damages:
+        path.write_bytes(whole)
+        damage()
+        caplog.clear()
+        found = kept.load()
+        assert found is not None and found["steps"] == 12
+        assert torch.equal(found["weights"], torch.full((3,), 12.0))
+        assert "100.safetensors is damaged: going back to the state before it" in caplog.text
+    (kept.folder / "12.safetensors").unlink()
+    assert kept.load() is None
+    kept.clear()
+    assert not kept.folder.exists()
+
+
+def test_killed_while_it_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the moment, the state before is found."""
+    kept = Snapshots(tmp_path / "resume", {})
+    kept.save(1, {"steps": 1})
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    for place in ("snapshots.save_file", "snapshots._digest", "datadir.write_json"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"jointasr.{place}", die)
+            with pytest.raises(Killed):
+                kept.save(2, {"steps": 2})
+        assert kept.load() == {"steps": 1}
+    kept.save(2, {"steps": 2})
+    assert kept.load() == {"steps": 2}
+
+
+def test_another_trainings_state_is_the_users_to_decide_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Snapshots(tmp_path, {"options": {"alpha": "0.1"}, "code": "a"}).save(1, {"steps": 1})
+    other = Snapshots(tmp_path, {"options": {"alpha": "0.3"}, "code": "a"})
+    newer = Snapshots(tmp_path, {"options": {"alpha": "0.1"}, "code": "b"})
+    for one, what in ((other, "options"), (newer, "code")):
+        with pytest.raises(DataError, match=f"an unfinished training with other {what}; go on"):
+            one.load()
+    monkeypatch.setenv("JOINTASR_ON_CHANGE", "accept-code")
+    assert newer.load() == {"steps": 1}
+    with pytest.raises(DataError, match="other options"):
+        other.load()
+    monkeypatch.setenv("JOINTASR_ON_CHANGE", "force")
+    assert other.load() is None and not tmp_path.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
+def test_signals(recipe: Path, models: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """TERM and USR1: a state is saved first; in any case the same command goes on."""
+    out = tmp_path / "out"
+    overrides = [*tiny.settings(models), "train.epochs=40", "train.save_minutes=1000"]
+    options = ["--conf", "joint.yaml", "--condition", "clean", "--name", "joint"]
+    options += ["--fold", "Ses01F", "--data", "data/folds/speaker/Ses01F"]
+    options += ["--out", str(out), "--set", *overrides]
+    command = [sys.executable, "-m", "jointasr.bin.train", *options]
+    env = {**os.environ, "PYTHONPATH": str(Path(snapshots.__file__).parents[1])}
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (out / "resume").is_dir() or not any((out / "resume").glob("*.json")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == (128 + number if number != signal.SIGKILL else -number), said
+    assert (f"{number.name}: state saved, ending" in said) == (number != signal.SIGKILL)
+    assert not (out / ".done").exists()
+    again = [*command[:-2], "train.epochs=40", "train.save_minutes=1000"]
+    process = subprocess.Popen(again, env=env, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "going on in epoch" in line:
+            break
+    process.kill()
+    process.wait()
+    assert "going on in epoch" in lines[-1], "".join(lines)
