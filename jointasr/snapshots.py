@@ -48,7 +48,7 @@ class Snapshots:
         datadir.write_json(path.with_suffix(".json"), record)
         for old in self._steps()[:-KEPT]:
             for suffix in (".json", ".safetensors"):  # without its record a state does not count
-                (self.folder / f"{old}{suffix}").unlink()
+                (self.folder / f"{old}{suffix}").unlink(missing_ok=True)  # it may be the damage
 
     def load(self) -> dict[str, Any] | None:
         """The last sound state, tensors on the CPU; None where there is none.

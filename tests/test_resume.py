@@ -106,6 +106,10 @@ def test_two_states_are_kept_and_a_damaged_one_is_passed_over(
         assert "100.safetensors is damaged: going back to the state before it" in caplog.text
     (kept.folder / "12.safetensors").unlink()
     assert kept.load() is None
+    for steps in (101, 102):  # the damaged ones go like any other
+        kept.save(steps, {"steps": steps})
+    assert [name for name in states(kept.folder) if not name.startswith("10")] == []
+    assert kept.load() == {"steps": 102}
     kept.clear()
     assert not kept.folder.exists()
 
