@@ -91,12 +91,11 @@ check_run() {  # check_run STAGE: what was asked for, before work begins
     --nj "$nj" "${confs[@]}" || exit 1
 }
 check_run "$stage"
-mkdir -p exp/jobs
-conf_values data data.emotions data.turns data.snr data.babble_talkers data.noise_window \
-  data.seed data.scheme data.dev data.dev_fraction units.type units.size >exp/jobs/data.tsv
+datas=$(conf_values data data.emotions data.turns data.snr data.babble_talkers data.noise_window \
+  data.seed data.scheme data.dev data.dev_fraction units.type units.size)
 each_data() {  # calls a function once for each data folder that the confs need
   while IFS=$'\t' read -ru 3 data emotions turns snr talkers window data_seed scheme dev \
-    dev_fraction units units_size; do "$1"; done 3<exp/jobs/data.tsv
+    dev_fraction units units_size; do "$1"; done 3<<<"$datas"
 }
 
 if [ $stage -le 0 ] && [ $stop_stage -ge 0 ]; then
@@ -161,8 +160,8 @@ if [ $stage -le 6 ] && [ $stop_stage -ge 6 ]; then
       "$ROOT"/steps/make_archives.sh --nj "$nj" --feats conv --model "$model" "$data"
     done
   }
-  conf_values encoder.model >exp/jobs/encoders.txt
-  mapfile -t models <exp/jobs/encoders.txt
+  encoders=$(conf_values encoder.model)
+  mapfile -t models <<<"$encoders"
   if [ "$feats" = conv ]; then each_data archive_conv; fi
 fi
 
@@ -178,8 +177,8 @@ fi
 
 if [ $stage -le 9 ] && [ $stop_stage -ge 9 ]; then
   begin_stage 9 "score"
-  python3 -m jointasr.bin.jobs systems "${which[@]}" "${confs[@]}" >exp/jobs/systems.txt
-  mapfile -t systems <exp/jobs/systems.txt
+  systems=$(python3 -m jointasr.bin.jobs systems "${which[@]}" "${confs[@]}")
+  mapfile -t systems <<<"$systems"
   "$ROOT"/steps/score.sh --folds "$folds" --method "$decoded" --command "$COMMAND" "${systems[@]}"
 fi
 

@@ -7,7 +7,6 @@ read opens and closes the file. kaldiio's own cache of open files must not be us
 share the position in them and get each other's audio, silently.
 """
 
-import os
 import warnings
 import zlib
 from collections.abc import Iterable
@@ -27,7 +26,7 @@ from lhotse.audio.backend import (
 )
 from lhotse.utils import compute_num_samples
 
-from jointasr import datadir, wavio
+from jointasr import datadir, files, wavio
 from jointasr.errors import DataError
 
 CM2 = 3  # Kaldi's kTwoByteAuto: 65,536 steps between a matrix' least and greatest element
@@ -44,8 +43,7 @@ def write_wav(
     """
     facts: dict[str, tuple[int, int]] = {}
     entries: dict[str, int] = {}
-    temporary = _temporary(ark)
-    try:
+    with files.replacing(ark) as temporary:
         with temporary.open("wb") as file:
             for utterance, samples in utterances:
                 assert samples.dtype == np.int16 and samples.ndim == 1, utterance
@@ -54,14 +52,10 @@ def write_wav(
                 entries[utterance] = _start(file.tell(), utterance, entries, ark)
                 kaldiio.save_ark(file, {utterance: (wavio.RATE, samples)})
                 facts[utterance] = len(samples), fingerprint(samples)
-            _flush(file)
         for utterance, offset in entries.items():
             back = wavio.read(f"{temporary}:{offset}")
             if (len(back), fingerprint(back)) != facts[utterance]:
                 raise OSError(f"{ark}: {utterance} reads back different from what was written")
-        os.replace(temporary, ark)
-    finally:
-        temporary.unlink(missing_ok=True)
     datadir.write_table(scp, {utt: f"{ark}:{offset}" for utt, offset in entries.items()})
     return facts
 
@@ -84,24 +78,18 @@ def write_feats(utterances: Iterable[tuple[str, np.ndarray]], ark: Path, scp: Pa
     utterance that is empty, occurs twice or holds a non-finite value.
     """
     entries: dict[str, int] = {}
-    temporary = _temporary(ark)
-    try:
-        with temporary.open("wb+") as file:
-            for utterance, matrix in utterances:
-                assert matrix.dtype == np.float32 and matrix.ndim == 2, utterance
-                if not matrix.size or not np.isfinite(matrix).all():
-                    raise DataError(f"{ark}: features of {utterance} are empty or not finite")
-                entries[utterance] = _start(file.tell(), utterance, entries, ark)
-                kaldiio.save_ark(file, {utterance: matrix}, compression_method=CM2)
-                file.flush()
-                back = read_feats(f"{temporary}:{entries[utterance]}")
-                step = (float(matrix.max()) - float(matrix.min())) / 65535 or 1.0
-                if back.shape != matrix.shape or np.abs(back - matrix).max() > 1.01 * step:
-                    raise OSError(f"{ark}: {utterance} reads back different from what was written")
-            _flush(file)
-        os.replace(temporary, ark)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.replacing(ark) as temporary, temporary.open("wb+") as file:
+        for utterance, matrix in utterances:
+            assert matrix.dtype == np.float32 and matrix.ndim == 2, utterance
+            if not matrix.size or not np.isfinite(matrix).all():
+                raise DataError(f"{ark}: features of {utterance} are empty or not finite")
+            entries[utterance] = _start(file.tell(), utterance, entries, ark)
+            kaldiio.save_ark(file, {utterance: matrix}, compression_method=CM2)
+            file.flush()
+            back = read_feats(f"{temporary}:{entries[utterance]}")
+            step = (float(matrix.max()) - float(matrix.min())) / 65535 or 1.0
+            if back.shape != matrix.shape or np.abs(back - matrix).max() > 1.01 * step:
+                raise OSError(f"{ark}: {utterance} reads back different from what was written")
     datadir.write_table(scp, {utt: f"{ark}:{offset}" for utt, offset in entries.items()})
 
 
@@ -175,21 +163,11 @@ def _register() -> ArkBackend:
     return backend
 
 
-def _temporary(ark: Path) -> Path:
-    ark.parent.mkdir(parents=True, exist_ok=True)
-    return ark.with_name(f".{os.getpid()}.tmp.{ark.name}")
-
-
 def _start(position: int, utterance: str, entries: dict[str, int], ark: Path) -> int:
     """Where the entry's data will start: after its id and a blank."""
     if utterance in entries:
         raise DataError(f"{ark}: the utterance {utterance} occurs twice")
     return position + len(f"{utterance} ".encode())
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 BACKEND = _register()

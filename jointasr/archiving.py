@@ -56,8 +56,8 @@ def combine(data: Path, name: str, jobs: int) -> None:
     problems = manifest.problems(data / name)
     if problems:
         raise DataError(f"{data / name} is not valid ({len(problems)} problems): {problems[0]}")
-    for path in folder.iterdir():  # tables of the jobs, and archives of an earlier, wider split
-        if path.suffix != ".ark" or int(path.name.split(".")[1]) > jobs:
+    for path in folder.iterdir():  # tables of jobs, what killed ones left, a wider split
+        if path.suffix != ".ark" or path.name[0] == "." or int(path.name.split(".")[1]) > jobs:
             path.unlink()
 
 

@@ -1,6 +1,5 @@
 """A trained model is a folder: weights, configuration, units, labels; it can be moved anywhere."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from jointasr import config, encoder, linguistic, schema, systems
+from jointasr import config, encoder, files, linguistic, schema, systems
 from jointasr.errors import DataError
 from jointasr.lang import Units, read_labels, write_labels
 
@@ -35,7 +34,7 @@ class Model(NamedTuple):
 def save(folder: Path, model: Model) -> None:
     """Write ``model`` into ``folder``; the weights come last, by rename."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONF).write_text(config.dump(model.conf), encoding="utf-8")
+    files.write_text(folder / CONF, config.dump(model.conf))
     model.units.save(folder / "lang")
     write_labels(folder / "lang", model.labels)
     model.system.encoder.save_config(folder / "encoder")
@@ -94,9 +93,8 @@ def save_weights(path: Path, module: torch.nn.Module) -> None:
         canonical(name): value.detach().cpu().contiguous()
         for name, value in module.state_dict().items()
     }
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary)
-    temporary.replace(path)
+    with files.replacing(path) as temporary:
+        save_file(tensors, temporary)
 
 
 def load_weights(path: Path, module: torch.nn.Module) -> None:
@@ -127,5 +125,4 @@ def canonical(name: str) -> str:
 
 def write_meta(folder: Path, values: dict[str, Any]) -> None:
     """Write a finished training's ``model.json``: what was trained, on what, with which engine."""
-    text = json.dumps(values, indent=1, sort_keys=True) + "\n"
-    (folder / META).write_text(text, encoding="utf-8")
+    files.write_json(folder / META, dict(sorted(values.items())))

@@ -1,13 +1,12 @@
 """Kaldi data directories: sorted text tables keyed by utterance or speaker."""
 
 import json
-import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jointasr import wavio
+from jointasr import files, wavio
 from jointasr.errors import DataError
 
 PER_UTTERANCE = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2dur")
@@ -47,20 +46,7 @@ def write_table(path: Path, mapping: Mapping[str, str]) -> None:
         assert key and not re.search(r"\s", key), f"{path}: the id {key!r} has blanks in it"
         assert "\n" not in value and "\r" not in value, f"{path}: line break in {key}'s value"
         lines.append(f"{key} {value}".rstrip(" ") + "\n")
-    write_text(path, "".join(lines))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file by rename: it is there complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON by rename."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    files.write_text(path, "".join(lines))
 
 
 def read_json(path: Path) -> Any:
@@ -86,7 +72,7 @@ def read_list(path: Path) -> list[str]:
 
 def write_list(path: Path, ids: Iterable[str]) -> None:
     """Write ids sorted as ``LC_ALL=C sort`` does, one per line, by rename."""
-    write_text(path, "".join(f"{name}\n" for name in sorted(ids)))
+    files.write_text(path, "".join(f"{name}\n" for name in sorted(ids)))
 
 
 def spk2utt(utt2spk: Mapping[str, str]) -> dict[str, str]:

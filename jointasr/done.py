@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from jointasr import files, locks
 from jointasr.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,13 +32,21 @@ def step(
 
     ``code`` is the entry module ("jointasr.bin.make_folds") or script ("local/make_mini.py").
     ``options`` are those that can change the result. ``inputs`` are folders of finished steps or
-    plain files. Raises DataError when ``out`` was made from something else, or an input is
-    missing or unfinished.
+    plain files. The lock of ``out`` is held meanwhile. Raises DataError when ``out`` was made from
+    something else, when an input is missing or unfinished, or changes while the block is at work.
     """
-    todo = check(out, code, options, inputs)
-    yield todo
-    if todo:
-        write(out, code, options, inputs)
+    with locks.held(out):
+        todo = check(out, code, options, inputs)
+        before = fingerprint(code, options, inputs) if todo else {}
+        yield todo
+        if todo:
+            now = fingerprint(code, options, inputs)
+            if now["inputs"] != before["inputs"]:
+                changed = "; ".join(_changes({**now, "inputs": before["inputs"]}, now))
+                raise DataError(
+                    f"{out}: {changed} changed while it was made; nothing is recorded: run it again"
+                )
+            _record(out, before)  # the code that ran, should a file have been edited since
 
 
 def check(
@@ -55,7 +64,7 @@ def check(
         done.unlink()
         return True
     if changes == ["the code"] and policy == "accept-code":
-        _record(done, {**before, "accepted_code": now["code"]})
+        _record(out, {**before, "accepted_code": now["code"]})
         changes = []
     if changes:
         way = "make it again with --force true, or use another conf name or recipe folder"
@@ -72,8 +81,7 @@ def write(
     out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()
 ) -> None:
     """Record that ``out`` is finished, by rename, so that a kill leaves no half record."""
-    out.mkdir(parents=True, exist_ok=True)
-    _record(out / NAME, fingerprint(code, options, inputs))
+    _record(out, fingerprint(code, options, inputs))
 
 
 def fingerprint(
@@ -140,10 +148,8 @@ def _identity(done: Path) -> dict[str, object]:
     return record
 
 
-def _record(done: Path, record: Mapping[str, object]) -> None:
-    temporary = done.with_name(f"{NAME}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(temporary, done)
+def _record(out: Path, record: Mapping[str, object]) -> None:
+    files.write_text(out / NAME, json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 
 def _module_file(name: str) -> Path | None:

@@ -9,6 +9,7 @@ from jointasr.errors import DataError
 
 DEFAULT_METHOD = "default"
 HISTORY = "epochs.tsv"
+RESUME = "resume"  # folder of an unfinished training's states, in its own
 HISTORY_HEADER = "epoch\tsteps\ttrain_loss\tdev_loss\tdev_wer\tdev_wa"
 DECODED = "decode.json"
 

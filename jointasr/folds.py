@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jointasr import datadir, jsonl, rng
+from jointasr import datadir, files, jsonl, rng
 from jointasr.errors import DataError
 
 FILE = "folds.json"
@@ -147,7 +147,7 @@ def write(folds: Sequence[Fold], out: Path, options: dict[str, Any]) -> dict[str
         for split, turns in zip(SPLITS, fold[1:], strict=True):
             datadir.write_list(out / fold.name / f"{split}.list", [turn.id for turn in turns])
     record = {**options, "folds": {fold.name: summary(fold) for fold in folds}}
-    datadir.write_json(out / FILE, record)
+    files.write_json(out / FILE, record)
     return record
 
 

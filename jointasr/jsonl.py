@@ -3,29 +3,24 @@
 import gzip
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from jointasr import files
 from jointasr.errors import DataError
 
 
 def write(path: Path, items: Iterable[dict[str, Any]]) -> None:
     """Write one object per line to ``path`` (gzip), by rename; no time or name in the header."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with (
-            temporary.open("wb") as raw,
-            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
-            io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text,
-        ):
-            for item in items:
-                text.write(json.dumps(item, ensure_ascii=False) + "\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        files.replacing(path) as temporary,
+        temporary.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text,
+    ):
+        for item in items:
+            text.write(json.dumps(item, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

@@ -7,12 +7,12 @@ size, digest), ``labels.txt`` (one emotion per line) and, for pieces, ``bpe.mode
 import hashlib
 import io
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jointasr import files
 from jointasr.errors import DataError
 
 BLANK = "<blk>"
@@ -82,11 +82,12 @@ class Units:
         """Write the lang folder (all but ``labels.txt``)."""
         lang.mkdir(parents=True, exist_ok=True)
         if self.model:
-            _write(lang / "bpe.model", self.model)
+            with files.replacing(lang / "bpe.model") as temporary:
+                temporary.write_bytes(self.model)
         lines = [f"{symbol} {index}\n" for index, symbol in enumerate(self.symbols)]
-        _write(lang / "tokens.txt", "".join(lines).encode())
+        files.write_text(lang / "tokens.txt", "".join(lines))
         about = {"type": self.kind, "size": self.size, "digest": self.digest}
-        _write(lang / "units.json", (json.dumps(about, indent=1) + "\n").encode())
+        files.write_json(lang / "units.json", about)
 
     @property
     def size(self) -> int:
@@ -155,7 +156,7 @@ def write_labels(lang: Path, labels: Sequence[str]) -> None:
     if not labels or not words or len(set(labels)) != len(labels):
         raise DataError(f"emotion labels {list(labels)}: give distinct single words")
     lang.mkdir(parents=True, exist_ok=True)
-    _write(lang / "labels.txt", "".join(f"{label}\n" for label in labels).encode())
+    files.write_text(lang / "labels.txt", "".join(f"{label}\n" for label in labels))
 
 
 def read_labels(lang: Path) -> list[str]:
@@ -254,9 +255,3 @@ def _read_json(path: Path) -> dict[str, object]:
     if not isinstance(value, dict):
         raise DataError(f"{path}: expected an object")
     return value
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jointasr import datadir, jsonl, noise, scenarios, wavio
+from jointasr import datadir, files, jsonl, noise, scenarios, wavio
 from jointasr.errors import DataError
 
 FILE = "mixtures.jsonl.gz"
@@ -88,7 +88,7 @@ def merge(selected: Path, out: Path, condition: noise.Condition, jobs: int) -> s
         raise DataError(f"{folder / PARTS}: not the utterances of {selected}; run stage 2 again")
     jsonl.write(folder / FILE, records)
     report = noise.report(condition, records)
-    datadir.write_text(folder / "report.txt", report)
+    files.write_text(folder / "report.txt", report)
     for job in range(1, jobs + 1):
         (folder / PARTS / f"mixtures.{job}.jsonl.gz").unlink()
     return report

@@ -14,8 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jointasr import done, scoring
-from jointasr.datadir import write_text
+from jointasr import done, files, scoring
 from jointasr.errors import DataError
 from jointasr.experiment import DEFAULT_METHOD, Description, decode_name, read_model
 from jointasr.scoring import Score
@@ -148,7 +147,7 @@ def merge(
 
 def write(path: Path, cells: Sequence[Mapping[str, Any]]) -> None:
     """Write results.json whole or not at all."""
-    write_text(path, json.dumps(cells, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    files.write_text(path, json.dumps(cells, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def key_of(cell: Mapping[str, Any]) -> tuple[str, str, str, str]:

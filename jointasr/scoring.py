@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from jointasr import jsonl, metrics, scorefiles
-from jointasr.datadir import read_table, write_table, write_text
+from jointasr import files, jsonl, metrics, scorefiles
+from jointasr.datadir import read_table, write_table
 from jointasr.errors import DataError
 from jointasr.lang import read_labels
 from jointasr.metrics import Confusion, WordCounts
@@ -139,7 +139,7 @@ def score(data: Path, lang: Path, decode: Path) -> Score:
     result = Score(facts, words, emotions, posteriors, labels)
     if result.ece is not None:
         line = f"%ECE {result.ece:.2f} [ {metrics.ECE_BINS} bins, {len(posteriors)} utterances ]"
-        write_text(decode / SER / "ece", f"{line}\n")
+        files.write_text(decode / SER / "ece", f"{line}\n")
     return result
 
 
@@ -223,17 +223,17 @@ def _score_words(data: Path, decode: Path, facts: dict[str, Facts]) -> dict[str,
     line = metrics.wer_line(sum(words.values(), WordCounts()))
     scored = f"Scored {len(words)} sentences, 0 not present in hyp."
     out = decode / KALDI
-    write_text(decode / "errs", scorefiles.errors(line, list(words), alignments))
+    files.write_text(decode / "errs", scorefiles.errors(line, list(words), alignments))
     for name, file, key in GROUPS:
         groups = Score(facts, words).by(key)
         totals = {group: part.counts or WordCounts() for group, part in groups.items()}
         sizes = {group: len(part.words) for group, part in groups.items()}
-        write_text(out / file, scorefiles.words_by(totals, sizes, name))
+        files.write_text(out / file, scorefiles.words_by(totals, sizes, name))
     write_table(
         out / "utt2counts",
         {utt: f"{c.ref_words} {c.sub} {c.dele} {c.ins}" for utt, c in words.items()},
     )
-    write_text(out / "wer", f"{line}\n{scored}\n")
+    files.write_text(out / "wer", f"{line}\n{scored}\n")
     return words
 
 
@@ -251,13 +251,13 @@ def _score_emotions(
     emotions = {utt: (ref, hyp) for utt, ref, hyp in joined}
     confusion = metrics.confuse(emotions.values(), labels)
     out = decode / SER
-    write_text(out / "confusion", scorefiles.confusion_table(confusion))
+    files.write_text(out / "confusion", scorefiles.confusion_table(confusion))
     for name, file, key in GROUPS:
         groups = Score(facts, emotions=emotions, labels=labels).by(key)
         found = {group: part.confusion for group, part in groups.items()}
         totals = {group: one for group, one in found.items() if one is not None}
-        write_text(out / file, scorefiles.accuracy_by(totals, name))
+        files.write_text(out / file, scorefiles.accuracy_by(totals, name))
     write_table(out / "utt2pred", {utt: f"{ref} {hyp}" for utt, (ref, hyp) in emotions.items()})
     scored = f"Scored {len(emotions)} utterances, 0 not present in hyp."
-    write_text(out / "acc", f"{metrics.acc_line(confusion)}\n{scored}\n")
+    files.write_text(out / "acc", f"{metrics.acc_line(confusion)}\n{scored}\n")
     return emotions

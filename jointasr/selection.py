@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from jointasr import datadir, manifest
+from jointasr import datadir, files, manifest
 from jointasr.errors import DataError
 
 
@@ -28,7 +28,7 @@ def write(source: Path, out: Path, emotions: Sequence[str], words: bool) -> None
     kept = sorted(set(labelled) - set(mute))
     manifest.subset(source, out, kept)
     report = _report(source, labels, kept, emotions, mute)
-    datadir.write_text(out / "report.txt", report)
+    files.write_text(out / "report.txt", report)
     print(report, end="")
 
 

@@ -12,12 +12,11 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from jointasr import datadir
+from jointasr import datadir, files
 from jointasr.errors import DataError
 
 log = logging.getLogger(__name__)
 KEPT = 2
-RESUME = "resume"  # folder in a training's
 
 
 class Snapshots:
@@ -40,12 +39,11 @@ class Snapshots:
         tensors: dict[str, Tensor] = {}
         plain = _part(state, tensors)
         path = self.folder / f"{steps}.safetensors"
-        temporary = path.with_suffix(".tmp")
-        save_file(tensors, temporary)
-        digest = _digest(temporary)
-        temporary.replace(path)
+        with files.replacing(path) as temporary:
+            save_file(tensors, temporary)
+            digest = _digest(temporary)
         record = {"sha256": digest, "identity": self.identity, "state": plain}
-        datadir.write_json(path.with_suffix(".json"), record)
+        files.write_json(path.with_suffix(".json"), record)
         for old in self._steps()[:-KEPT]:
             for suffix in (".json", ".safetensors"):  # without its record a state does not count
                 (self.folder / f"{old}{suffix}").unlink(missing_ok=True)  # it may be the damage
@@ -90,7 +88,7 @@ class Snapshots:
 
     def _steps(self) -> list[int]:
         """Steps of the recorded states, rising."""
-        return sorted(int(path.stem) for path in self.folder.glob("*.json"))
+        return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.json"))
 
 
 class Stop:

@@ -15,9 +15,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from jointasr import (
     checkpoint,
-    datadir,
     dataset,
     experiment,
+    files,
     metrics,
     objective,
     perturb,
@@ -30,7 +30,7 @@ from jointasr.errors import DataError
 from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
 from jointasr.progress import Progress
 from jointasr.schema import Config
-from jointasr.snapshots import RESUME, Snapshots, Stop
+from jointasr.snapshots import Snapshots, Stop
 from jointasr.tally import NOTHING, Choice, Epoch, Scores
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Trainer:
         self.scaler = grad_scaler(self.precision is torch.float16)
         self.newbob = NewBob(self.conf.schedule.newbob_threshold)
         self.progress = Progress()
-        self.snapshots = Snapshots(out / RESUME, identity or {})
+        self.snapshots = Snapshots(out / experiment.RESUME, identity or {})
         self.stop, self.saved = Stop(), time.monotonic()
         self.steps = 0
         self.history = [experiment.HISTORY_HEADER]
@@ -298,7 +298,7 @@ class Trainer:
         """One more line in the table of epochs; TensorBoard's curves, for the report."""
         row = [epoch + 1, self.steps, loss, scores.loss, scores.wer, scores.wa]
         self.history.append("\t".join("-" if value is None else f"{value:.6g}" for value in row))
-        datadir.write_text(self.out / experiment.HISTORY, "\n".join(self.history) + "\n")
+        files.write_text(self.out / experiment.HISTORY, "\n".join(self.history) + "\n")
 
 
 def precision(conf: Config, device: torch.device) -> torch.dtype | None:

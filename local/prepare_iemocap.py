@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from jointasr import datadir, done, errors
+from jointasr import done, errors, files
 from local import corpus
 from local.iemocap import counts, layout, turns
 
@@ -64,7 +64,7 @@ def prepare(root: Path, out: Path, wanted: Path, allow_partial: bool) -> None:
         corpus.refuse(lines, f"counts of {root} are not those of {wanted}", PARTIAL)
     _write(found, out)
     report = _report(root, found, counted, left, missing, other)
-    datadir.write_text(out / "report.txt", report)
+    files.write_text(out / "report.txt", report)
     print(report, end="")
 
 

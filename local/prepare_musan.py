@@ -8,7 +8,8 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from jointasr import datadir, done, errors, rng
+from jointasr import done, errors, rng
+from jointasr.files import write_text
 from local import corpus
 
 CODE = "local/prepare_musan.py"
@@ -95,8 +96,8 @@ def prepare(root: Path, files: dict[str, list[Path]], out: Path, seed: int) -> N
     report += [f"MISSING: {kind}" for kind in TYPES if kind not in files]
     junk = corpus.hidden(corpus.walk(root, lambda _: True))
     report.append(f"not read, AppleDouble and other hidden files: {junk}")
-    datadir.write_text(out / "pools.tsv", "".join(row + "\n" for row in sorted(rows)))
-    datadir.write_text(out / "report.txt", "".join(line + "\n" for line in report))
+    write_text(out / "pools.tsv", "".join(row + "\n" for row in sorted(rows)))
+    write_text(out / "report.txt", "".join(line + "\n" for line in report))
     print("\n".join(report))
 
 

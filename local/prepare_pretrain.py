@@ -5,7 +5,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from jointasr import done, errors
+from jointasr import done, errors, locks
 from jointasr.text import normalise
 from local import corpus
 
@@ -24,10 +24,11 @@ def main() -> None:
     parts = [args.out / name for name in ("train_noisy", "dev_noisy", "lang_char")]
     wavs = corpus.walk(args.corpus / "wav", lambda name: name.endswith(".wav"))
     options = {"corpus": args.corpus, "files": corpus.digest(wavs, args.corpus)}
-    if any([done.check(part, CODE, options, [table]) for part in parts]):
-        prepare(args.corpus, table, args.out)
-        for part in parts:
-            done.write(part, CODE, options, [table])
+    with locks.held(args.out):
+        if any([done.check(part, CODE, options, [table]) for part in parts]):
+            prepare(args.corpus, table, args.out)
+            for part in parts:
+                done.write(part, CODE, options, [table])
 
 
 def prepare(root: Path, table: Path, out: Path) -> None:

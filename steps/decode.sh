@@ -19,9 +19,8 @@ Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"  --s
 . "$ROOT"/cmd.sh
 
 if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi
-mkdir -p exp/jobs
-python3 -m jointasr.bin.jobs decode "$@" \
-  --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set" >exp/jobs/decode.tsv
+table=$(python3 -m jointasr.bin.jobs decode "$@" \
+  --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 read -ra runner <<<"$decode_cmd"
-"${runner[@]}" --table exp/jobs/decode.tsv \
-  python3 -m jointasr.bin.decode --tests "$tests" --method "$method" --feats "$feats"
+"${runner[@]}" --table - \
+  python3 -m jointasr.bin.decode --tests "$tests" --method "$method" --feats "$feats" <<<"$table"

@@ -20,11 +20,13 @@ Options: --feats wav|conv  --model M  --sets \"S ...\"  --musan DIR  --tests FIL
          --scheme speaker|session  --folds \"ID ...\"  --nj N"
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/utils/lock.sh
 . "$ROOT"/cmd.sh
 
 if [ $# -ne 1 ]; then die "one data folder is expected" "see $0 --help"; fi
 data=$1
 read -ra runner <<<"$cpu_cmd"
+lock_output "$data"
 
 case $feats in
   wav)

@@ -21,6 +21,7 @@ Options: --corpus DIR  --musan DIR  --tests FILE  --emotions a,b,c  --turns spee
          --snr LOW,HIGH  --babble-talkers MIN,MAX  --noise-window SECONDS  --seed N  --nj N"
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/utils/lock.sh
 . "$ROOT"/cmd.sh
 
 if [ $# -ne 1 ]; then die "one data folder is expected" "see $0 --help"; fi
@@ -29,6 +30,7 @@ data=$1
 python3 -m jointasr.bin.select_turns "$corpus" "$data/local/selected" \
   --emotions "$emotions" --turns "$turns"
 
+lock_output "$data/local/mix"
 options=("$data" --musan "$musan" --tests "$tests" --snr "$snr" --seed "$seed"
   --babble-talkers "$babble_talkers" --noise-window "$noise_window" --jobs "$nj")
 todo=$(python3 -m jointasr.bin.mix_noise todo "${options[@]}")

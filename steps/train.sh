@@ -15,8 +15,7 @@ Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"  --s
 . "$ROOT"/cmd.sh
 
 if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi
-mkdir -p exp/jobs
-python3 -m jointasr.bin.jobs train "$@" \
-  --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set" >exp/jobs/train.tsv
+table=$(python3 -m jointasr.bin.jobs train "$@" \
+  --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 read -ra runner <<<"$train_cmd"
-"${runner[@]}" --table exp/jobs/train.tsv python3 -m jointasr.bin.train
+"${runner[@]}" --table - python3 -m jointasr.bin.train <<<"$table"

@@ -9,7 +9,7 @@ import soundfile
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.audio import AudioSource
 
-from jointasr import datadir, jsonl, manifest
+from jointasr import files, jsonl, manifest
 
 RATE = 16000
 ROOT = Path(__file__).resolve().parent.parent
@@ -113,7 +113,7 @@ def make_musan(recipe: Path) -> None:
                 pools.append(f"{name}\t{kind}\t{pool}\n")
     folder = recipe / "data/local/musan"
     jsonl.write(folder / "recordings.jsonl.gz", sorted(recordings, key=lambda item: item["id"]))
-    datadir.write_text(folder / "pools.tsv", "".join(sorted(pools)))
+    files.write_text(folder / "pools.tsv", "".join(sorted(pools)))
     (folder / ".done").write_text("{}\n")
 
 

@@ -12,7 +12,7 @@ import pytest
 from data_fixtures import bin_run, make_iemocap, make_musan
 from test_make_archives import TESTS, stages
 
-from jointasr import archive, audit, audit_noise, datadir, jsonl, results
+from jointasr import archive, audit, audit_noise, datadir, files, jsonl, results
 
 SYSTEMS = {"asr": "asr", "ser": "ser", "joint": "joint"}
 FOLD = "Ses02F"
@@ -47,7 +47,7 @@ def make_model(recipe: Path, system: str, kind: str, train: str, fold: str) -> N
         "budget": {"epochs": 3, "steps": 30, "utterances": 20, "dev_utterances": 4},
         "selected": {"on": f"{data}/dev_{train}", "epoch": 2, "error": 9.0},
     }
-    datadir.write_json(home / "model.json", model)
+    files.write_json(home / "model.json", model)
     for test in SCENARIOS:
         decode = home / f"decode_{test}"
         ids = datadir.read_list(recipe / data / "test.list")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jointasr import config, datadir
+from jointasr import config, files
 from jointasr.bin import jobs
 
 ROOT = config.ROOT
@@ -13,7 +13,7 @@ ROOT = config.ROOT
 
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    datadir.write_json(
+    files.write_json(
         tmp_path / "data/folds/speaker/folds.json", {"folds": {"Ses01F": {}, "Ses01M": {}}}
     )
     monkeypatch.chdir(tmp_path)

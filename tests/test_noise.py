@@ -9,7 +9,7 @@ from data_fixtures import make_musan, sound, write_wav
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jointasr import datadir, jsonl, mixtures, noise, scenarios
+from jointasr import datadir, files, jsonl, mixtures, noise, scenarios
 from jointasr.errors import DataError
 
 TRAIN = noise.Condition("train_noisy", "train", noise.KINDS, (5.0, 35.0))
@@ -183,16 +183,16 @@ def test_odd_input_is_named(musan: Path) -> None:
     with pytest.raises(DataError, match="noise-test-"):
         noise.render(record, sound(1, 3000), pool)
     table = datadir.read_table(musan / "pools.tsv")
-    datadir.write_text(
+    files.write_text(
         musan / "pools.tsv",
         "".join(f"{k}\t{v}\n" for k, v in table.items() if not v.startswith("music")),
     )
     with pytest.raises(DataError, match="no music in the test pool"):
         noise.Noises(musan, "test").pieces("music")
-    datadir.write_text(musan / "pools.tsv", "gone\tmusic\ttest\n")
+    files.write_text(musan / "pools.tsv", "gone\tmusic\ttest\n")
     with pytest.raises(DataError, match=r"gone is in pools.tsv, not in recordings"):
         noise.Noises(musan, "test")
-    datadir.write_text(musan / "pools.tsv", "gone\tmusik\ttest\n")
+    files.write_text(musan / "pools.tsv", "gone\tmusik\ttest\n")
     with pytest.raises(DataError, match="gone: expected a type and a pool"):
         noise.Noises(musan, "test")
 

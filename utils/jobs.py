@@ -31,7 +31,7 @@ def parse(argv: list[str], description: str) -> tuple[argparse.Namespace, list[J
     add("--gpu", type=int, default=0, metavar="N", help="cards for each job")
     add("--max-jobs", type=int, default=0, metavar="N", help="at a time (default: cores, or cards)")
     add("--mem", default="", metavar="G", help="accepted for cluster runners, not used here")
-    add("--table", type=Path, metavar="FILE", help="the jobs, one a line")
+    add("--table", type=Path, metavar="FILE", help="the jobs, one a line; -: from standard input")
     options, array, words = _split(argv)
     args = parser.parse_args(options)
     if args.gpu < 0 or args.max_jobs < 0:
@@ -88,7 +88,8 @@ def _table(path: Path, words: list[str]) -> list[Job]:
     if not words:
         raise ValueError("a program is needed after --table FILE")
     jobs, ids = [], set()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         fields = line.split("\t")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr import config, done, provenance, scenarios, schema
+from jointasr import config, done, files, provenance, scenarios, schema
 from jointasr.errors import DataError, run
 from jointasr.experiment import DECODED, DEFAULT_METHOD, decode_name, read_model
 
@@ -70,9 +70,7 @@ def decode(model: "Model", source: Path, out: Path, conf: schema.Decode, conv: P
 
 def describe(out: Path, options: dict[str, object]) -> None:
     """Write how and by which commit ``out`` was decoded."""
-    from jointasr import datadir
-
-    datadir.write_json(out / DECODED, {**options, "commit": provenance.commit()})
+    files.write_json(out / DECODED, {**options, "commit": provenance.commit()})
 
 
 def conv_scp(model: "Model", source: Path) -> Path:

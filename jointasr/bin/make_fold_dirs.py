@@ -5,7 +5,7 @@ import io
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from jointasr import datadir, done, folds, scenarios
+from jointasr import datadir, done, folds, locks, scenarios
 from jointasr.errors import run
 
 CODE = "jointasr.bin.make_fold_dirs"
@@ -21,9 +21,17 @@ def main() -> None:
     home = args.data / "folds" / args.scheme
     names = folds.names(home, args.folds.split())
     wanted = targets(args.tests)
+    with locks.held(home):
+        made = make(args.data, home, names, wanted)
+    kept = len(names) * len(wanted) - made
+    print(f"{home}: {len(names)} folds; {made} data dirs made, {kept} up to date")
+
+
+def make(data: Path, home: Path, names: list[str], wanted: dict[str, tuple[str, str]]) -> int:
+    """Make the data dirs that are not up to date; returns how many."""
     made = 0
     for name, (part, split) in wanted.items():
-        archived = args.data / part
+        archived = data / part
         inputs = [home, archived, archived / "digests.tsv"]
         with redirect_stdout(io.StringIO()):  # a line per fold and set would say little
             left = [f for f in names if done.check(home / f / name, CODE, {}, inputs)]
@@ -38,8 +46,7 @@ def main() -> None:
             ids = datadir.read_list(home / fold / f"{split}.list")
             manifest.write(manifest.pick(cuts, ids, archived), home / fold / name, parts=False)
             done.write(home / fold / name, CODE, {}, inputs)
-    kept = len(names) * len(wanted) - made
-    print(f"{home}: {len(names)} folds; {made} data dirs made, {kept} up to date")
+    return made
 
 
 def targets(tests: Path) -> dict[str, tuple[str, str]]:

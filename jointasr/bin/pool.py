@@ -4,12 +4,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from jointasr import experiment, results, scenarios
+from jointasr import experiment, locks, results, scenarios
 from jointasr.errors import DataError, run
 
 
 def main() -> None:
     args = _parse()
+    with locks.held(args.results):  # other systems of the same table may be scored just now
+        pool(args)
+
+
+def pool(args: argparse.Namespace) -> None:
+    """Score, pool, and put the cells of these systems in the place of their older ones."""
     tests = list(scenarios.read_tests(args.tests))
     parts, missing = results.find(args.systems, args.folds.split(), tests, args.method)
     if missing:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jointasr import experiment, provenance, scenarios
+from jointasr import experiment, files, locks, provenance, scenarios
 from jointasr.errors import run
 
 
@@ -11,7 +11,6 @@ def main() -> None:
     args = _parse()
 
     from jointasr import config, markdown, page, report, results, table
-    from jointasr.datadir import write_text
 
     tests = list(scenarios.read_tests(args.tests))
     cells = table.Cells(results.read(args.exp / "results.json"), args.method)
@@ -24,8 +23,10 @@ def main() -> None:
         report.scope(material),
         report.sections(material),
     )
-    write_text(args.exp / "RESULTS.md", markdown.render(title, scope, sections))
-    write_text(args.exp / "report.html", page.render(title, scope, sections))
+    text, html = (kind.render(title, scope, sections) for kind in (markdown, page))
+    with locks.held(args.exp / "RESULTS.md"):
+        files.write_text(args.exp / "RESULTS.md", text)
+        files.write_text(args.exp / "report.html", html)
     print(report.summary(material, args.exp), end="")
 
 

@@ -2,10 +2,12 @@
 
 import argparse
 import logging
+import shutil
 from pathlib import Path
 
-from jointasr import config, done, provenance, schema
+from jointasr import config, done, files, provenance, schema
 from jointasr.errors import DataError, run
+from jointasr.experiment import RESUME
 from jointasr.lang import lang_name
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ def main() -> None:
         if todo:
             identity = done.fingerprint("jointasr.bin.train", options, inputs)
             train(args, conf, folders, lang, identity)
+    shutil.rmtree(args.out / RESUME, ignore_errors=True)  # not before `.done` is there
 
 
 def model_files(model: str) -> list[Path]:
@@ -83,8 +86,7 @@ def train(
     torch.manual_seed(rng.derive(args.seed, "init"))
     model = checkpoint.initial(conf, units, labels)
     train_cuts, dev_cuts = (manifest.load(folder) for folder in folders)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "conf.yaml").write_text(config.dump(conf), encoding="utf-8")
+    files.write_text(args.out / "conf.yaml", config.dump(conf))
     trainer = Trainer(model, train_cuts, dev_cuts, args.out, args.seed, identity)
     best = trainer.fit()
     checkpoint.write_meta(
@@ -115,7 +117,6 @@ def train(
             },
         },
     )
-    trainer.snapshots.clear()
 
 
 def flat(conf: schema.Config) -> dict[str, object]:

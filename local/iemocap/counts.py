@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from jointasr.datadir import write_text
+from jointasr import files
 from jointasr.errors import DataError
 from local.iemocap.turns import FOUR, Turn
 
@@ -69,7 +69,7 @@ def read(path: Path) -> Counts:
 def write(path: Path, counts: Counts, title: str) -> None:
     """Write counts as :func:`read` reads them, under a line of comment."""
     rows = [f"{name}\t{item}\t{number}" for (name, item), number in counts.items()]
-    write_text(path, "\n".join([f"# {title}", HEADER, *rows]) + "\n")
+    files.write_text(path, "\n".join([f"# {title}", HEADER, *rows]) + "\n")
 
 
 def differences(found: Counts, wanted: Counts) -> list[str]:
