@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from jointasr import archive, datadir, encoder, mixtures, wavio
 from jointasr.errors import DataError
+from jointasr.parallel import device
 
 FEATS = "feats.scp"
 
@@ -19,7 +19,7 @@ class Extractor:
         self._encoder = encoder.load(model).eval()
         self.digest = self._encoder.digest()[:8]
         """names the weights: the features of other weights are kept apart"""
-        self._encoder.to("cuda" if torch.cuda.is_available() else "cpu")
+        self._encoder.to(device())
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         """float32 features, shape (frames, dim), of one utterance's int16 samples."""

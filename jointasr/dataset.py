@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from jointasr import encoder, rng, schema
 from jointasr.errors import DataError
 from jointasr.lang import Units, check_characters
+from jointasr.parallel import ALONE, World
 
 
 class Batch(NamedTuple):
@@ -31,6 +32,8 @@ class Batch(NamedTuple):
     """unit ids, for CTC"""
     emotions: Tensor
     """class indices (N,)"""
+    of: int
+    """utterances of the whole batch, where several processes share it"""
 
     @property
     def seconds(self) -> float:
@@ -42,13 +45,17 @@ class Utterances(Dataset[Batch]):
     """Map-style dataset in lhotse's manner: indexed by a CutSet, which becomes a batch.
 
     Without ``load`` the audio stays on disk: ``waves`` is empty, ``lengths`` are the cuts'.
+    A process of several takes the cuts of its rank, which may be none.
     """
 
-    def __init__(self, units: Units, labels: list[str], load: bool = True) -> None:
-        self.units, self.load = units, load
+    def __init__(
+        self, units: Units, labels: list[str], load: bool = True, world: World = ALONE
+    ) -> None:
+        self.units, self.load, self.world = units, load, world
         self.classes = {label: index for index, label in enumerate(labels)}
 
-    def __getitem__(self, cuts: CutSet) -> Batch:
+    def __getitem__(self, batch: CutSet) -> Batch:
+        cuts = list(batch)[self.world.rank :: self.world.size]
         waves = [_audio(cut) if self.load else np.zeros(0) for cut in cuts]
         lengths = [len(wave) for wave in waves] if self.load else [cut.num_samples for cut in cuts]
         texts = [cut.supervisions[0].text or "" for cut in cuts]
@@ -59,6 +66,7 @@ class Utterances(Dataset[Batch]):
             texts,
             [self.units.encode(text) for text in texts],
             torch.tensor([self._emotion(cut) for cut in cuts]),
+            len(batch),
         )
 
     def check(self, cuts: CutSet, shortest: float) -> None:
@@ -172,6 +180,14 @@ def _load(loader: DataLoader[Batch]) -> Iterator[Batch]:
     except DataError as error:
         last = str(error).strip().splitlines()[-1]
         raise DataError(last.removeprefix("jointasr.errors.DataError: ")) from None
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise DataError(
+            f"{str(error).splitlines()[0]}: a process that reads audio was ended from outside, "
+            "often for want of memory; run the same again (what was saved is gone on with), with "
+            "fewer batch.workers if it recurs"
+        ) from None
 
 
 def _at_speed(cut: MonoCut, factor: float) -> MonoCut:

@@ -48,10 +48,8 @@ def decode(
         done += len(ids)
         progress.add(seconds)
         log.info("%d of %d utterances, %s", done, len(cuts), progress(done / len(cuts)))
-    bert = model.system.bert if isinstance(model.system, systems.Joint) else None
-    if bert is not None and bert.truncated:
-        log.warning("%d transcripts were cut to BERT's positions", bert.truncated)
-        bert.truncated = 0
+    if cut_short := systems.truncated(model.system):
+        log.warning("%d transcripts were cut to BERT's positions", cut_short)
     return Hypotheses(texts, posteriors)
 
 

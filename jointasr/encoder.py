@@ -193,7 +193,9 @@ class Encoder(nn.Module):
 
 
 def pad(waves: list[np.ndarray]) -> Tensor:
-    """Waves (samples,) as one zero-padded float32 tensor (N, T)."""
+    """Waves (samples,) as one zero-padded float32 tensor (N, T); (0, 0) without any."""
+    if not waves:
+        return torch.zeros(0, 0)
     return nn.utils.rnn.pad_sequence(
         [torch.from_numpy(np.ascontiguousarray(wave, dtype=np.float32)) for wave in waves],
         batch_first=True,

@@ -1,5 +1,6 @@
 """Optimisers per part of a model, and the two schedules: warm-up with decay, NewBob."""
 
+import logging
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +11,7 @@ from torch import nn
 from jointasr import schema
 from jointasr.systems import Joint, System
 
+log = logging.getLogger(__name__)
 PARTS = ("encoder", "head", "bert")
 
 
@@ -28,11 +30,12 @@ def parts(system: System) -> dict[str, list[nn.Parameter]]:
 class Optimisers:
     """One optimiser per part, stepped together.
 
-    ``skipped`` counts steps left out because their gradient was not finite.
+    ``skipped`` counts steps left out because their loss or gradient was not finite, ``in_row``
+    those since the last good one.
     """
 
     def __init__(self, system: System, conf: schema.Optim) -> None:
-        self.clip, self.skipped = conf.clip, 0
+        self.clip, self.skipped, self.in_row = conf.clip, 0, 0
         self.by_part: dict[str, torch.optim.Optimizer] = {}
         self.base: dict[str, float] = {}
         for name, parameters in parts(system).items():
@@ -56,18 +59,26 @@ class Optimisers:
     def state_dict(self) -> dict[str, Any]:
         """All that the next steps depend on."""
         parts = {name: optimiser.state_dict() for name, optimiser in self.by_part.items()}
-        return {"parts": parts, "base": dict(self.base), "skipped": self.skipped}
+        left_out = [self.skipped, self.in_row]
+        return {"parts": parts, "base": dict(self.base), "left_out": left_out}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
         for name, optimiser in self.by_part.items():
             optimiser.load_state_dict(state["parts"][name])
-        self.base, self.skipped = dict(state["base"]), state["skipped"]
+        self.base = dict(state["base"])
+        self.skipped, self.in_row = state["left_out"]
 
     @property
     def rates(self) -> dict[str, float]:
         """Present learning rate of each part."""
         return {name: o.param_groups[0]["lr"] for name, o in self.by_part.items()}
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All that are trained."""
+        groups = [g["params"] for o in self.by_part.values() for g in o.param_groups]
+        return [p for group in groups for p in group]
 
     def step(self, scaler: Any) -> float:
         """Clip the gradient over all parts, step, clear it; returns its norm before clipping.
@@ -78,16 +89,39 @@ class Optimisers:
         """
         for optimiser in self.by_part.values():
             scaler.unscale_(optimiser)
-        groups = [g["params"] for o in self.by_part.values() for g in o.param_groups]
-        norm = float(nn.utils.clip_grad_norm_([p for group in groups for p in group], self.clip))
-        finite = math.isfinite(norm)
-        self.skipped += not finite
-        for optimiser in self.by_part.values():
-            if finite:
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.clip))
+        if math.isfinite(norm):
+            for optimiser in self.by_part.values():
                 scaler.step(optimiser)
-            optimiser.zero_grad(set_to_none=True)
+            self.in_row = 0
+            self.clear()
+        else:
+            self.leave_out()
         scaler.update()
         return norm
+
+    def leave_out(self) -> None:
+        """Count a step that is not taken; its gradient is cleared."""
+        self.skipped += 1
+        self.in_row += 1
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the gradient."""
+        for optimiser in self.by_part.values():
+            optimiser.zero_grad(set_to_none=True)
+
+
+def precision(wanted: str, device: torch.device) -> torch.dtype | None:
+    """What autocast computes in for the conf's train.precision; None: everything in float32, as
+    always on a CPU."""
+    if device.type == "cpu":
+        if wanted not in ("auto", "fp32"):
+            log.warning("precision %s is for GPUs: training in fp32 on this CPU", wanted)
+        return None
+    if wanted == "auto":  # older GPUs say that they support bf16, and emulate it slowly
+        wanted = "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
 
 
 def grad_scaler(enabled: bool) -> Any:

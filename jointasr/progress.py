@@ -5,16 +5,17 @@ import sys
 import time
 
 
-def start_log() -> None:
+def start_log(quiet: bool = False) -> None:
     """Log to stderr with the time of day, as every program of the recipe does.
 
     Of the libraries only warnings are let through: torch and lhotse tell of their own start.
+    ``quiet``: nothing but errors, from a process beside one that says the same.
     """
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr, force=True
     )
     for name in ("jointasr", "__main__"):
-        logging.getLogger(name).setLevel(logging.INFO)
+        logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)
 
 
 def clock(seconds: float) -> str:

@@ -195,6 +195,9 @@ class Train(Section):
     epochs: Annotated[int, Field(gt=0)] = 20
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: bf16 or, on older GPUs, fp16; fp32 on a CPU"""
+    max_skipped: Annotated[int, Field(gt=0)] = 20
+    """steps in a row that may be left out, loss or gradient not being finite, before training
+    ends (fp16 needs some to find its scale)"""
     save_minutes: Annotated[float, Field(ge=0)] = 10.0
     """between states from which a killed training goes on, besides each epoch's end"""
     log_every: Annotated[int, Field(gt=0)] = 20

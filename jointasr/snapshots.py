@@ -106,10 +106,10 @@ class Stop:
         self.asked = number
 
     def obey(self) -> None:
-        """End here with the shells' exit code, if asked to."""
-        if self.asked:
-            log.info("%s: state saved, ending", signal.Signals(self.asked).name)
-            sys.exit(128 + self.asked)
+        """End here with the shells' exit code; a process beside this one may have been asked."""
+        number = signal.Signals(self.asked or signal.SIGTERM)
+        log.info("%s: state saved, ending", number.name)
+        sys.exit(128 + number)
 
 
 def _part(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -136,6 +136,15 @@ def forward(
     return system.score(hidden, frames, texts)
 
 
+def truncated(system: System) -> int:
+    """How many transcripts were cut to BERT's positions since this was last asked."""
+    bert = system.bert if isinstance(system, Joint) else None
+    if bert is None:
+        return 0
+    count, bert.truncated = bert.truncated, 0
+    return count
+
+
 def ctc_layers(conf: Config, inputs: int, units: int) -> nn.Sequential:
     """The CTC output layers, fresh: ``linear``, one layer below dropout, as transformers has it, or
     ``paper``, the toolkit's two hidden layers and one more, without dropout."""

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from jointasr.parallel import World
+
 
 class Scores(NamedTuple):
     """A pass over the dev set."""
@@ -44,15 +46,25 @@ class Epoch(NamedTuple):
     """transcripts longer than their frames"""
     whole: int = 0
     """chunks that were not zeroed, to leave half of a short utterance"""
+    truncated: int = 0
+    """transcripts longer than BERT's positions"""
+    lost: int = 0
+    """utterances of batches whose loss was not finite; they are in no other sum but the first"""
+
+    @property
+    def mean_loss(self) -> float:
+        """Over the utterances that have one; nan where there is none."""
+        counted = self.utterances - self.lost
+        return self.loss / counted if counted else float("nan")
 
     def plus(self, other: "Epoch") -> "Epoch":
         """The sums over both."""
-        return Epoch(
-            self.utterances + other.utterances,
-            self.loss + other.loss,
-            self.impossible + other.impossible,
-            self.whole + other.whole,
-        )
+        return Epoch._make(a + b for a, b in zip(self, other, strict=True))
+
+    def over(self, world: World) -> "Epoch":
+        """The sums over all processes; returns when all have called this."""
+        sums = world.sum(self)
+        return Epoch._make(type(own)(value) for own, value in zip(self, sums, strict=True))
 
 
 NOTHING = Epoch()

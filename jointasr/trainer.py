@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,20 +16,20 @@ from torch.utils.tensorboard import SummaryWriter
 from jointasr import (
     checkpoint,
     dataset,
+    evaluation,
     experiment,
     files,
-    metrics,
+    guard,
     objective,
     perturb,
     rng,
-    search,
     systems,
 )
 from jointasr.dataset import Batch
 from jointasr.errors import DataError
-from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
+from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, precision, warmup_decay
+from jointasr.parallel import ALONE, World, device
 from jointasr.progress import Progress
-from jointasr.schema import Config
 from jointasr.snapshots import Snapshots, Stop
 from jointasr.tally import NOTHING, Choice, Epoch, Scores
 
@@ -47,15 +47,17 @@ class Trainer:
         out: Path,
         seed: int,
         identity: Mapping[str, Any] | None = None,
+        world: World = ALONE,
     ) -> None:
         """``identity``: what decides the result; a killed training is gone on with where it is the
-        same. Raises DataError naming an utterance that cannot be trained on."""
+        same. ``world``: the processes that train together; the batches are the same however many
+        there are. Raises DataError naming an utterance that cannot be trained on."""
         self.model, self.conf, self.out, self.seed = model, model.conf, out, seed
-        self.train, self.dev = train, dev
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.precision = precision(self.conf, self.device)
+        self.train, self.dev, self.world = train, dev, world
+        self.device = device(world)
+        self.precision = precision(self.conf.train.precision, self.device)
         self.system = model.system.to(self.device)
-        self.data = dataset.Utterances(model.units, model.labels)
+        self.data = dataset.Utterances(model.units, model.labels, world=world)
         self._check()
         self.optimisers = Optimisers(self.system, self.conf.optim)
         self.scaler = grad_scaler(self.precision is torch.float16)
@@ -66,9 +68,13 @@ class Trainer:
         self.steps = 0
         self.history = [experiment.HISTORY_HEADER]
         self.best: Choice | None = None
-        self.place = self._restore()
+        if world.first:  # it may have states to clear away
+            self.place = self._restore()
+        world.sum([])
+        if not world.first:
+            self.place = self._restore()
         # hides what a killed run drew after its last state
-        self.board = SummaryWriter(out / "tb", purge_step=self.steps + 1)
+        self.board = SummaryWriter(out / "tb", purge_step=self.steps + 1) if world.first else None
 
     def fit(self) -> Choice:
         """Train all epochs; returns which one was best on dev.
@@ -78,22 +84,49 @@ class Trainer:
         self._describe()
         self.stop.listen()
         start, position, done = self.place
+        if start < self.conf.train.epochs:
+            self._try_largest(start)
         for epoch in range(start, self.conf.train.epochs):
             done = self._epoch(epoch, position, done)
             scores = self.evaluate(self.dev)
             self._report(epoch, done, scores)
             if self.best is None or scores.better(self.best.scores):
                 self.best = Choice(epoch + 1, scores)
-                checkpoint.save(self.out / "best", self.model)
+                if self.world.first:
+                    checkpoint.save(self.out / "best", self.model)
                 log.info("epoch %d: best so far, saved", epoch + 1)
             if self.conf.schedule.name == "newbob" and self.newbob.stalls(scores.loss):
                 self.optimisers.anneal()
             position, done = 0, NOTHING
             self._save(epoch + 1, position, done)
-        self.board.close()
+        if self.board is not None:
+            self.board.close()
         assert self.best is not None
         log.info("best on dev: epoch %d, %s", self.best.epoch, self.best.scores)
         return self.best
+
+    def evaluate(self, cuts: CutSet) -> Scores:
+        """Scores of the present model on ``cuts``, without augmentation."""
+        return evaluation.evaluate(self.model, cuts, self.data, self.world)
+
+    def _try_largest(self, epoch: int) -> None:
+        """See to it that the batches of an epoch that need most memory fit, before hours are spent.
+
+        Raises DataError naming the batch and the knobs to turn.
+        """
+        self.system.train()
+        order = dataset.batches(
+            self.train, self.conf.batch, partial(self._speed, epoch=epoch), self.seed, epoch
+        )
+        moments = [] if self.steps else [torch.empty_like(p) for p in self.optimisers.parameters]
+        moments += [value.clone() for value in moments]  # Adam's two, which are not there yet
+        for cuts in guard.largest(order):
+            batch = self.data[cuts]
+            if batch.ids:
+                with guard.memory(batch, self.conf.batch.max_duration):
+                    with suppress(FloatingPointError):  # the steps will tell
+                        self._backward(batch, epoch, 0, batch.of)
+                    self.optimisers.clear()
 
     def _epoch(self, epoch: int, position: int = 0, done: Epoch = NOTHING) -> Epoch:
         """The sums over an epoch whose first ``position`` steps are done, with sums ``done``."""
@@ -104,7 +137,7 @@ class Trainer:
             self.train, self.data, self.conf.batch, speed, self.seed, epoch, position * accumulate
         )
         for number, group in enumerate(_groups(batches, accumulate), position):
-            count = sum(len(batch.ids) for batch in group)
+            count = sum(batch.of for batch in group)
             self._set_rates(self._share(epoch, done.utterances + count / 2))
             step = self._step(group, epoch, number * accumulate)
             done = done.plus(step)
@@ -118,34 +151,62 @@ class Trainer:
     def _step(self, group: list[Batch], epoch: int, first: int) -> Epoch:
         """One step of the optimisers: the mean loss over all utterances of the group's batches.
 
-        ``first`` is the place in the epoch of the group's first batch. Dropout is drawn anew for
-        each batch: systems that draw more or fewer numbers see the same dropout in the encoder.
+        ``first`` is the place in the epoch of the group's first batch. A step whose loss or
+        gradient is not finite is left out. Returns the sums over all processes.
         """
-        total, done = sum(len(batch.ids) for batch in group), Epoch()
+        total, own = sum(batch.of for batch in group), NOTHING
         for place, batch in enumerate(group, first):
             self.progress.add(batch.seconds)
-            lengths = batch.lengths.tolist()
-            draws = self._draws(batch, lengths, epoch)
-            on_device = dataset.to_device(batch, self.device)
-            on_device = on_device._replace(waves=perturb.apply(on_device.waves, lengths, draws))
-            torch.manual_seed(rng.derive(self.seed, "dropout", epoch, place))
-            with _naming(batch):
-                part = objective.losses(self.conf, self._forward(on_device), on_device)
-            self.scaler.scale(part.total / total).backward()
-            whole, loss = sum(draw.left_out for draw in draws), float(part.total.detach())
-            done = done.plus(Epoch(len(batch.ids), loss, part.impossible, whole))
-        rates = self.optimisers.rates
-        norm = self.optimisers.step(self.scaler)
-        self.board.add_scalar("train/loss", done.loss / total, self.steps)
-        self.board.add_scalar("train/gradient_norm", norm, self.steps)
+            if not batch.ids:
+                continue  # fewer utterances than processes
+            try:
+                with guard.memory(batch, self.conf.batch.max_duration):
+                    own = own.plus(self._backward(batch, epoch, place, total))
+            except FloatingPointError as error:
+                log.warning("%s (batch of %s): step left out", error, " ".join(batch.ids))
+                own = own.plus(Epoch(len(batch.ids), lost=len(batch.ids)))
+        done, norm, rates = own.over(self.world), float("nan"), self.optimisers.rates
+        if done.lost:
+            self.optimisers.leave_out()
+        else:
+            self.world.sum_gradients(self.optimisers.parameters)
+            norm = self.optimisers.step(self.scaler)
+        if self.optimisers.in_row >= self.conf.train.max_skipped:
+            guard.stop(self.out, group, self.optimisers.in_row)
+        self._curve("train/loss", done.mean_loss, self.steps)
+        self._curve("train/gradient_norm", norm, self.steps)
         for name, rate in rates.items():
-            self.board.add_scalar(f"rate/{name}", rate, self.steps)
+            self._curve(f"rate/{name}", rate, self.steps)
         return done
+
+    def _backward(self, batch: Batch, epoch: int, place: int, total: int) -> Epoch:
+        """Add the gradient of a batch, its ``place`` in the epoch, to that of a step of ``total``
+        utterances.
+
+        Dropout is drawn anew for each batch: systems that draw more or fewer numbers see the same
+        dropout in the encoder. Raises FloatingPointError where the loss is not finite.
+        """
+        lengths = batch.lengths.tolist()
+        draws = self._draws(batch, lengths, epoch)
+        on_device = dataset.to_device(batch, self.device)
+        on_device = on_device._replace(waves=perturb.apply(on_device.waves, lengths, draws))
+        others = [self.world.rank] if self.world.rank else []  # each draws its own
+        torch.manual_seed(rng.derive(self.seed, "dropout", epoch, place, *others))
+        part = objective.losses(self.conf, self._forward(on_device), on_device)
+        self.scaler.scale(part.total / total).backward()
+        return Epoch(
+            len(batch.ids),
+            float(part.total.detach()),
+            part.impossible,
+            sum(draw.left_out for draw in draws),
+            systems.truncated(self.system),
+        )
 
     def _save_in_time(self, epoch: int, position: int, done: Epoch) -> None:
         """Save a state now and then, and before obeying a signal to stop."""
         waited = time.monotonic() - self.saved
-        if self.stop.asked or waited >= 60 * self.conf.train.save_minutes:
+        due = self.world.first and waited >= 60 * self.conf.train.save_minutes
+        if self.world.any(bool(self.stop.asked) or due):
             self._save(epoch, position, done)
 
     def _save(self, epoch: int, position: int, done: Epoch) -> None:
@@ -153,8 +214,16 @@ class Trainer:
 
         Random numbers need no saving: each is drawn from the seed and what it is for.
         """
+        if self.world.first:
+            self.snapshots.save(self.steps, self._state(epoch, position, done))
+            self.saved = time.monotonic()
+        if self.world.any(bool(self.stop.asked)):  # only when the state is there
+            self.stop.obey()
+
+    def _state(self, epoch: int, position: int, done: Epoch) -> dict[str, Any]:
+        """All that the rest of the training depends on."""
         best = None if self.best is None else [self.best.epoch, list(self.best.scores)]
-        state = {
+        return {
             "place": [epoch, position, self.steps],
             "done": list(done),
             "best": best,
@@ -164,9 +233,6 @@ class Trainer:
             "optimisers": self.optimisers.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        self.snapshots.save(self.steps, state)
-        self.saved = time.monotonic()
-        self.stop.obey()
 
     def _restore(self) -> tuple[int, int, Epoch]:
         """Take up the last state: epoch, steps done of it, sums over these; at first all zero."""
@@ -209,35 +275,6 @@ class Trainer:
             for name, length in zip(batch.ids, lengths, strict=True)
         ]
 
-    @torch.no_grad()
-    def evaluate(self, cuts: CutSet) -> Scores:
-        """Scores of the present model on ``cuts``, without augmentation."""
-        self.system.eval()
-        conf, loss = self.conf, 0.0
-        references: list[str] = []
-        hypotheses: list[str] = []
-        emotions: list[tuple[str, str]] = []
-        batches = dataset.evaluation_batches(
-            cuts, self.data, conf.batch.max_duration, conf.batch.workers
-        )
-        for batch in batches:
-            batch = dataset.to_device(batch, self.device)
-            with _naming(batch):
-                output = systems.forward(self.system, batch.waves, batch.lengths, batch.texts)
-                loss += float(objective.losses(conf, output, batch).total)
-            if output.log_probs is not None:
-                found = search.greedy(output.log_probs, output.frames)
-                hypotheses += map(self.model.units.decode, found)
-                references += batch.texts
-            if output.emotions is not None:
-                truth = [self.model.labels[i] for i in batch.emotions.tolist()]
-                guess = [self.model.labels[i] for i in output.emotions.argmax(-1).tolist()]
-                emotions += zip(truth, guess, strict=True)
-        counts = map(metrics.count, metrics.align(references, hypotheses))
-        wer = sum(counts, metrics.WordCounts()).wer if conf.has_ctc else None
-        wa = metrics.confuse(emotions, self.model.labels).wa if conf.has_emotion else None
-        return Scores(loss / len(cuts), wer, wa)
-
     def _set_rates(self, share: float) -> None:
         scale = 1.0
         if self.conf.schedule.name == "warmup_decay":
@@ -264,9 +301,8 @@ class Trainer:
         )
 
     def _log_step(self, epoch: int, share: float, step: Epoch) -> None:
-        loss = step.loss / step.utterances
         where = f"epoch {epoch + 1}/{self.conf.train.epochs}, step {self.steps}"
-        log.info("%s: loss %.4f, %s", where, loss, self.progress(share))
+        log.info("%s: loss %.4f, %s", where, step.mean_loss, self.progress(share))
 
     def _report(self, epoch: int, done: Epoch, scores: Scores) -> None:
         if done.impossible == done.utterances:
@@ -274,53 +310,33 @@ class Trainer:
                 "no transcript fits into its frames: is the encoder's stride that of its "
                 "configuration, are these the units you meant?"
             )
-        loss = done.loss / done.utterances
-        log.info("epoch %d: train loss %.4f; dev %s", epoch + 1, loss, scores)
+        log.info("epoch %d: train loss %.4f; dev %s", epoch + 1, done.mean_loss, scores)
         counts = {
             "transcripts longer than their frames gave no CTC loss": done.impossible,
             "chunks were not dropped, to leave half of a short utterance": done.whole,
-            "steps were left out, their gradient not being finite": self.optimisers.skipped,
+            "transcripts were cut to BERT's positions": done.truncated,
+            "steps were left out, loss or gradient not being finite": self.optimisers.skipped,
         }
-        bert = self.system.bert if isinstance(self.system, systems.Joint) else None
-        if bert is not None:
-            counts["transcripts were cut to BERT's positions"] = bert.truncated
-            bert.truncated = 0
         self.optimisers.skipped = 0
         for what, count in counts.items():
             if count:
                 log.warning("epoch %d: %d %s", epoch + 1, count, what)
-        self._record(epoch, loss, scores)
+        self._record(epoch, done.mean_loss, scores)
         for name, value in scores._asdict().items():
             if value is not None:
-                self.board.add_scalar(f"dev/{name}", value, epoch + 1)
+                self._curve(f"dev/{name}", value, epoch + 1)
+
+    def _curve(self, name: str, value: float, place: int) -> None:
+        """A point of a curve in TensorBoard."""
+        if self.board is not None:
+            self.board.add_scalar(name, value, place)
 
     def _record(self, epoch: int, loss: float, scores: Scores) -> None:
         """One more line in the table of epochs; TensorBoard's curves, for the report."""
         row = [epoch + 1, self.steps, loss, scores.loss, scores.wer, scores.wa]
         self.history.append("\t".join("-" if value is None else f"{value:.6g}" for value in row))
-        files.write_text(self.out / experiment.HISTORY, "\n".join(self.history) + "\n")
-
-
-def precision(conf: Config, device: torch.device) -> torch.dtype | None:
-    """What autocast computes in; None: everything in float32 (always so on a CPU)."""
-    wanted = conf.train.precision
-    if device.type == "cpu":
-        if wanted not in ("auto", "fp32"):
-            log.warning("precision %s is for GPUs: training in fp32 on this CPU", wanted)
-        return None
-    if wanted == "auto":  # older GPUs say that they support bf16, and emulate it slowly
-        wanted = "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
-    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
-
-
-@contextmanager
-def _naming(batch: Batch) -> Iterator[None]:
-    """Divergence as the user's error: what happened, on which utterances, what to do."""
-    try:
-        yield
-    except FloatingPointError as error:
-        names = " ".join(batch.ids)
-        raise DataError(f"{error} (batch of {names}); lower the learning rates") from None
+        if self.world.first:
+            files.write_text(self.out / experiment.HISTORY, "\n".join(self.history) + "\n")
 
 
 def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

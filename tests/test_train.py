@@ -30,6 +30,7 @@ from jointasr import (
     experiment,
     manifest,
     objective,
+    optim,
     schema,
     systems,
     trainer,
@@ -320,10 +321,16 @@ def test_confs_of_the_paper_train(
 
 def test_divergence_names_the_batch(recipe: Path, models: Path, tmp_path: Path) -> None:
     for kind in ("asr", "ser", "joint"):
-        model = start(models, f"{kind}.yaml", "train.epochs=1", "optim.clip=1e30")
+        model = start(models, f"{kind}.yaml", "train.epochs=1", "train.max_skipped=2")
         model.system.encoder.model.feature_projection.projection.bias.data[0] = math.nan
-        with pytest.raises(DataError, match=r"batch of Ses01F-.*; lower the learning rates"):
+        with pytest.raises(DataError, match=r"2 steps in a row .*lower the learning rates") as end:
             fit(model, tmp_path / kind)
+        told = json.loads((tmp_path / kind / "bad_batch.json").read_text())
+        assert f"({' '.join(told[0]['ids'])})" in str(end.value)
+        kept = load_file(tmp_path / kind / "bad_batch.safetensors")
+        said = {cut.id: cut.supervisions[0].text for cut in data()[0]}
+        assert told[0]["texts"] == [said[name] for name in told[0]["ids"]]
+        assert kept["waves.0"].shape == (len(told[0]["ids"]), int(kept["lengths.0"].max()))
         one = trainer.Trainer(model, *data(), tmp_path / kind, 0)
         with pytest.raises(DataError, match="lower the learning rates"):
             one.evaluate(data()[1])
@@ -370,10 +377,10 @@ def test_unusable_utterance_stops_before_training(
     assert not (tmp_path / "tb").exists()
 
 
-def test_precision_on_a_cpu(models: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_precision_on_a_cpu(caplog: pytest.LogCaptureFixture) -> None:
     cpu = torch.device("cpu")
-    assert trainer.precision(tiny.conf(models), cpu) is None and not caplog.text
-    assert trainer.precision(tiny.conf(models, "asr.yaml", "train.precision=fp16"), cpu) is None
+    assert optim.precision("auto", cpu) is None and not caplog.text
+    assert optim.precision("fp16", cpu) is None
     assert "precision fp16 is for GPUs" in caplog.text
 
 
@@ -397,13 +404,12 @@ def test_mixed_precision_is_near_to_full(
 
 @pytest.mark.parametrize(("capability", "expected"), [((7, 0), "float16"), ((8, 0), "bfloat16")])
 def test_precision_on_a_gpu(
-    models: Path, capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch
+    capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     cuda = torch.device("cuda")
-    assert trainer.precision(tiny.conf(models), cuda) is getattr(torch, expected)
-    fixed = tiny.conf(models, "asr.yaml", "train.precision=fp32")
-    assert trainer.precision(fixed, cuda) is None
+    assert optim.precision("auto", cuda) is getattr(torch, expected)
+    assert optim.precision("fp32", cuda) is None
 
 
 @pytest.fixture(scope="module")

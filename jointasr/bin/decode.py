@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr import config, done, files, provenance, scenarios, schema
+from jointasr import config, done, files, parallel, provenance, scenarios, schema
 from jointasr.errors import DataError, run
 from jointasr.experiment import DECODED, DEFAULT_METHOD, decode_name, read_model
 
@@ -58,13 +58,10 @@ def load(folder: Path, engine: str) -> "Model":
 
 def decode(model: "Model", source: Path, out: Path, conf: schema.Decode, conv: Path | None) -> None:
     """Decode one data dir into ``out``; ``conv``: from these archived features."""
-    import torch
-
     from jointasr import decode as decoding
     from jointasr import manifest
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    found = decoding.decode(model, manifest.load(source), conf, device, conv)
+    found = decoding.decode(model, manifest.load(source), conf, parallel.device(), conv)
     decoding.write(out, model, found)
 
 

@@ -3,14 +3,16 @@
 import argparse
 import logging
 import shutil
+from functools import partial
 from pathlib import Path
 
-from jointasr import config, done, files, provenance, schema
+from jointasr import config, done, files, parallel, provenance, schema
 from jointasr.errors import DataError, run
 from jointasr.experiment import RESUME
 from jointasr.lang import lang_name
 
 log = logging.getLogger(__name__)
+CODE = "jointasr.bin.train"
 INERT = ("batch.workers", "train.log_every", "train.save_minutes")
 FOREIGN = {  # keys of parts that a system does not have
     "asr": ("alpha", "emotion.", "bert.", "optim.bert."),
@@ -29,6 +31,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--fold", required=True, help="name of the fold")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--nodes", type=int, default=1, help="machines (see utils/torchrun.sh)")
+    parser.add_argument("--ngpu", type=int, default=1, help="processes on each machine")
     return parser.parse_args()
 
 
@@ -37,15 +41,20 @@ def main() -> None:
     conf = config.load(args.conf, Path(), args.set)
     folders = [args.data / f"{part}_{args.condition}" for part in ("train", "dev")]
     lang = args.data / lang_name(conf.units.type, conf.units.size)
+    world = parallel.world(args.nodes * args.ngpu)
     options = {**flat(conf), "seed": args.seed, "fold": args.fold, "stack": provenance.stack()}
+    if world.size > 1:
+        options["processes"] = world.size  # each draws its own dropout
     inputs = [*folders, lang, *model_files(conf.encoder.model)]
     if conf.uses_bert:
         inputs += model_files(conf.bert.model)
-    with done.step(args.out, "jointasr.bin.train", options, inputs) as todo:
-        if todo:
-            identity = done.fingerprint("jointasr.bin.train", options, inputs)
-            train(args, conf, folders, lang, identity)
-    shutil.rmtree(args.out / RESUME, ignore_errors=True)  # not before `.done` is there
+    fit = partial(train, args, conf, folders, lang, (CODE, options, inputs), world)
+    if world.first:
+        with done.step(args.out, CODE, options, inputs) as todo:
+            fit(todo)
+        shutil.rmtree(args.out / RESUME, ignore_errors=True)  # not before `.done` is there
+    else:
+        fit(False)  # as the first one decides
 
 
 def model_files(model: str) -> list[Path]:
@@ -65,13 +74,18 @@ def train(
     conf: schema.Config,
     folders: list[Path],
     lang: Path,
-    identity: dict[str, object],
+    step: tuple[str, dict[str, object], list[Path]],
+    world: parallel.World,
+    todo: bool,
 ) -> None:
-    """Fit the model, from where a killed run of the same ``identity`` left, and describe it in
-    ``model.json``."""
+    """Fit the model where there is something to do, from where a killed run of the same ``step``
+    left, and describe it in ``model.json``."""
+    world.join()
+    if not world.any(todo):
+        return
     from jointasr.progress import start_log
 
-    start_log()
+    start_log(quiet=not world.first)
     import torch
 
     from jointasr import checkpoint, ctc, manifest, rng
@@ -79,16 +93,22 @@ def train(
     from jointasr.trainer import Trainer
 
     if conf.has_ctc and conf.ctc == "k2":
-        ctc.require_k2("cuda" if torch.cuda.is_available() else "cpu")
+        ctc.require_k2(parallel.device(world).type)
     units, labels = Units.load(lang), read_labels(lang)
     versions = (provenance.stack(), torch.__version__, provenance.commit())
     log.info("stack %s, torch %s, commit %s", *versions)
     torch.manual_seed(rng.derive(args.seed, "init"))
     model = checkpoint.initial(conf, units, labels)
     train_cuts, dev_cuts = (manifest.load(folder) for folder in folders)
-    files.write_text(args.out / "conf.yaml", config.dump(conf))
-    trainer = Trainer(model, train_cuts, dev_cuts, args.out, args.seed, identity)
+    if world.first:
+        files.write_text(args.out / "conf.yaml", config.dump(conf))
+    trainer = Trainer(
+        model, train_cuts, dev_cuts, args.out, args.seed, done.fingerprint(*step), world
+    )
     best = trainer.fit()
+    world.leave()
+    if not world.first:
+        return
     checkpoint.write_meta(
         args.out,
         {
@@ -106,6 +126,7 @@ def train(
             "budget": {
                 "epochs": conf.train.epochs,
                 "steps": trainer.steps,
+                "processes": world.size,
                 "utterances": len(train_cuts),
                 "dev_utterances": len(dev_cuts),
             },

@@ -1,0 +1,56 @@
+"""The scores of a model on dev, without augmentation."""
+
+import torch
+from lhotse import CutSet
+
+from jointasr import dataset, guard, metrics, objective, search, systems
+from jointasr.checkpoint import Model
+from jointasr.parallel import ALONE, World, device
+from jointasr.tally import Scores
+
+
+@torch.no_grad()
+def evaluate(
+    model: Model, cuts: CutSet, data: dataset.Utterances, world: World = ALONE
+) -> Scores:
+    """Scores of ``model`` on ``cuts``; each process of ``world`` takes its share of each batch.
+
+    Raises DataError naming a batch whose posteriors are not finite.
+    """
+    conf, system = model.conf, model.system.eval()
+    loss = 0.0
+    references: list[str] = []
+    hypotheses: list[str] = []
+    emotions: list[tuple[str, str]] = []
+    batches = dataset.evaluation_batches(cuts, data, conf.batch.max_duration, conf.batch.workers)
+    for batch in batches:
+        if not batch.ids:
+            continue  # fewer utterances than processes
+        batch = dataset.to_device(batch, device(world))
+        with guard.diverged(batch), guard.memory(batch, conf.batch.max_duration):
+            output = systems.forward(system, batch.waves, batch.lengths, batch.texts)
+            loss += float(objective.losses(conf, output, batch).total)
+        references += batch.texts
+        if output.log_probs is not None:
+            found = search.greedy(output.log_probs, output.frames)
+            hypotheses += map(model.units.decode, found)
+        if output.emotions is not None:
+            truth = [model.labels[i] for i in batch.emotions.tolist()]
+            guess = [model.labels[i] for i in output.emotions.argmax(-1).tolist()]
+            emotions += zip(truth, guess, strict=True)
+    seen, loss = world.sum([len(references), loss])
+    assert seen == len(cuts), (seen, len(cuts))
+    wer = _wer(references, hypotheses, world) if conf.has_ctc else None
+    right = sum(truth == guess for truth, guess in emotions)
+    wa = 100.0 * world.sum([right])[0] / seen if conf.has_emotion else None
+    return Scores(loss / seen, wer, wa)
+
+
+def _wer(references: list[str], hypotheses: list[str], world: World) -> float:
+    each = map(metrics.count, metrics.align(references, hypotheses))
+    own = sum(each, metrics.WordCounts())
+    sums = world.sum([own.sub, own.dele, own.ins, own.ref_words, sum(map(bool, hypotheses))])
+    *counts, written = map(int, sums)
+    total = metrics.WordCounts(*counts)
+    guard.silent(total.ref_words, written, "dev")
+    return total.wer

@@ -1,0 +1,155 @@
+"""Faults inside a training or a decoding: what the user is told, and what goes on."""
+
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lhotse import CutSet
+from test_train import data, fold, recipe, start
+
+from jointasr import dataset, guard, objective, trainer
+from jointasr.errors import DataError
+
+__all__ = ["fold", "recipe"]  # fixtures
+
+
+def test_one_bad_batch_is_left_out(
+    recipe: Path,
+    models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A loss that is not finite in one step of each epoch moves nothing and ends nothing."""
+    model = start(models, "joint.yaml", "train.epochs=2", "train.max_skipped=2")
+    one = trainer.Trainer(model, *data(), tmp_path, 0)
+    bad = next(iter(data()[0])).id
+    own = objective.losses
+
+    def losses(conf: Any, output: Any, batch: dataset.Batch) -> objective.Losses:
+        if bad in batch.ids:
+            raise FloatingPointError("posteriors are not finite")
+        return own(conf, output, batch)
+
+    moved: list[bool] = []
+    step = one._step
+
+    def watch(group: list[dataset.Batch], epoch: int, first: int) -> Any:
+        before = [p.detach().clone() for p in one.optimisers.parameters]
+        done = step(group, epoch, first)
+        same = all(map(torch.equal, before, one.optimisers.parameters))
+        assert same == (bad in group[0].ids) == bool(done.lost)
+        moved.append(not same)
+        return done
+
+    monkeypatch.setattr(objective, "losses", losses)
+    one._step = watch
+    with caplog.at_level(logging.WARNING):
+        one.fit()
+    assert moved.count(False) == 2 and moved.count(True) > 4
+    assert caplog.text.count(f"not finite (batch of {bad}") + caplog.text.count(f" {bad}") >= 2
+    assert "epoch 1: 1 steps were left out, loss or gradient not being finite" in caplog.text
+    assert "epoch 2: 1 steps were left out" in caplog.text
+    assert not list(tmp_path.glob("bad_batch*"))
+
+
+def test_gradients_that_are_never_finite_end_it(
+    recipe: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = start(models, "asr.yaml", "train.epochs=1", "train.max_skipped=3")
+    one = trainer.Trainer(model, *data(), tmp_path, 0)
+    next(iter(one.system.head.parameters())).register_hook(lambda grad: grad * float("inf"))
+    with pytest.raises(DataError, match="3 steps in a row were left out, loss or gradient not"):
+        one.fit()
+    assert one.steps == 2 and (tmp_path / "bad_batch.safetensors").is_file()
+
+
+@pytest.mark.parametrize("text", ["CUDA out of memory", "[enforce fail] can't allocate memory"])
+def test_largest_batches_are_tried_first(
+    recipe: Path, models: Path, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Want of memory shows before the first step, with the knobs to turn."""
+    one = trainer.Trainer(start(models, "asr.yaml"), *data(), tmp_path, 0)
+    seen: list[tuple[int, ...]] = []
+    kind = torch.cuda.OutOfMemoryError if text.startswith("CUDA") else RuntimeError
+
+    def forward(batch: dataset.Batch) -> Any:
+        seen.append(tuple(batch.waves.shape))
+        raise kind(text)
+
+    one._forward = forward
+    words = r"out of memory on a batch of \d+ x \d+ samples .*batch.max_duration \(now 6 s"
+    with pytest.raises(DataError, match=words) as told:
+        one.fit()
+    for knob in ("batch.accumulate", "encoder.gradient_checkpointing=true"):
+        assert knob in str(told.value)
+    assert one.steps == 0 and not (tmp_path / "resume").exists()
+    shapes = [(len(cuts), max(c.num_samples for c in cuts)) for cuts in order(one)]
+    assert seen[0][0] * seen[0][1] == max(n * samples for n, samples in shapes)
+
+
+def order(one: trainer.Trainer) -> list[CutSet]:
+    return dataset.batches(one.train, one.conf.batch, lambda name: one._speed(name, 0), 0, 0)
+
+
+def test_largest(recipe: Path, models: Path, tmp_path: Path) -> None:
+    one = trainer.Trainer(start(models, "asr.yaml"), *data(), tmp_path, 0)
+    batches = order(one)
+    chosen = guard.largest(batches)
+    longest = max(cut.num_samples for cuts in batches for cut in cuts)
+    assert 1 <= len(chosen) <= 2
+    assert any(cut.num_samples == longest for cuts in chosen for cut in cuts)
+
+
+def test_trying_changes_nothing(recipe: Path, models: Path, tmp_path: Path) -> None:
+    """Weights, gradients and counts are as before."""
+    model = start(models, "joint.yaml", "encoder.dropout=0.1", "emotion.transcript=oracle")
+    one = trainer.Trainer(model, *data(), tmp_path, 0)
+    before = {name: value.clone() for name, value in one.system.state_dict().items()}
+    one._try_largest(0)
+    assert all(torch.equal(value, before[k]) for k, value in one.system.state_dict().items())
+    assert all(p.grad is None for p in one.optimisers.parameters)
+    assert one.steps == 0 and not one.optimisers.skipped
+
+
+def test_other_errors_pass(recipe: Path) -> None:
+    batch = dataset.Batch(["a"], torch.zeros(1, 1), torch.ones(1), [""], [[]], torch.zeros(1), 1)
+    with pytest.raises(RuntimeError, match="shapes"), guard.memory(batch, 1.0):
+        raise RuntimeError("shapes cannot be multiplied")
+    with pytest.raises(DataError, match="out of memory"), guard.memory(batch, 1.0):
+        raise MemoryError
+
+
+def test_all_blank_is_said(
+    recipe: Path, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = start(models, "asr.yaml", "train.epochs=1", "head.init=fresh", "head.blank_bias=50")
+    with caplog.at_level(logging.WARNING):
+        trainer.Trainer(model, *data(), tmp_path, 0).fit()
+    assert "dev: every hypothesis is empty, the CTC head gives nothing but blanks" in caplog.text
+    caplog.clear()
+    guard.silent(ref_words=0, written=0, where="dev")  # nothing was said
+    guard.silent(ref_words=5, written=1, where="dev")
+    assert not caplog.text
+
+
+class Dying(dataset.Utterances):
+    """Its worker process is killed at the first batch, as by the system for want of memory."""
+
+    def __getitem__(self, batch: CutSet) -> dataset.Batch:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(batch)
+
+
+def test_killed_worker(recipe: Path, models: Path, tmp_path: Path) -> None:
+    model = start(models, "asr.yaml", "batch.workers=1")
+    one = trainer.Trainer(model, *data(), tmp_path, 0)
+    one._try_largest = lambda epoch: None  # it reads in this process
+    one.data = Dying(model.units, model.labels)
+    with pytest.raises(DataError, match=r"^DataLoader worker .*fewer batch.workers") as told:
+        one.fit()
+    assert "\n" not in str(told.value)
