@@ -21,6 +21,9 @@ paper=false              # stage 10 shows the paper's Table 1 beside ours
 allow_partial=false      # go on with an incomplete release of a corpus; what is missing is reported
 accept_code=false        # keep results that other code made
 force=false              # make again what was made with other settings
+ngpu=1                   # cards for each training
+nodes=1                  # machines for each training, on a cluster
+dry_run=false            # stages 7 and 8 say what jobs they would run; nothing else runs
 self_test=true           # stage 0 tries the engines on this machine's device
 nj=$(env -u OMP_NUM_THREADS nproc)  # parallel jobs of the data stages
 
@@ -59,6 +62,7 @@ done
 if [ "$stage" -gt "$stop_stage" ]; then
   die "--stage $stage is after --stop-stage $stop_stage" "swap them"
 fi
+if [ "$dry_run" = true ]; then stage=7 && stop_stage=8; fi
 for i in iemocap musan encoder bert; do  # what the user's folder has is meant, then the recipe's
   if [ -n "${!i}" ] && [ -d "$OLDPWD/${!i}" ]; then printf -v "$i" %s "$OLDPWD/${!i}"; fi
 done
@@ -167,12 +171,14 @@ fi
 
 if [ $stage -le 7 ] && [ $stop_stage -ge 7 ]; then
   begin_stage 7 "train"
-  "$ROOT"/steps/train.sh "${which[@]}" "${confs[@]}"
+  "$ROOT"/steps/train.sh "${which[@]}" --ngpu "$ngpu" --nodes "$nodes" --dry-run "$dry_run" \
+    "${confs[@]}"
 fi
 
 if [ $stage -le 8 ] && [ $stop_stage -ge 8 ]; then
   begin_stage 8 "decode"
-  "$ROOT"/steps/decode.sh "${which[@]}" --method "$method" --feats "$feats" "${confs[@]}"
+  "$ROOT"/steps/decode.sh "${which[@]}" --method "$method" --feats "$feats" \
+    --dry-run "$dry_run" "${confs[@]}"
 fi
 
 if [ $stage -le 9 ] && [ $stop_stage -ge 9 ]; then

@@ -8,12 +8,14 @@ seed=0                  # which trainings
 set=""                  # overrides given to training
 method=default          # default | greedy | one_best
 feats=wav               # wav | conv (made by stage 6 with --feats conv)
+dry_run=false           # only say what would be run
 tests=""                # default: the recipe's conf/tests.tsv, else the shared one
 
 help_message="Usage: $0 [options] <conf> ...
 Writes exp/<name>_<condition>/fold_<fold>/decode_<scenario>[_<method>]/{text,utt2emo,emo_post}.
 Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"  --set \"KEY=VALUE ...\"
-         --method default|greedy|one_best  --feats wav|conv  --tests FILE"
+         --method default|greedy|one_best  --feats wav|conv  --tests FILE
+         --dry-run true"
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
 . "$ROOT"/cmd.sh
@@ -22,5 +24,6 @@ if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi
 table=$(python3 -m jointasr.bin.jobs decode "$@" \
   --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 read -ra runner <<<"$decode_cmd"
+if [ "$dry_run" = true ]; then runner+=(--dry-run); fi
 "${runner[@]}" --table - \
   python3 -m jointasr.bin.decode --tests "$tests" --method "$method" --feats "$feats" <<<"$table"

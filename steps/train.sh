@@ -6,10 +6,14 @@ conditions="clean noisy" # training sets
 folds=""                # ids, blank between; default: all of the conf's scheme
 seed=0                  # several with blanks; k > 0 writes to exp/<name>-s<k>_*
 set=""                  # overrides of conf keys, e.g. "alpha=0.3 train.epochs=10"
+ngpu=1                  # cards for each training; batches stay the conf's, each card has its share
+nodes=1                 # machines for each training, with so many cards each
+dry_run=false           # only say what would be run
 
 help_message="Usage: $0 [options] <conf> ...
 Trains exp/<name>_<condition>/fold_<fold> for each conf file; the log is train.log in there.
-Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"  --set \"KEY=VALUE ...\""
+Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"  --set \"KEY=VALUE ...\"
+         --ngpu N  --nodes N  --dry-run true"
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
 . "$ROOT"/cmd.sh
@@ -18,4 +22,10 @@ if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi
 table=$(python3 -m jointasr.bin.jobs train "$@" \
   --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 read -ra runner <<<"$train_cmd"
-"${runner[@]}" --table - python3 -m jointasr.bin.train <<<"$table"
+runner+=(--gpu "$ngpu" --nodes "$nodes")
+if [ "$dry_run" = true ]; then runner+=(--dry-run); fi
+program=(python3 -m jointasr.bin.train)
+if [ "$ngpu" -gt 1 ] || [ "$nodes" -gt 1 ]; then
+  program=("$ROOT"/utils/torchrun.sh --nodes "$nodes" --ngpu "$ngpu" -- jointasr.bin.train)
+fi
+"${runner[@]}" --table - "${program[@]}" <<<"$table"

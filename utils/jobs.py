@@ -7,10 +7,13 @@ import re
 import shlex
 import signal
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 LOG_TAIL = 20  # lines shown of the first failed job's log
+QUIET_SECONDS = 10.0  # between progress lines where there is no terminal
 
 
 class Job(NamedTuple):
@@ -20,8 +23,13 @@ class Job(NamedTuple):
     command: list[str]
 
 
-def parse(argv: list[str], description: str) -> tuple[argparse.Namespace, list[Job]]:
-    """Options and jobs of a command line; ValueError or OSError says what is wrong with it."""
+def parse(
+    argv: list[str], description: str, more: Sequence[str] = ()
+) -> tuple[argparse.Namespace, list[Job]]:
+    """Options and jobs of a command line; ``more`` options with a value may be given as well.
+
+    ValueError or OSError says what is wrong with it.
+    """
     parser = argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -30,12 +38,16 @@ def parse(argv: list[str], description: str) -> tuple[argparse.Namespace, list[J
     add = parser.add_argument
     add("--gpu", type=int, default=0, metavar="N", help="cards for each job")
     add("--max-jobs", type=int, default=0, metavar="N", help="at a time (default: cores, or cards)")
-    add("--mem", default="", metavar="G", help="accepted for cluster runners, not used here")
+    add("--nodes", type=int, default=1, metavar="N", help="machines for each job (on a cluster)")
+    add("--mem", default="", metavar="G", help="for each job (on a cluster)")
+    add("--dry-run", action="store_true", help="say what would be run")
+    for name in more:
+        add(f"--{name}", help=argparse.SUPPRESS)
     add("--table", type=Path, metavar="FILE", help="the jobs, one a line; -: from standard input")
     options, array, words = _split(argv)
     args = parser.parse_args(options)
-    if args.gpu < 0 or args.max_jobs < 0:
-        raise ValueError("--gpu and --max-jobs are not negative")
+    if args.gpu < 0 or args.max_jobs < 0 or args.nodes < 1:
+        raise ValueError("--gpu and --max-jobs are not negative, --nodes is 1 at least")
     if args.table:
         if array:
             raise ValueError(f"{array[0]}={array[1]}:{array[2]} and --table exclude each other")
@@ -60,7 +72,7 @@ def _split(argv: list[str]) -> tuple[list[str], tuple[str, int, int] | None, lis
             array = (found[1], int(found[2]), int(found[3] or found[2]))
             i += 1
         elif argv[i].startswith("-"):
-            length = 1 if "=" in argv[i] or argv[i] in ("-h", "--help") else 2
+            length = 1 if "=" in argv[i] or argv[i] in ("-h", "--help", "--dry-run") else 2
             options += argv[i : i + length]
             i += length
         else:
@@ -102,10 +114,11 @@ def _table(path: Path, words: list[str]) -> list[Job]:
     return jobs
 
 
-def report(failed: list[tuple[Job, int]], total: int, command: list[str]) -> None:
-    """Which jobs failed and how, the end of the first one's log, and the command to run again."""
-    lines = [f"error: run.py: {len(failed)} of {total} jobs failed:"]
-    lines += [f"  {job.log}: {_cause(code)}" for job, code in failed]
+def report(failed: list[tuple[Job, str]], total: int, command: list[str]) -> None:
+    """Which jobs failed and why, the end of the first one's log, and the command to run again."""
+    name = Path(command[0]).name
+    lines = [f"error: {name}: {len(failed)} of {total} jobs failed:"]
+    lines += [f"  {job.log}: {why}" for job, why in failed]
     log = failed[0][0].log
     lines.append(f"last lines of {log}:")
     if log.is_file():
@@ -120,9 +133,42 @@ def report(failed: list[tuple[Job, int]], total: int, command: list[str]) -> Non
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 
-def _cause(code: int) -> str:
+def cause(code: int) -> str:
+    """What an exit code says."""
     if code <= 128 or code - 128 not in set(signal.Signals):
         return f"exit code {code}"
     number = signal.Signals(code - 128)
     why = ", often for want of memory" if number == signal.SIGKILL else ""
     return f"exit code {code} (killed by {number.name}{why})"
+
+
+class Progress:
+    """`3 of 12 done, 1 failed, 40 s`: one changing line on a terminal, else a line now and then."""
+
+    def __init__(self, name: str, total: int) -> None:
+        self.name, self.total = name, total
+        self.begun = self.last = time.monotonic()
+        self.said = (0, 0)
+        self.terminal = sys.stdout.isatty()
+
+    def show(self, ended: int, failed: int) -> None:
+        """Say that so many have ended, so many of them badly, if it is time to."""
+        now = time.monotonic()
+        over = ended == self.total
+        news = (ended, failed) != self.said and (over or now - self.last >= QUIET_SECONDS)
+        if not (news or (self.terminal and (over or now - self.last >= 1))):
+            return
+        self.last, self.said = now, (ended, failed)
+        elapsed = now - self.begun
+        text = f"{self.name}: {ended - failed} of {self.total} done, {failed} failed"
+        text += f", {_duration(elapsed)}"
+        if ended and not over:
+            text += f", about {_duration(elapsed / ended * (self.total - ended))} left"
+        if self.terminal:
+            print(f"\r\033[K{text}", end="\n" if over else "", flush=True)
+        else:
+            print(text, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

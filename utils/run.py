@@ -12,7 +12,8 @@ Jobs of a table, a line `id<TAB>log<TAB>more arguments, tab-separated` each, in 
 One job: utils/run.py exp/log/x.log prog arguments. Arguments are passed as they are, without a
 shell. With --gpu N each running job sees N cards of its own (of those in CUDA_VISIBLE_DEVICES where
 the caller set it); without any card the jobs run on the CPU. A job that fails does not stop the
-others; at the end the failed ones are listed and the exit code is 1. TERM and INT end all jobs.
+others; at the end the failed ones are listed and the exit code is 1. TERM and INT end all jobs,
+which may save what they have first; a second signal kills them.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ import time
 from io import FileIO
 from typing import NamedTuple
 
-from jobs import Job, parse, report
+from jobs import Job, Progress, cause, parse, report
 
-GRACE_SECONDS = 10.0  # between TERM and KILL
-QUIET_SECONDS = 10.0  # between progress lines where there is no terminal
+GRACE_SECONDS = 120.0  # between TERM and KILL: a training's state may be gigabytes
 LIBC = ctypes.CDLL(None)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Running(NamedTuple):
@@ -72,7 +73,8 @@ def slots(gpu: int, max_jobs: int, found: list[str]) -> list[dict[str, str]]:
     With cards, slot i has ``gpu`` cards of its own; more slots than cards share them in turn.
     """
     if not gpu or not found:
-        return [{}] * (max_jobs or len(os.sched_getaffinity(0)))
+        cores = len(os.sched_getaffinity(0))
+        return [{}] * (max_jobs or max(1, cores // max(1, gpu)))  # a process for each card wanted
     if gpu > len(found):
         raise ValueError(f"--gpu {gpu}: there are {len(found)} cards ({', '.join(found)})")
     sets = [found[i : i + gpu] for i in range(0, len(found) - gpu + 1, gpu)]
@@ -137,12 +139,21 @@ def finish(running: Running) -> int:
 
 
 def stop(running: list[Running]) -> None:
-    """End jobs: TERM, and KILL for those that do not obey."""
-    for one in running:
-        _signal(one, signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_SECONDS
-    while any(one.process.poll() is None for one in running) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    """End jobs: TERM, and KILL for those that do not obey, at once when a second signal comes."""
+    said, begun = False, time.monotonic()
+    with contextlib.suppress(Stopped):
+        for one in running:
+            _signal(one, signal.SIGTERM)
+        while any(one.process.poll() is None for one in running):
+            passed = time.monotonic() - begun
+            if passed > GRACE_SECONDS:
+                break
+            if passed > 2 and not said:
+                print("run.py: waiting for jobs to save what they have; again to kill", flush=True)
+                said = True
+            time.sleep(0.05)
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     for one in running:
         _signal(one, signal.SIGKILL)
         finish(one)
@@ -154,7 +165,7 @@ def run(jobs: list[Job], environments: list[dict[str, str]]) -> list[tuple[Job, 
     free = list(reversed(range(len(environments))))
     running: list[Running] = []
     failed: list[tuple[Job, int]] = []
-    progress = Progress(len(jobs))
+    progress = Progress("run.py", len(jobs))
     try:
         while waiting or running:
             while waiting and free:
@@ -162,7 +173,7 @@ def run(jobs: list[Job], environments: list[dict[str, str]]) -> list[tuple[Job, 
                 try:
                     running.append(start(job, slot, environments[slot]))
                 except OSError as error:
-                    failed.append((job, _could_not_start(job, error)))
+                    failed.append((job, could_not_start(job, error)))
                     free.append(slot)
             for ended in [one for one in running if one.process.poll() is not None]:
                 running.remove(ended)
@@ -178,7 +189,7 @@ def run(jobs: list[Job], environments: list[dict[str, str]]) -> list[tuple[Job, 
     return failed
 
 
-def _could_not_start(job: Job, error: OSError) -> int:
+def could_not_start(job: Job, error: OSError) -> int:
     """Say so in the log where there is one; the exit code is the shells' for this case."""
     text = f"error: {error.strerror}: {error.filename}\n# Ended (code 127) at {_now()}\n"
     if job.log.parent.is_dir():
@@ -187,48 +198,19 @@ def _could_not_start(job: Job, error: OSError) -> int:
     return 127
 
 
-# ---- what is said ------------------------------------------------------------------------------
-
-
-class Progress:
-    """`3 of 12 done, 1 failed, 40 s`: one changing line on a terminal, else a line now and then."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.begun = self.last = time.monotonic()
-        self.said = (0, 0)
-        self.terminal = sys.stdout.isatty()
-
-    def show(self, ended: int, failed: int) -> None:
-        now = time.monotonic()
-        over = ended == self.total
-        news = (ended, failed) != self.said and (over or now - self.last >= QUIET_SECONDS)
-        if not (news or (self.terminal and (over or now - self.last >= 1))):
-            return
-        self.last, self.said = now, (ended, failed)
-        elapsed = now - self.begun
-        text = f"run.py: {ended - failed} of {self.total} done, {failed} failed"
-        text += f", {_duration(elapsed)}"
-        if ended and not over:
-            text += f", about {_duration(elapsed / ended * (self.total - ended))} left"
-        if self.terminal:
-            print(f"\r\033[K{text}", end="\n" if over else "", flush=True)
-        else:
-            print(text, flush=True)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
 def _now() -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _stop_on_signal(number: int, frame: object) -> None:
-    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)  # once is enough
     raise Stopped(number)
+
+
+def listen() -> None:
+    """Turn signals into Stopped, but those that the caller had ignored, as nohup does."""
+    for each in SIGNALS:
+        if signal.getsignal(each) != signal.SIG_IGN:
+            signal.signal(each, _stop_on_signal)
 
 
 def main(argv: list[str]) -> int:
@@ -237,17 +219,20 @@ def main(argv: list[str]) -> int:
         args, jobs = parse(argv, __doc__)
         found = cards() if args.gpu else []
         environments = slots(args.gpu, args.max_jobs, found)
+        if args.nodes > 1:
+            raise ValueError("several machines for a job: with cmd_backend=slurm (see cmd.sh)")
     except (ValueError, OSError) as error:
         print(f"error: run.py: {error}", file=sys.stderr)
         return 1
+    if args.dry_run:
+        print("\n".join(f"{shlex.join(job.command)} >{shlex.quote(str(job.log))}" for job in jobs))
+        return 0
     if not jobs:
         print("run.py: no jobs to run")
         return 0
     if args.gpu and not found and len(jobs) > 1:
         print(f"run.py: no GPU here; on the CPU, {len(environments)} at a time", flush=True)
-    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(each) != signal.SIG_IGN:  # as under nohup
-            signal.signal(each, _stop_on_signal)
+    listen()
     try:
         failed = run(jobs, environments)
     except Stopped as stopped:
@@ -255,7 +240,8 @@ def main(argv: list[str]) -> int:
         print(f"error: run.py: stopped by {number.name}; all jobs were ended", file=sys.stderr)
         return 128 + number
     if failed:
-        report(failed, len(jobs), [sys.argv[0], *argv])
+        told = [(job, cause(code)) for job, code in failed]
+        report(told, len(jobs), [sys.argv[0], *argv])
     return 1 if failed else 0
 
 

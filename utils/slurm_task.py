@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""One task of an array that utils/slurm.py submitted; started by Slurm on the machine it chose.
+
+usage: utils/slurm_task.py <folder in exp/jobs> <number>
+
+Runs job <number> of <folder>/jobs.json with its log, as utils/run.py does, and writes the exit
+code to <folder>/<number>.code. USR1, which Slurm sends before the time limit, ends the job so that
+it may save its state, and puts it back into the queue, as often as slurm.conf allows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import run
+from jobs import Job
+
+LIMIT = 128 + signal.SIGUSR1
+
+
+class LimitNear(Exception):
+    """Slurm says that the time limit is near."""
+
+
+def _limit_near(number: int, frame: object) -> None:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    raise LimitNear
+
+
+def work(job: Job) -> int:
+    """Run the job to its end; its exit code, ``LIMIT`` when the time limit came first."""
+    signal.signal(signal.SIGUSR1, _limit_near)
+    running: list[run.Running] = []
+    try:
+        running.append(run.start(job, 0, {}))
+        running[0].process.wait()
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        return run.finish(running[0])
+    except LimitNear:
+        run.stop(running)
+        code = running[0].process.returncode if running else 1
+        return LIMIT if code else 0
+    except run.Stopped:  # cancelled: Slurm kills us in a moment
+        run.stop(running)
+        raise
+    except OSError as error:
+        return run.could_not_start(job, error)
+
+
+def main(folder: Path, number: int) -> int:
+    """Run task ``number``; its exit code."""
+    record = json.loads((folder / "jobs.json").read_text(encoding="utf-8"))
+    row = record["jobs"][number - 1]
+    run.listen()
+    code = work(Job(Path(row["log"]), row["command"]))
+    restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    if code == LIMIT and restarts < record["requeues"]:
+        print(f"task {number}: its time limit is near; back into the queue", flush=True)
+        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True)
+        time.sleep(600)  # until Slurm ends us
+    path = folder / f"{number}.code"
+    path.with_suffix(".new").write_text(f"{code}\n")
+    path.with_suffix(".new").replace(path)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
