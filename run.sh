@@ -21,6 +21,7 @@ paper=false              # stage 10 shows the paper's Table 1 beside ours
 allow_partial=false      # go on with an incomplete release of a corpus; what is missing is reported
 accept_code=false        # keep results that other code made
 force=false              # make again what was made with other settings
+skip_bad=false           # stage 8 counts audio it cannot read as an error of each system
 ngpu=1                   # cards for each training
 nodes=1                  # machines for each training, on a cluster
 dry_run=false            # stages 7 and 8 say what jobs they would run; nothing else runs
@@ -178,7 +179,7 @@ fi
 if [ $stage -le 8 ] && [ $stop_stage -ge 8 ]; then
   begin_stage 8 "decode"
   "$ROOT"/steps/decode.sh "${which[@]}" --method "$method" --feats "$feats" \
-    --dry-run "$dry_run" "${confs[@]}"
+    --skip-bad "$skip_bad" --dry-run "$dry_run" "${confs[@]}"
 fi
 
 if [ $stage -le 9 ] && [ $stop_stage -ge 9 ]; then

@@ -96,8 +96,13 @@ def write_feats(utterances: Iterable[tuple[str, np.ndarray]], ark: Path, scp: Pa
 def read_feats(source: str) -> np.ndarray:
     """The float32 matrix, shape (frames, dim), writable, of ``feats.1.ark:123``.
 
-    Raises DataError naming ``source`` when it is missing, truncated or not a matrix.
+    Raises DataError naming ``source`` when it is missing, truncated or not a matrix, or not an
+    entry of an archive: kaldiio would run what ends in a pipe.
     """
+    path, offset = wavio.split(source)
+    wavio.refuse(path, source)
+    if offset is None:
+        raise DataError(f"{source}: an entry of an archive is expected, as feats.1.ark:123")
     try:
         matrix = kaldiio.load_mat(source)
     except (OSError, ValueError, AssertionError, EOFError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from jointasr import audit_noise, datadir, done, folds, jsonl, scenarios
 from jointasr.errors import DataError
+from jointasr.experiment import DECODED
 from jointasr.folds import Turn
 from jointasr.results import HAS_EMOTIONS, HAS_WORDS, Part
 
@@ -52,6 +53,7 @@ def audit(parts: Sequence[Part]) -> list[Finding]:
         ("references", lambda: _references(parts)),
         ("audio", lambda: _audio(parts)),
         ("hypotheses", lambda: _hypotheses(parts)),
+        ("audio that could not be read", lambda: _unread(parts)),
         ("utterances left out", lambda: _left_out(homes)),
         ("checkpoint", lambda: _selected(parts)),
         ("equal budgets", lambda: _budgets(parts)),
@@ -184,6 +186,16 @@ def _hypotheses(parts: Sequence[Part]) -> Iterable[Finding]:
     yield from _none("hypotheses missing or too many", culprits, "outputs")
 
 
+def _unread(parts: Sequence[Part]) -> Iterable[Finding]:
+    """Utterances whose audio could not be read when they were decoded; errors in the score."""
+    culprits: dict[str, list[str]] = {}
+    for part in parts:
+        path = part.decode / DECODED
+        told = datadir.read_json(path) if path.is_file() else {}
+        culprits[str(part.decode)] = sorted(told.get("unread", {}))
+    yield from _none("audio that could not be read, counted as errors", culprits, "outputs")
+
+
 def _left_out(homes: Sequence[Path]) -> Iterable[Finding]:
     """Turns of the prepared corpus that the experiment does not use, by reason."""
     for data in sorted({home.parents[2] for home in homes}):
@@ -229,7 +241,7 @@ def _budgets(parts: Sequence[Part]) -> Iterable[Finding]:
     groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for part in parts:
         model = part.model
-        known = {key: value for key, value in model.budget.items() if key != "steps"}
+        known = {k: n for k, n in model.budget.items() if k not in ("steps", "processes")}
         groups.setdefault((model.train, model.data), {})[model.system] = known
     culprits: dict[str, list[str]] = {}
     for (train, data), systems in groups.items():

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from jointasr import config, encoder, files, linguistic, schema, systems
@@ -93,8 +93,7 @@ def save_weights(path: Path, module: torch.nn.Module) -> None:
         canonical(name): value.detach().cpu().contiguous()
         for name, value in module.state_dict().items()
     }
-    with files.replacing(path) as temporary:
-        save_file(tensors, temporary)
+    files.write_tensors(path, tensors)
 
 
 def load_weights(path: Path, module: torch.nn.Module) -> None:

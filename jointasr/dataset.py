@@ -56,7 +56,7 @@ class Utterances(Dataset[Batch]):
 
     def __getitem__(self, batch: CutSet) -> Batch:
         cuts = list(batch)[self.world.rank :: self.world.size]
-        waves = [_audio(cut) if self.load else np.zeros(0) for cut in cuts]
+        waves = [audio(cut) if self.load else np.zeros(0) for cut in cuts]
         lengths = [len(wave) for wave in waves] if self.load else [cut.num_samples for cut in cuts]
         texts = [cut.supervisions[0].text or "" for cut in cuts]
         return Batch(
@@ -165,7 +165,8 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     )
 
 
-def _audio(cut: MonoCut) -> np.ndarray:
+def audio(cut: MonoCut) -> np.ndarray:
+    """Samples (T,) of a cut, float32; DataError naming the utterance that cannot be read."""
     try:
         return np.asarray(cut.load_audio()[0])
     except (AudioLoadingError, DurationMismatchError) as error:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from lhotse import CutSet
+from lhotse import CutSet, MonoCut
 from torch import Tensor
 
-from jointasr import archive, datadir, dataset, search, systems
+from jointasr import archive, datadir, dataset, guard, search, systems
 from jointasr.checkpoint import Model
 from jointasr.errors import DataError
 from jointasr.progress import Progress
@@ -25,32 +25,73 @@ class Hypotheses(NamedTuple):
     texts: dict[str, str]
     posteriors: dict[str, list[float]]
     """of the emotions, in the order of labels.txt"""
+    unread: dict[str, str]
+    """why an utterance could not be read; its text is empty, its emotion a wrong one"""
 
 
 @torch.no_grad()
 def decode(
-    model: Model, cuts: CutSet, conf: Decode, device: torch.device, conv: Path | None = None
+    model: Model,
+    cuts: CutSet,
+    conf: Decode,
+    device: torch.device,
+    conv: Path | None = None,
+    skip_bad: bool = False,
 ) -> Hypotheses:
     """Hypotheses of every cut, in fp32. ``conv``: feats.scp to read instead of audio.
 
-    Raises DataError naming an utterance that cannot be decoded or has no features.
+    Raises DataError naming an utterance that cannot be decoded or has no features. ``skip_bad``:
+    one whose audio or features cannot be read is an error in the score instead.
     """
     texts: dict[str, str] = {}
     posteriors: dict[str, list[float]] = {}
     progress, done = Progress(), 0
-    for ids, seconds, output in _outputs(model, cuts, conf, device, conv):
+    unread = _unreadable(cuts, conv) if skip_bad else {}
+    sound = cuts.filter(lambda cut: cut.id not in unread).to_eager()
+    outputs = _outputs(model, sound, conf, device, conv) if len(sound) else iter(())
+    for ids, seconds, output in outputs:
         if output.log_probs is not None:
-            found = _search(output.log_probs, output.frames, model, conf)
+            with guard.diverged(ids):
+                found = _search(output.log_probs, output.frames, model, conf)
             texts.update(zip(ids, map(model.units.decode, found), strict=True))
         if output.emotions is not None:
             rows = output.emotions.double().softmax(-1).tolist()
             posteriors.update(zip(ids, rows, strict=True))
         done += len(ids)
         progress.add(seconds)
-        log.info("%d of %d utterances, %s", done, len(cuts), progress(done / len(cuts)))
+        log.info("%d of %d utterances, %s", done, len(sound), progress(done / len(sound)))
     if cut_short := systems.truncated(model.system):
         log.warning("%d transcripts were cut to BERT's positions", cut_short)
-    return Hypotheses(texts, posteriors)
+    words = sum(len((cut.supervisions[0].text or "").split()) for cut in cuts)
+    if model.conf.has_ctc:
+        guard.silent(words, sum(map(bool, texts.values())), "test")
+    for cut in cuts:
+        if cut.id in unread:
+            log.warning("%s; counted as an error", unread[cut.id])
+            texts[cut.id] = ""
+            posteriors[cut.id] = _wrong(cut, model.labels)
+    return Hypotheses(texts, posteriors, unread)
+
+
+def _unreadable(cuts: CutSet, conv: Path | None) -> dict[str, str]:
+    """Why audio, or with ``conv`` features, cannot be read, by utterance."""
+    features = datadir.read_table(conv) if conv is not None else {}
+    found: dict[str, str] = {}
+    for cut in cuts:
+        try:
+            if conv is None:
+                dataset.audio(cut)
+            else:
+                archive.read_feats(features[cut.id])
+        except (DataError, KeyError) as error:
+            found[cut.id] = str(error) if isinstance(error, DataError) else f"{cut.id}: no features"
+    return found
+
+
+def _wrong(cut: MonoCut, labels: list[str]) -> list[float]:
+    """Posteriors that are sure of another emotion than the cut's."""
+    truth = labels.index(cut.supervisions[0].custom["emotion"])
+    return [float(place == (truth + 1) % len(labels)) for place in range(len(labels))]
 
 
 def write(out: Path, model: Model, found: Hypotheses) -> None:

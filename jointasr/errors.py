@@ -1,9 +1,12 @@
 """The one kind of error that is the user's to mend, and how programs end with it."""
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DataError(ValueError):
@@ -27,5 +30,7 @@ def run(main: Callable[[], None]) -> None:
         text = str(error)
         if isinstance(error, OSError) and error.filename and error.strerror:
             text = f"{error.filename}: {error.strerror}"
+        if isinstance(error, OSError) and error.errno in FULL:
+            text += "; make room and run the same again: what is finished is kept"
         print(f"error: {text}", file=sys.stderr)
         sys.exit(1)

@@ -27,7 +27,7 @@ def evaluate(
         if not batch.ids:
             continue  # fewer utterances than processes
         batch = dataset.to_device(batch, device(world))
-        with guard.diverged(batch), guard.memory(batch, conf.batch.max_duration):
+        with guard.diverged(batch.ids), guard.memory(batch, conf.batch.max_duration):
             output = systems.forward(system, batch.waves, batch.lengths, batch.texts)
             loss += float(objective.losses(conf, output, batch).total)
         references += batch.texts

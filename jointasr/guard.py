@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from lhotse import CutSet
-from safetensors.torch import save_file
 
 from jointasr import files
 from jointasr.dataset import Batch
@@ -18,12 +17,12 @@ BAD_BATCH = "bad_batch"
 
 
 @contextmanager
-def diverged(batch: Batch) -> Iterator[None]:
+def diverged(ids: Sequence[str]) -> Iterator[None]:
     """Divergence as the user's error: what happened, on which utterances, what to do."""
     try:
         yield
     except FloatingPointError as error:
-        names = " ".join(batch.ids)
+        names = " ".join(ids)
         raise DataError(f"{error} (batch of {names}); lower the learning rates") from None
 
 
@@ -38,8 +37,7 @@ def stop(out: Path, group: Sequence[Batch], steps: int) -> None:
         tensors[f"waves.{number}"] = batch.waves.contiguous()
         tensors[f"lengths.{number}"] = batch.lengths
     path = out / f"{BAD_BATCH}.safetensors"
-    with files.replacing(path) as temporary:
-        save_file(tensors, temporary)
+    files.write_tensors(path, tensors)
     told = [{"ids": batch.ids, "texts": batch.texts} for batch in group]
     files.write_json(path.with_suffix(".json"), told)
     names = " ".join(name for batch in group for name in batch.ids)

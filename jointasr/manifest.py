@@ -63,7 +63,10 @@ def load(path: Path, lazy: bool = False) -> CutSet:
         raise DataError(f"{file} does not exist: run the stage that makes {path} first")
     if lazy:
         return CutSet.from_jsonl_lazy(file)
-    return CutSet.from_cuts(MonoCut.from_dict(item) for item in _without_type(file))
+    cuts = CutSet.from_cuts(MonoCut.from_dict(item) for item in _without_type(file))
+    for cut in cuts:  # of the other types of source, one is a command that lhotse would run
+        _check(cut, path)
+    return cuts
 
 
 def subset(src: Path, dst: Path, ids: Collection[str]) -> None:

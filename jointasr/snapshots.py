@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from jointasr import datadir, files
@@ -39,10 +39,8 @@ class Snapshots:
         tensors: dict[str, Tensor] = {}
         plain = _part(state, tensors)
         path = self.folder / f"{steps}.safetensors"
-        with files.replacing(path) as temporary:
-            save_file(tensors, temporary)
-            digest = _digest(temporary)
-        record = {"sha256": digest, "identity": self.identity, "state": plain}
+        files.write_tensors(path, tensors)
+        record = {"sha256": _digest(path), "identity": self.identity, "state": plain}
         files.write_json(path.with_suffix(".json"), record)
         for old in self._steps()[:-KEPT]:
             for suffix in (".json", ".safetensors"):  # without its record a state does not count

@@ -4,6 +4,7 @@ Everything here is mono 16-bit PCM. A reader that resamples, mixes down or pads 
 corpus that is not what it is taken for, so anything else is an error that names the file.
 """
 
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +44,22 @@ def split(source: str) -> tuple[str, int | None]:
     return source, None
 
 
+def refuse(path: str, source: str) -> None:
+    """Raise DataError for what may not be opened: a pipe, which would run a program, and a relative
+    path out of the recipe's folder; who means that writes it out."""
+    if source.rstrip().endswith("|") or source.lstrip().startswith("|"):
+        raise DataError(f"{source}: pipes are not run; convert the audio to files first")
+    if os.path.normpath(path).split(os.sep)[0] == os.pardir:
+        raise DataError(f"{source}: leads out of the recipe's folder; if so meant, say it in full")
+
+
 def header(source: str) -> Header:
     """The header of ``source``; the samples are not read but must be there.
 
     Raises DataError naming ``source`` when it is missing, truncated or not audio.
     """
     path, offset = split(source)
+    refuse(path, source)
     if offset is None:
         with _sound(path) as sound:
             found = Header(sound.samplerate, sound.channels, sound.frames)
@@ -65,6 +76,7 @@ def read(source: str, first: int = 0, frames: int | None = None) -> np.ndarray:
     not sampled at 16 kHz or shorter than what is asked for.
     """
     path, offset = split(source)
+    refuse(path, source)
     if offset is None:
         return _read_file(path, first, frames)
     with _open(path, source) as file:

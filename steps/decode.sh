@@ -8,6 +8,7 @@ seed=0                  # which trainings
 set=""                  # overrides given to training
 method=default          # default | greedy | one_best
 feats=wav               # wav | conv (made by stage 6 with --feats conv)
+skip_bad=false          # audio that cannot be read counts as an error, instead of ending the job
 dry_run=false           # only say what would be run
 tests=""                # default: the recipe's conf/tests.tsv, else the shared one
 
@@ -15,7 +16,7 @@ help_message="Usage: $0 [options] <conf> ...
 Writes exp/<name>_<condition>/fold_<fold>/decode_<scenario>[_<method>]/{text,utt2emo,emo_post}.
 Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"  --set \"KEY=VALUE ...\"
          --method default|greedy|one_best  --feats wav|conv  --tests FILE
-         --dry-run true"
+         --skip-bad true  --dry-run true"
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
 . "$ROOT"/cmd.sh
@@ -25,5 +26,6 @@ table=$(python3 -m jointasr.bin.jobs decode "$@" \
   --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 read -ra runner <<<"$decode_cmd"
 if [ "$dry_run" = true ]; then runner+=(--dry-run); fi
-"${runner[@]}" --table - \
-  python3 -m jointasr.bin.decode --tests "$tests" --method "$method" --feats "$feats" <<<"$table"
+program=(python3 -m jointasr.bin.decode --tests "$tests" --method "$method" --feats "$feats")
+if [ "$skip_bad" = true ]; then program+=(--skip-bad); fi
+"${runner[@]}" --table - "${program[@]}" <<<"$table"

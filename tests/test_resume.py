@@ -122,7 +122,7 @@ def test_killed_while_it_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def die(*_: object) -> None:
         raise Killed
 
-    for place in ("snapshots.save_file", "snapshots._digest", "files.write_json"):
+    for place in ("files.write_tensors", "snapshots._digest", "files.write_json"):
         with monkeypatch.context() as patched:
             patched.setattr(f"jointasr.{place}", die)
             with pytest.raises(Killed):

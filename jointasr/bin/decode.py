@@ -20,6 +20,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--method", default=DEFAULT_METHOD, help="default, one_best or greedy")
     parser.add_argument("--ctc", choices=("k2", "torch"), help="engine; default: training's")
     parser.add_argument("--feats", choices=("wav", "conv"), default="wav", help="what to read")
+    parser.add_argument("--skip-bad", action="store_true", help="unreadable: an error in the score")
     return parser.parse_args()
 
 
@@ -41,8 +42,8 @@ def main() -> None:
         with done.step(out, "jointasr.bin.decode", options, inputs) as todo:
             if todo:
                 model = model or load(args.model, engine)
-                decode(model, source, out, conf, conv)
-                describe(out, options)
+                unread = decode(model, source, out, conf, conv, args.skip_bad)
+                describe(out, options, unread)
 
 
 def load(folder: Path, engine: str) -> "Model":
@@ -56,18 +57,29 @@ def load(folder: Path, engine: str) -> "Model":
     return model._replace(conf=model.conf.model_copy(update={"ctc": engine}))
 
 
-def decode(model: "Model", source: Path, out: Path, conf: schema.Decode, conv: Path | None) -> None:
-    """Decode one data dir into ``out``; ``conv``: from these archived features."""
+def decode(
+    model: "Model",
+    source: Path,
+    out: Path,
+    conf: schema.Decode,
+    conv: Path | None,
+    skip_bad: bool = False,
+) -> dict[str, str]:
+    """Decode one data dir into ``out``; ``conv``: from these archived features.
+
+    Returns which utterances could not be read, and why; without ``skip_bad`` that is an error.
+    """
     from jointasr import decode as decoding
     from jointasr import manifest
 
-    found = decoding.decode(model, manifest.load(source), conf, parallel.device(), conv)
+    found = decoding.decode(model, manifest.load(source), conf, parallel.device(), conv, skip_bad)
     decoding.write(out, model, found)
+    return found.unread
 
 
-def describe(out: Path, options: dict[str, object]) -> None:
-    """Write how and by which commit ``out`` was decoded."""
-    files.write_json(out / DECODED, {**options, "commit": provenance.commit()})
+def describe(out: Path, options: dict[str, object], unread: dict[str, str]) -> None:
+    """Write how and by which commit ``out`` was decoded, and what could not be read."""
+    files.write_json(out / DECODED, {**options, "commit": provenance.commit(), "unread": unread})
 
 
 def conv_scp(model: "Model", source: Path) -> Path:
