@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from jointasr import files
 from jointasr.errors import DataError
 from jointasr.schema import Config, Decode, Report, Section
 
@@ -115,7 +116,7 @@ def _layers(name: str, recipe: Path, seen: list[Path]) -> list[Layer]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = yaml.safe_load(files.read_text(path)) or {}
     except yaml.YAMLError as error:
         raise DataError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

@@ -147,10 +147,7 @@ def fix(path: Path) -> list[str]:
 def _lines(path: Path) -> list[str]:
     if not path.is_file():
         raise DataError(f"{path} does not exist")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error})") from error
+    text = files.read_text(path)
     return text.removesuffix("\n").split("\n") if text else []
 
 

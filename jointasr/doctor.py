@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jointasr
-from jointasr import provenance
+from jointasr import files, provenance
 
 ROOT = provenance.ROOT
 IMPORTS = {
@@ -92,7 +92,7 @@ def read_lock(path: Path) -> dict[str, str]:
     from packaging.requirements import Requirement
 
     found: dict[str, str] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in files.read_text(path).splitlines():
         if line.startswith("-r "):
             found |= read_lock(path.parent / line[3:].strip())
         elif re.match(r"[A-Za-z0-9]", line):
@@ -109,7 +109,7 @@ def named(stack: str) -> list[str]:
         waiting.append("torch.in")
     while waiting:
         file = ROOT / "requirements" / waiting.pop()
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in files.read_text(file).splitlines():
             if line.startswith("-r "):
                 waiting.append(line[3:].strip())
             elif re.match(r"[a-z]", line):
@@ -250,7 +250,7 @@ def model_folder(option: str, model: str) -> Check | None:
         if missing:
             return Check(option, False, f"{model} has no {' and no '.join(missing)}", fix)
         try:
-            json.loads((path / "config.json").read_text(encoding="utf-8"))
+            json.loads(files.read_text(path / "config.json"))
         except ValueError as error:
             return Check(option, False, f"{path / 'config.json'}: not JSON: {error}", fix)
         return Check(option, True, model)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCTC
 
-from jointasr import hub
+from jointasr import files, hub
 from jointasr.errors import DataError
 from jointasr.wavio import RATE
 
@@ -239,7 +239,7 @@ def ctc_head(model: str) -> CtcHead | None:
     path = hub.file(model, "vocab.json")
     if path is None:
         raise DataError(f"{model}: has a CTC head but no vocab.json; use head.init: fresh")
-    vocabulary = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary = json.loads(files.read_text(path))
     layer = hub.weights(AutoModelForCTC, model, config, *NAMES).lm_head
     return CtcHead(layer, vocabulary, str(path))
 
@@ -262,7 +262,7 @@ def _wrap(network: Any, model: str, options: Options | None) -> Encoder:
     # a checkpoint without a preprocessor file was trained the way its extractor's norm says
     normalised = getattr(network.config, "feat_extract_norm", "layer") == "layer"
     if path is not None:
-        text = path.read_text(encoding="utf-8")
+        text = files.read_text(path)
         normalised = bool(json.loads(text).get("do_normalize", normalised))
     if options is None:
         return Encoder(network, normalised, freeze_conv=True, freeze=True)

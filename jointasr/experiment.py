@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jointasr import files
 from jointasr.errors import DataError
 
 DEFAULT_METHOD = "default"
@@ -40,7 +41,7 @@ def read_model(home: Path) -> Description:
     """Read fold_<fold>/model.json; DataError when it is not about this folder."""
     path = home / "model.json"
     try:
-        model = Description(**json.loads(path.read_text(encoding="utf-8")))
+        model = Description(**json.loads(files.read_text(path)))
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: not a model's description ({error}); train it again") from None
     if (home.parent.name, home.name) != (f"{model.system}_{model.train}", f"fold_{model.fold}"):

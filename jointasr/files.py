@@ -1,4 +1,4 @@
-"""Files that are there complete or not at all, whatever happens while they are written."""
+"""Text files, and files that are there complete or not at all, whatever happens meanwhile."""
 
 import errno
 import json
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from jointasr.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +38,17 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def read_text(path: Path) -> str:
+    """A whole text file. Raises DataError naming one that is not UTF-8; OSError where there is
+    none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        where = f"byte 0x{byte:02x} at place {error.start}"
+        raise DataError(f"{path}: not UTF-8 text ({where}); convert it, or make it again") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file."""
     with replacing(path) as temporary:
@@ -56,6 +69,9 @@ def write_tensors(path: Path, tensors: dict[str, "Tensor"]) -> None:
         try:
             save_file(tensors, temporary)
         except SafetensorError as error:
-            code = re.search(r"code: (\d+)", str(error))  # of the operating system, if it is one
+            code = re.search(r"os error (\d+)", str(error))
             number = int(code[1]) if code else errno.EIO
             raise OSError(number, os.strerror(number), str(path)) from error
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # safetensors' are the owner's only

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub.utils import logging as hub_logging
 from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import cached_file, logging
 
 from jointasr.errors import DataError
 
-CONFIG = "config.json"
+CONFIG, PICKLED = "config.json", "pytorch_model.bin"
 # parameters that transformers makes but we never use: masks of its own SpecAugment, BERT's pooler
 UNUSED = re.compile(r"(^|\.)(masked_spec_embed$|pooler\.|embeddings\.position_ids$)")
 
@@ -33,10 +34,19 @@ def weights(kind: Any, model: str, config: Any, what: str, option: str) -> Any:
     """The pretrained ``kind`` (AutoModel ...) of ``model``.
 
     Raises DataError where weights are missing or of another shape: transformers would leave those
-    parameters random and say so in a warning.
+    parameters random and say so in a warning. Pickled weights are read by torch 2.6 and newer only,
+    which load nothing but tensors from them; older ones can be made to run code (CVE-2025-32434).
     """
+    safe = None if tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6) else True
+    if safe and (Path(model) / PICKLED).is_file() and not any(Path(model).glob("*.safetensors")):
+        raise DataError(
+            f"{what} {model}: its weights are pickled ({PICKLED}), and torch {torch.__version__} "
+            "cannot read these safely; save them again as safetensors, or use a newer torch"
+        )
     with _user_errors(model, what, option), _quiet():
-        network, report = kind.from_pretrained(model, config=config, output_loading_info=True)
+        network, report = kind.from_pretrained(
+            model, config=config, output_loading_info=True, use_safetensors=safe, weights_only=True
+        )
     missing = sorted(name for name in report["missing_keys"] if not UNUSED.search(name))
     wrong = sorted(str(name) for name in report["mismatched_keys"])
     if missing or wrong:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,5 +34,5 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             for line in lines:
                 yield json.loads(line)
                 number += 1
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:  # of text and JSON, too
         raise DataError(f"{path}: damaged after line {number} ({error}); make it again") from error

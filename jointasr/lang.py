@@ -161,7 +161,7 @@ def write_labels(lang: Path, labels: Sequence[str]) -> None:
 
 def read_labels(lang: Path) -> list[str]:
     """The emotions of a lang folder, in the order of the classifier's outputs."""
-    return (lang / "labels.txt").read_text(encoding="utf-8").split()
+    return files.read_text(lang / "labels.txt").split()
 
 
 def map_head(
@@ -237,7 +237,7 @@ def _processor(model: bytes) -> Any:
 
 def _read_tokens(path: Path) -> list[str]:
     symbols: list[str] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(files.read_text(path).splitlines(), 1):
         symbol, _, index = line.rpartition(" ")
         if not symbol or index != str(len(symbols)):
             raise DataError(f"{path}:{number}: expected `symbol {len(symbols)}`, got {line!r}")
@@ -249,7 +249,7 @@ def _read_tokens(path: Path) -> list[str]:
 
 def _read_json(path: Path) -> dict[str, object]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(files.read_text(path))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(value, dict):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jointasr import analysis, datadir, figures, metrics, page, table, wavio
+from jointasr import analysis, datadir, figures, files, metrics, page, table, wavio
 from jointasr.analysis import METRICS, Metric, Scores
 from jointasr.blocks import Block, Figure, Heard, Listening, Version
 from jointasr.errors import DataError
@@ -75,7 +75,7 @@ def curves(parts: Sequence[Part]) -> Figure | None:
 
 def read_history(path: Path) -> list[figures.Epoch]:
     """The epochs of a training. Raises DataError where the table is not one."""
-    header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    header, *lines = files.read_text(path).splitlines() or [""]
     points = []
     try:
         assert header == HISTORY_HEADER

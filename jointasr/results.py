@@ -124,7 +124,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))
+        cells = json.loads(files.read_text(path))
         for cell in cells:
             key_of(cell)
     except (KeyError, TypeError, ValueError) as error:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from jointasr import files
 from jointasr.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +38,7 @@ def read_tests(path: Path) -> dict[str, tuple[str, float | None]]:
     if not path.is_file():
         raise DataError(f"{path} does not exist")
     found: dict[str, tuple[str, float | None]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(files.read_text(path).splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         name, kind, ratio = [*line.split(), "", ""][:3]

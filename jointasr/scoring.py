@@ -157,7 +157,7 @@ def load(data: Path, decode: Path) -> Score:
         for utt, value in read_table(decode / SER / "utt2pred").items():
             ref, hyp = value.split()
             emotions[utt] = (ref, hyp)
-        header = (decode / SER / "confusion").read_text(encoding="utf-8").partition("\n")[0]
+        header = files.read_text(decode / SER / "confusion").partition("\n")[0]
         labels = tuple(header.split()[1:])
         posteriors = read_posteriors(decode, labels, emotions)
     if not words and not emotions:

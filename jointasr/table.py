@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jointasr import files
 from jointasr.errors import DataError
 
 DASH = "-"
@@ -108,7 +109,7 @@ def read_paper(path: Path) -> dict[tuple[str, str], dict[str, float]]:
     """{(test, train): {column: per cent}} of a table such as conf/paper/table1.tsv."""
     lines = [
         line.split("\t")
-        for line in path.read_text(encoding="utf-8").splitlines()
+        for line in files.read_text(path).splitlines()
         if line and not line.startswith("#")
     ]
     table = {}

@@ -70,7 +70,7 @@ def prepare(root: Path, out: Path, wanted: Path, allow_partial: bool) -> None:
 
 def still_whole(report: Path) -> None:
     """Raise DataError where an earlier run was allowed to go on with less: this one is not."""
-    for line in report.read_text(encoding="utf-8").splitlines():
+    for line in files.read_text(report).splitlines():
         if line.startswith((INCOMPLETE, OTHER)):
             raise errors.DataError(f"{report}: {line}; {PARTIAL}")
 

@@ -12,6 +12,14 @@ import pytest
 from tiny import make_bert, make_wav2vec2
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How often the kill tests kill, and how long the parsers are fuzzed; more than CI has time
+    for."""
+    parser.addoption("--kills", default=8, type=int, help="kills of the short recipe")
+    parser.addoption("--resumes", default=5, type=int, help="resumes of a training")
+    parser.addoption("--fuzz-minutes", default=0.0, type=float, help="for each parser (0: a few)")
+
+
 def pytest_configure() -> None:
     """Heed Ctrl-C: shells start background jobs, perhaps us, deaf to it, and children inherit."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

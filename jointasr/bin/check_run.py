@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from jointasr import config, datadir, doctor, experiment, folds, lang, schema
+from jointasr import config, datadir, doctor, experiment, files, folds, lang, schema
 from jointasr.errors import DataError, run
 
 CONDITIONS = ("clean", "noisy")
@@ -80,7 +80,7 @@ def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path, st
     if stage > 1 and (corpus / "supervisions.jsonl.gz").is_file():
         source, known = corpus, folds.units(folds.read_turns(corpus), scheme)
     elif FOLDS.is_file():
-        rows = [line.split() for line in FOLDS.read_text(encoding="utf-8").splitlines()]
+        rows = [line.split() for line in files.read_text(FOLDS).splitlines()]
         source, known = FOLDS, [row[1] for row in rows if row[:1] == [scheme]]
     else:
         return

@@ -52,7 +52,7 @@ def read(path: Path) -> Counts:
     if not path.is_file():
         raise DataError(f"{path} does not exist: it says what the corpus must hold")
     counts: Counts = Counter()
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = files.read_text(path).splitlines()
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#") or line == HEADER:
             continue

@@ -1,0 +1,143 @@
+"""SIGKILL at random moments, then the same command: the result is that of a run never killed.
+
+`pytest tests/test_kill.py --kills 200 --resumes 100` does it often; the log of one such run is in
+docs/kills.md.
+"""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+import short_recipe
+from recipe import Copy
+
+pytestmark = pytest.mark.slow
+MARK = "JOINTASR_KILL_TEST"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Copy, float]:
+    """The short recipe, run once and never killed, and how many seconds it took."""
+    pytest.importorskip("k2")
+    copy = short_recipe.make(tmp_path_factory.mktemp("whole"))
+    began = time.monotonic()
+    copy.run("./run.sh", "--recipe", short_recipe.NAME)
+    return copy, time.monotonic() - began
+
+
+def begin(copy: Copy, mark: str) -> "subprocess.Popen[bytes]":
+    with (copy.home / "test.log").open("ab") as log:
+        return subprocess.Popen(
+            ["./run.sh", "--recipe", short_recipe.NAME],
+            cwd=copy.home,
+            env={**os.environ, "JOINTASR_VENV": sys.prefix, MARK: mark},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def alive(mark: str) -> list[int]:
+    """Processes of a run, its jobs' own groups included."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:  # it has ended, or is another user's
+            continue
+    return found
+
+
+def kill(pids: list[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def results(copy: Copy) -> dict[str, str]:
+    """Digests of what a run is for: results.json, every model's weights, every hypothesis."""
+    exp = copy.home / short_recipe.NAME / "exp"
+    paths = [exp / "results.json", *exp.glob("*/fold_*/best/*.safetensors")]
+    paths += [*exp.glob("*/fold_*/epochs.tsv"), *exp.glob("*/fold_*/decode_*/[a-z]*")]
+    assert len(paths) > 60
+    return {
+        str(path.relative_to(exp)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.is_file()
+    }
+
+
+def kill_once(copy: Copy, generator: random.Random, seconds: float) -> str:
+    """Begin the run, kill one of its processes or all at a random moment; what was done.
+
+    Whatever else of it goes on does so: the next run has to get along with it.
+    """
+    while True:
+        mark, moment = uuid.uuid4().hex, generator.uniform(0.1, 0.6 * seconds)
+        process, end = begin(copy, mark), time.monotonic() + moment
+        while time.monotonic() < end and process.poll() is None:
+            time.sleep(0.02)
+        pids = sorted(alive(mark))
+        if process.poll() is None and pids:
+            break
+        assert process.wait() == 0, tail(copy)  # it ended before that
+        seconds /= 2
+    victims = [generator.choice(pids)] if generator.random() < 0.5 else pids
+    told = f"{moment:6.1f} s, {stage(copy)}: "
+    told += f"one of {len(pids)}, {name(victims[0])}" if victims != pids else f"all {len(pids)}"
+    kill(victims)
+    process.wait()
+    return told
+
+
+def stage(copy: Copy) -> str:
+    text = (copy.home / "test.log").read_text(errors="replace").rpartition(" stage ")[2]
+    return "stage " + text.split(":")[0][:2] if text else "before stage 0"
+
+
+def name(pid: int) -> str:
+    """What a process runs, without folders."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return "?"
+    return " ".join(Path(word).name for word in words[:3] if word)
+
+
+def tail(copy: Copy) -> str:
+    return (copy.home / "test.log").read_text(errors="replace")[-4000:]
+
+
+@pytest.mark.timeout(0)
+def test_killed_runs_end_alike(
+    whole: tuple[Copy, float], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Chains of a few kills each, over all stages, of one process or of all."""
+    reference, seconds = whole
+    kills, say = int(request.config.getoption("--kills")), []
+    expected = results(reference)
+    for chain in range(0, kills, 4):
+        copy = short_recipe.make(tmp_path / f"chain{chain}")
+        generator = random.Random(chain)
+        say.append(f"chain {chain // 4 + 1}")
+        for _ in range(min(4, kills - chain)):
+            say.append("  " + kill_once(copy, generator, seconds))
+        assert begin(copy, uuid.uuid4().hex).wait(timeout=3600) == 0, tail(copy)
+        found = results(copy)
+        assert found.keys() == expected.keys()
+        wrong = [name for name, digest in expected.items() if found[name] != digest]
+        assert not wrong, (wrong, say)
+        say.append("  same results.json, weights, curves and hypotheses")
+    print("\n".join(say))
