@@ -11,13 +11,21 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
+import tiny
+from safetensors.torch import load_file
 from shell import ROOT, run
+from test_train import fold, recipe
 
 sys.path.insert(0, str(ROOT / "utils"))
 import slurm
 
+__all__ = ["fold", "recipe"]  # fixtures
 SLURM, RUN = ROOT / "utils/slurm.py", ROOT / "utils/run.py"
-CONF = "command sbatch --export=ALL {more}\noption gpu=*\noption nodes=1\n{rest}"
+CONF = """command sbatch --export=ALL {more}
+option gpu=*
+option nodes=1
+option nodes=* --nodes=$0 --ntasks-per-node=1
+{rest}"""
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +238,36 @@ def test_killed_and_run_again(cluster: dict[str, str], home: Path, recorded: boo
     assert f"slurm.py: job {number} of an earlier run is in the queue: waiting for it" in out
     assert sorted((home / "ran").read_text().split()) == ["1", "2", "3"]
     assert not queue(cluster)
+
+
+@pytest.mark.slow
+def test_one_training_on_two_machines(
+    cluster: dict[str, str], recipe: Path, models: Path, tmp_path: Path
+) -> None:
+    """srun starts torchrun on both; the weights are those of two processes on one machine."""
+    (recipe / "conf").mkdir(exist_ok=True)
+    configure(recipe)
+    torchrun = ROOT / "utils/torchrun.sh"
+    words = ["jointasr.bin.train", "--conf", "joint.yaml", "--condition", "clean"]
+    words += ["--name", "joint", "--fold", "Ses01F", "--data", "data/folds/speaker/Ses01F"]
+    settings = ["--set", *tiny.settings(models), "train.epochs=2"]
+    env = {**cluster, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    here, there = tmp_path / "here", tmp_path / "there"
+    local = [RUN, "--gpu", "2", f"{here}.log", torchrun, "--ngpu", "2", "--"]
+    done = run(*local, *words, "--out", here, *settings, cwd=recipe, env=env)
+    assert done.returncode == 0, done.stderr
+    remote = [SLURM, "--nodes", "2", "--gpu", "1", f"{there}.log", torchrun, "--nodes", "2", "--"]
+    done = run(*remote, *words, "--out", there, *settings, cwd=recipe, env=env)
+    assert done.returncode == 0, done.stderr
+    weights, again = (load_file(out / "best/model.safetensors") for out in (here, there))
+    assert all((value == again[name]).all() for name, value in weights.items())
+
+
+def test_several_machines_need_slurm(tmp_path: Path) -> None:
+    done = run(RUN, "--nodes", "2", "x.log", "true", cwd=tmp_path)
+    assert done.returncode == 1 and "with cmd_backend=slurm" in done.stderr
+    done = run(ROOT / "utils/torchrun.sh", "--nodes", "2", "--", "module", cwd=tmp_path)
+    assert done.returncode == 1 and "2 machines were asked for, none were allotted" in done.stderr
 
 
 def test_killed_and_then_cancelled(cluster: dict[str, str], home: Path) -> None:

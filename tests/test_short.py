@@ -1,6 +1,6 @@
-"""SIGKILL at random moments, then the same command: the result is that of a run never killed.
+"""The short recipe killed at random moments, and on Slurm: the results are those of a quiet run.
 
-`pytest tests/test_kill.py --kills 200 --resumes 100` does it often; the log of one such run is in
+`pytest tests/test_short.py --kills 200 --resumes 100` does it often; the log of one such run is in
 docs/kills.md.
 """
 
@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 import short_recipe
 from recipe import Copy
+from test_slurm import cluster, configure
 
+__all__ = ["cluster"]  # a fixture
 pytestmark = pytest.mark.slow
 MARK = "JOINTASR_KILL_TEST"
 
@@ -141,3 +143,18 @@ def test_killed_runs_end_alike(
         assert not wrong, (wrong, say)
         say.append("  same results.json, weights, curves and hypotheses")
     print("\n".join(say))
+
+
+@pytest.mark.timeout(3600)
+def test_slurm_gives_the_same(
+    whole: tuple[Copy, float], cluster: dict[str, str], tmp_path: Path
+) -> None:
+    """Every job of every stage through sbatch arrays."""
+    reference, _ = whole
+    copy = short_recipe.make(tmp_path / "slurm")
+    configure(copy.home / short_recipe.NAME)
+    env = {**cluster, "cmd_backend": "slurm"}
+    told = copy.run("./run.sh", "--recipe", short_recipe.NAME, **env)
+    assert told.count("slurm.py: job ") >= 5 and "run.py" not in told
+    assert results(copy) == results(reference)
+    assert "up to date" in copy.run("./run.sh", "--recipe", short_recipe.NAME, **env)
