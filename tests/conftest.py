@@ -17,7 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for."""
     parser.addoption("--kills", default=8, type=int, help="kills of the short recipe")
     parser.addoption("--resumes", default=5, type=int, help="resumes of a training")
-    parser.addoption("--fuzz-minutes", default=0.0, type=float, help="for each parser (0: a few)")
+    parser.addoption("--fuzz-minutes", default=0.0, type=float, help="in all (0: 80 files each)")
 
 
 def pytest_configure() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -180,3 +181,56 @@ def test_signals(recipe: Path, models: Path, tmp_path: Path, number: signal.Sign
     process.kill()
     process.wait()
     assert "going on in epoch" in lines[-1], "".join(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_killed_at_random_steps(
+    recipe: Path, models: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """SIGKILL to the program or to a reader of audio, at a random step of a random state's age;
+    after every few resumes the weights and the curve are those of a training never killed."""
+    resumes = int(request.config.getoption("--resumes"))
+    whole = tmp_path / "whole"
+    steps = begin(models, whole, 0).wait(timeout=300) or last_step(whole)
+    expected = result(whole)
+    for chain in range(0, resumes, 5):
+        generator = random.Random(chain)
+        out = tmp_path / f"chain{chain}"
+        places = sorted(generator.sample(range(1, steps), min(5, resumes - chain)))
+        for place in places:
+            process = begin(models, out, generator.choice([0, 0.001, 1000]))
+            while process.poll() is None and last_step(out) < place:
+                time.sleep(0.005)
+            assert process.poll() is None, out.with_suffix(".log").read_text()
+            readers = subprocess.run(
+                ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
+            ).stdout.split()
+            victim = int(generator.choice([str(process.pid), *readers]))
+            os.kill(victim, signal.SIGKILL)
+            assert process.wait(timeout=120)
+            who = "the program" if victim == process.pid else "a reader"
+            print(f"chain {chain // 5 + 1}: {who} killed after step {last_step(out)} of {steps}")
+        assert begin(models, out, 1000).wait(timeout=300) == 0
+        (weights, history), (again, told) = expected, result(out)
+        assert told == history
+        assert all(torch.equal(value, again[key]) for key, value in weights.items())
+        print(f"chain {chain // 5 + 1}: the same {len(weights)} tensors and curve")
+
+
+def begin(models: Path, out: Path, minutes: float) -> "subprocess.Popen[bytes]":
+    """A training that saves a state every so many minutes; its log is added to ``out.log``."""
+    command = [sys.executable, "-m", "jointasr.bin.train", "--conf", "joint.yaml"]
+    command += ["--name", "joint", "--condition", "clean", "--fold", "Ses01F"]
+    command += ["--data", "data/folds/speaker/Ses01F"]
+    command += ["--out", str(out), "--set", *tiny.settings(models), *COMMON, "train.epochs=8"]
+    command += ["batch.workers=2", "train.log_every=1", f"train.save_minutes={minutes}"]
+    env = {**os.environ, "PYTHONPATH": str(Path(snapshots.__file__).parents[1])}
+    with out.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(command, env=env, stdout=log, stderr=log)
+
+
+def last_step(out: Path) -> int:
+    """The last step that a training's log tells of."""
+    steps = re.findall(r", step (\d+): loss", out.with_suffix(".log").read_text())
+    return int(steps[-1]) if steps else 0

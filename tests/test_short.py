@@ -7,6 +7,7 @@ docs/kills.md.
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def kill_once(copy: Copy, generator: random.Random, seconds: float) -> str:
     Whatever else of it goes on does so: the next run has to get along with it.
     """
     while True:
-        mark, moment = uuid.uuid4().hex, generator.uniform(0.1, 0.6 * seconds)
+        mark, moment = uuid.uuid4().hex, generator.uniform(0.1, 0.35 * seconds)
         process, end = begin(copy, mark), time.monotonic() + moment
         while time.monotonic() < end and process.poll() is None:
             time.sleep(0.02)
@@ -126,23 +127,24 @@ def tail(copy: Copy) -> str:
 def test_killed_runs_end_alike(
     whole: tuple[Copy, float], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Chains of a few kills each, over all stages, of one process or of all."""
+    """Chains of kills, over all stages, of one process or of all."""
     reference, seconds = whole
-    kills, say = int(request.config.getoption("--kills")), []
+    kills = int(request.config.getoption("--kills"))
+    length = 4 if kills <= 8 else 10
     expected = results(reference)
-    for chain in range(0, kills, 4):
-        copy = short_recipe.make(tmp_path / f"chain{chain}")
-        generator = random.Random(chain)
-        say.append(f"chain {chain // 4 + 1}")
-        for _ in range(min(4, kills - chain)):
-            say.append("  " + kill_once(copy, generator, seconds))
+    for first in range(0, kills, length):
+        copy = short_recipe.make(tmp_path / f"from{first}")
+        generator = random.Random(first)
+        print(f"chain {first // length + 1}", flush=True)
+        for _ in range(min(length, kills - first)):
+            print("  " + kill_once(copy, generator, seconds), flush=True)
         assert begin(copy, uuid.uuid4().hex).wait(timeout=3600) == 0, tail(copy)
         found = results(copy)
         assert found.keys() == expected.keys()
-        wrong = [name for name, digest in expected.items() if found[name] != digest]
-        assert not wrong, (wrong, say)
-        say.append("  same results.json, weights, curves and hypotheses")
-    print("\n".join(say))
+        wrong = [path for path, digest in expected.items() if found[path] != digest]
+        assert not wrong, wrong
+        print("  the same results.json, weights, curves and hypotheses", flush=True)
+        shutil.rmtree(copy.home)
 
 
 @pytest.mark.timeout(3600)
