@@ -189,10 +189,11 @@ def disk(path: Path, gigabytes: float) -> Check:
 
 
 def backend(name: str) -> Check:
-    """Whether the job runner runs a job."""
+    """Whether the job runner runs a job, or the cluster answers."""
+    if name == "slurm":
+        return _slurm()
     if name != "local":
-        fix = "set cmd_backend=local in cmd.sh"
-        return Check("job backend", False, f"{name} is not known", fix)
+        return Check("job backend", False, f"{name} is not known", "set cmd_backend in cmd.sh: local or slurm")
     with tempfile.TemporaryDirectory() as folder:
         command = [str(ROOT / "utils" / "run.py"), f"{folder}/x.log", sys.executable, "-c", ""]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -200,6 +201,21 @@ def backend(name: str) -> Check:
     if done.returncode:
         detail += ": " + (done.stderr.strip().splitlines() or ["no message"])[0]
     return Check("job backend", done.returncode == 0, detail, "see utils/run.py --help")
+
+
+def _slurm() -> Check:
+    fix = "run it on a machine of the cluster, or with cmd_backend=local"
+    wanted = ("sbatch", "squeue", "scontrol", "scancel")
+    if missing := [name for name in wanted if not shutil.which(name)]:
+        detail = f"slurm, but there is no {' and no '.join(missing)}"
+        return Check("job backend", False, detail, fix)
+    command = ["sinfo", "--noheader", "--format", "%R"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["no message"])[0]
+        return Check("job backend", False, f"slurm, but sinfo says: {said}", fix)
+    partitions = ", ".join(sorted(set(done.stdout.split())))
+    return Check("job backend", True, f"slurm, partitions {partitions}", fix)
 
 
 # ---- corpora and models ------------------------------------------------------------------------
