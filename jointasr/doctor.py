@@ -193,7 +193,8 @@ def backend(name: str) -> Check:
     if name == "slurm":
         return _slurm()
     if name != "local":
-        return Check("job backend", False, f"{name} is not known", "set cmd_backend in cmd.sh: local or slurm")
+        fix = "set cmd_backend in cmd.sh: local or slurm"
+        return Check("job backend", False, f"{name} is not known", fix)
     with tempfile.TemporaryDirectory() as folder:
         command = [str(ROOT / "utils" / "run.py"), f"{folder}/x.log", sys.executable, "-c", ""]
         done = subprocess.run(command, capture_output=True, text=True)
