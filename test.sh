@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The tests: environments, lint, everything on stack k2-pypi, the unit tests again on stack torch.
+# The tests: environments, lint, unit tests on stacks k2-pypi and torch, what trains on k2-pypi.
 set -euo pipefail
 
 help_message='usage: ./test.sh [--fast]
-  Makes the environments .venv-k2-pypi and .venv-torch, then runs lint (ruff, shellcheck, mypy), all
-  tests on k2-pypi (the mini recipe end to end included) and the unit tests on torch.
+  Makes the environments .venv-k2-pypi and .venv-torch, then runs lint (ruff, shellcheck, mypy), the
+  unit tests on both, and on k2-pypi those that train (the mini recipe end to end included).
   --fast: without the tests that train (marker slow); minutes instead of half an hour.'
 fast=false
 if [ "$*" = --fast ]; then
@@ -50,13 +50,22 @@ part "mypy"
 in_stack k2-pypi mypy
 
 export OMP_NUM_THREADS=1
-if [ "$fast" = true ]; then
-  part "tests on k2-pypi, without the slow ones"
-  in_stack k2-pypi python3 -m pytest -x -q --durations=10 -m "not slow"
-else
-  part "tests on k2-pypi"
-  in_stack k2-pypi python3 -m pytest -x -q --durations=10
+part "unit tests on k2-pypi and, on the other core, on torch"
+torch_log=$(mktemp)
+in_stack torch python3 -m pytest -x -q --durations=10 -m "not slow" >"$torch_log" 2>&1 &
+torch_tests=$!
+if ! in_stack k2-pypi python3 -m pytest -x -q --durations=10 -m "not slow"; then
+  kill "$torch_tests"
+  die "a unit test failed on stack k2-pypi" "see above"
 fi
+if ! wait "$torch_tests"; then
+  cat "$torch_log"
+  die "a unit test failed on stack torch" "see above"
+fi
+cat "$torch_log"
+rm "$torch_log"
 
-part "unit tests on torch"
-in_stack torch python3 -m pytest -x -q --durations=10 -m "not slow"
+if [ "$fast" = false ]; then
+  part "tests that train, on k2-pypi"
+  in_stack k2-pypi python3 -m pytest -x -q --durations=15 -m slow
+fi
