@@ -30,6 +30,12 @@ option nodes=* --nodes=$0 --ntasks-per-node=1
 {rest}"""
 
 
+@pytest.fixture(autouse=True)
+def project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As path.sh has it."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     missing = slurm_cluster.missing()

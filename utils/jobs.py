@@ -1,14 +1,15 @@
-"""Job arrays and job tables: what a job runner is asked to run, and how failures are told."""
+"""What job runners share: arrays and tables of jobs, signals, progress, how failures are told."""
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import re
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +17,46 @@ LOG_TAIL = 20  # lines shown of the first failed job's log
 QUIET_SECONDS = 10.0  # between progress lines where there is no terminal
 
 
+LIBC = ctypes.CDLL(None)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 class Job(NamedTuple):
     """One program to run; ``log`` gets its output."""
 
     log: Path
     command: list[str]
+
+
+class Stopped(Exception):
+    """A signal (its number) asks us to end."""
+
+
+def listen() -> None:
+    """Turn signals into Stopped, but those that the caller had ignored, as nohup does."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(number)
+
+    for each in SIGNALS:
+        if signal.getsignal(each) != signal.SIG_IGN:
+            signal.signal(each, stop)
+
+
+def be_deaf() -> None:
+    """Ignore further signals: ending is under way."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+
+
+def with_parent(number: int) -> Callable[[], None]:
+    """What a child calls first so that Linux sends it ``number`` if its parent is killed."""
+
+    def ask() -> None:
+        if hasattr(LIBC, "prctl"):
+            LIBC.prctl(1, number)  # 1 = PR_SET_PDEATHSIG
+
+    return ask
 
 
 def parse(

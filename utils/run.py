@@ -19,7 +19,6 @@ which may save what they have first; a second signal kills them.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shlex
 import shutil
@@ -30,11 +29,19 @@ import time
 from io import FileIO
 from typing import NamedTuple
 
-from jobs import Job, Progress, cause, parse, report
+from jobs import (
+    Job,
+    Progress,
+    Stopped,
+    be_deaf,
+    cause,
+    listen,
+    parse,
+    report,
+    with_parent,
+)
 
 GRACE_SECONDS = 120.0  # between TERM and KILL: a training's state may be gigabytes
-LIBC = ctypes.CDLL(None)
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Running(NamedTuple):
@@ -45,10 +52,6 @@ class Running(NamedTuple):
     log: FileIO
     slot: int
     started: float
-
-
-class Stopped(Exception):
-    """A signal (its number) asks us to end."""
 
 
 # ---- where to run it ---------------------------------------------------------------------------
@@ -105,18 +108,12 @@ def start(job: Job, slot: int, environment: dict[str, str]) -> Running:
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment},
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=with_parent(signal.SIGTERM),  # should the runner be killed
         )
     except OSError:
         log.close()
         raise
     return Running(job, process, log, slot, time.monotonic())
-
-
-def _end_with_parent() -> None:
-    """Ask Linux to end this job if the runner itself is killed with no time to do it."""
-    if hasattr(LIBC, "prctl"):
-        LIBC.prctl(1, signal.SIGTERM)  # 1 = PR_SET_PDEATHSIG
 
 
 def _signal(running: Running, number: int) -> None:
@@ -152,8 +149,7 @@ def stop(running: list[Running]) -> None:
                 print("run.py: waiting for jobs to save what they have; again to kill", flush=True)
                 said = True
             time.sleep(0.05)
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    be_deaf()
     for one in running:
         _signal(one, signal.SIGKILL)
         finish(one)
@@ -200,17 +196,6 @@ def could_not_start(job: Job, error: OSError) -> int:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _stop_on_signal(number: int, frame: object) -> None:
-    raise Stopped(number)
-
-
-def listen() -> None:
-    """Turn signals into Stopped, but those that the caller had ignored, as nohup does."""
-    for each in SIGNALS:
-        if signal.getsignal(each) != signal.SIG_IGN:
-            signal.signal(each, _stop_on_signal)
 
 
 def main(argv: list[str]) -> int:

@@ -14,7 +14,6 @@ queue.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import json
 import os
@@ -28,18 +27,14 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from jobs import Job, Progress, Stopped, be_deaf, cause, listen, parse, report, with_parent
+
+from jointasr import files, locks
+from jointasr.errors import DataError
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from jobs import Job, Progress, cause, parse, report  # noqa: E402
-
-from jointasr import files, locks  # noqa: E402
-from jointasr.errors import DataError  # noqa: E402
-
 HOME = Path("exp/jobs")
-LIBC = ctypes.CDLL(None)
 POLL_SECONDS = 2.0
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SEEN_SECONDS = 10.0  # until a job that was just submitted is in the queue's list
 LIMIT = 128 + signal.SIGUSR1  # exit code of a job that came near its time limit once too often
 ENDS = {  # states of Slurm's that say more than an exit code
@@ -51,10 +46,6 @@ ENDS = {  # states of Slurm's that say more than an exit code
     "DEADLINE": "over its deadline",
     "BOOT_FAIL": "its machine did not start",
 }
-
-
-class Stopped(Exception):
-    """A signal (its number) asks us to end."""
 
 
 class Conf(NamedTuple):
@@ -153,11 +144,6 @@ def _tasks(text: str) -> list[int]:
 # ---- ours --------------------------------------------------------------------------------------
 
 
-def _end_with_parent() -> None:
-    if hasattr(LIBC, "prctl"):
-        LIBC.prctl(1, signal.SIGKILL)  # 1 = PR_SET_PDEATHSIG
-
-
 class Array:
     """The jobs of one command line, in a folder that outlives this program."""
 
@@ -218,7 +204,7 @@ class Array:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Ctrl-C is for us, who cancel the array
-            preexec_fn=_end_with_parent,
+            preexec_fn=with_parent(signal.SIGKILL),
         )
 
     def wait(self, sbatch: subprocess.Popen[str] | None) -> None:
@@ -261,8 +247,7 @@ class Array:
 
 def cancel(array: Array) -> None:
     """Cancel what was submitted; returns when it has left the queue."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    be_deaf()
     name = array.name()
     if name is not None and array.find() is not None:
         while queued(name) is not None:
@@ -286,10 +271,6 @@ def run(array: Array) -> list[tuple[Job, str]]:
         print(f"slurm.py: job {number}, {len(array.jobs)} tasks", flush=True)
     array.wait(sbatch)
     return array.failures(number)
-
-
-def _stop_on_signal(number: int, frame: object) -> None:
-    raise Stopped(number)
 
 
 def main(argv: list[str]) -> int:
@@ -319,9 +300,7 @@ def main(argv: list[str]) -> int:
               "machine of the cluster", file=sys.stderr)  # fmt: skip
         return 1
     try:
-        for each in SIGNALS:
-            if signal.getsignal(each) != signal.SIG_IGN:  # as under nohup
-                signal.signal(each, _stop_on_signal)
+        listen()
         with locks.held(array.folder):
             try:
                 failed = run(array)

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import run
-from jobs import Job
+from jobs import Job, Stopped, listen
 
 LIMIT = 128 + signal.SIGUSR1
 
@@ -46,7 +46,7 @@ def work(job: Job) -> int:
         run.stop(running)
         code = running[0].process.returncode if running else 1
         return LIMIT if code else 0
-    except run.Stopped:  # cancelled: Slurm kills us in a moment
+    except Stopped:  # cancelled: Slurm kills us in a moment
         run.stop(running)
         raise
     except OSError as error:
@@ -57,7 +57,7 @@ def main(folder: Path, number: int) -> int:
     """Run task ``number``; its exit code."""
     record = json.loads((folder / "jobs.json").read_text(encoding="utf-8"))
     row = record["jobs"][number - 1]
-    run.listen()
+    listen()
     code = work(Job(Path(row["log"]), row["command"]))
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     if code == LIMIT and restarts < record["requeues"]:
