@@ -15,7 +15,7 @@ if [ $# -ne 1 ]; then die "one folder is expected" "see $0 --help"; fi
 "$ROOT"/local/prepare_pretrain.py "$1" data/pretrain
 "$ROOT"/local/make_mini_models.py "$1/text.txt" exp/pretrained/start exp/pretrained/bert
 read -ra runner <<<"$train_cmd"
-OMP_NUM_THREADS=2 "${runner[@]}" --gpu 1 JOB=1:1 exp/pretrain_noisy/fold_all/train.log \
+"${runner[@]}" --gpu 1 JOB=1:1 exp/pretrain_noisy/fold_all/train.log \
   python3 -m jointasr.bin.train --conf pretrain.yaml --name pretrain --condition noisy \
   --fold all --data data/pretrain --out exp/pretrain_noisy/fold_all ${ctc:+--set "ctc=$ctc"}
 python3 -m jointasr.bin.export_encoder exp/pretrain_noisy/fold_all exp/pretrained/encoder
