@@ -26,17 +26,18 @@ def diverged(ids: Sequence[str]) -> Iterator[None]:
         raise DataError(f"{error} (batch of {names}); lower the learning rates") from None
 
 
-def stop(out: Path, group: Sequence[Batch], steps: int) -> None:
+def stop(out: Path, group: Sequence[Batch], steps: int, rank: int) -> None:
     """Save the batches of the last step that was left out and end the training.
 
     ``group`` goes to ``out/bad_batch.safetensors`` (waves and lengths before augmentation, one pair
-    for each batch) and ``out/bad_batch.json`` (ids and texts). Raises DataError always.
+    for each batch) and ``out/bad_batch.json`` (ids and texts); processes beside the first write
+    their shares to ``bad_batch-<rank>``. Raises DataError always.
     """
     tensors = {}
     for number, batch in enumerate(group):
         tensors[f"waves.{number}"] = batch.waves.contiguous()
         tensors[f"lengths.{number}"] = batch.lengths
-    path = out / f"{BAD_BATCH}.safetensors"
+    path = out / f"{BAD_BATCH}{f'-{rank}' if rank else ''}.safetensors"
     files.write_tensors(path, tensors)
     told = [{"ids": batch.ids, "texts": batch.texts} for batch in group]
     files.write_json(path.with_suffix(".json"), told)

@@ -172,7 +172,7 @@ class Trainer:
             self.world.sum_gradients(self.optimisers.parameters)
             norm = self.optimisers.step(self.scaler)
         if self.optimisers.in_row >= self.conf.train.max_skipped:
-            guard.stop(self.out, group, self.optimisers.in_row)
+            guard.stop(self.out, group, self.optimisers.in_row, self.world.rank)
         self._curve("train/loss", done.mean_loss, self.steps)
         self._curve("train/gradient_norm", norm, self.steps)
         for name, rate in rates.items():
