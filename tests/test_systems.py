@@ -34,6 +34,7 @@ def batch(units: Units) -> Batch:
         TEXTS,
         [units.encode(text) for text in TEXTS],
         torch.tensor([tiny.LABELS.index(emotion) for emotion in EMOTIONS]),
+        len(TEXTS),
     )
 
 

@@ -5,7 +5,7 @@ set -euo pipefail
 
 stacks="k2-pypi torch"  # locks to audit; k2's is torch's and k2 itself
 
-help_message="Usage: $0 [--stacks \"k2-pypi torch\"]"
+help_message="usage: utils/audit_dependencies.sh [--stacks \"k2-pypi torch\"]"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . utils/log.sh
 . utils/parse_options.sh

@@ -6,7 +6,7 @@ set -euo pipefail
 nodes=1  # machines
 ngpu=1   # processes on each, one for each card
 
-help_message="Usage: $0 [--nodes N] [--ngpu N] -- <module> <arguments>..."
+help_message="usage: utils/torchrun.sh [--nodes N] [--ngpu N] -- <module> <arguments>..."
 cd "$(dirname "${BASH_SOURCE[0]}")/.." && ROOT=$PWD && cd "$OLDPWD"
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
