@@ -22,7 +22,8 @@ def parts(seed: int = 0) -> tuple[Output, Batch]:
     output = Output(torch.tensor(FRAMES), scores.requires_grad_(), logits.requires_grad_())
     waves = torch.zeros(3, 1)
     emotions = torch.tensor([0, 3, 2])
-    batch = Batch(["a", "b", "c"], waves, torch.tensor([1, 1, 1]), ["", "", ""], TARGETS, emotions, 3)
+    lengths = torch.tensor([1, 1, 1])
+    batch = Batch(["a", "b", "c"], waves, lengths, [""] * 3, TARGETS, emotions, 3)
     return output, batch
 
 
