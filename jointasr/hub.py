@@ -44,9 +44,19 @@ def weights(kind: Any, model: str, config: Any, what: str, option: str) -> Any:
             "cannot read these safely; save them again as safetensors, or use a newer torch"
         )
     with _user_errors(model, what, option), _quiet():
-        network, report = kind.from_pretrained(
-            model, config=config, output_loading_info=True, use_safetensors=safe, weights_only=True
-        )
+        try:
+            network, report = kind.from_pretrained(
+                model,
+                config=config,
+                output_loading_info=True,
+                use_safetensors=safe,
+                weights_only=True,
+            )
+        except (OSError, ValueError, ImportError):
+            raise
+        except Exception as error:  # whatever a damaged file, or one that is a program, leads to
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"its weights cannot be read: {reason}") from None
     missing = sorted(name for name in report["missing_keys"] if not UNUSED.search(name))
     wrong = sorted(str(name) for name in report["mismatched_keys"])
     if missing or wrong:
