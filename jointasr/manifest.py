@@ -6,6 +6,7 @@ One cut is one utterance: cut id = recording id = supervision id, one channel, f
 import itertools
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from lhotse import CutSet, MonoCut
 from lhotse.audio import AudioSource
@@ -63,10 +64,7 @@ def load(path: Path, lazy: bool = False) -> CutSet:
         raise DataError(f"{file} does not exist: run the stage that makes {path} first")
     if lazy:
         return CutSet.from_jsonl_lazy(file)
-    cuts = CutSet.from_cuts(MonoCut.from_dict(item) for item in _without_type(file))
-    for cut in cuts:  # of the other types of source, one is a command that lhotse would run
-        _check(cut, path)
-    return cuts
+    return CutSet.from_cuts(_cut(item, n, path) for n, item in enumerate(jsonl.read(file), 1))
 
 
 def subset(src: Path, dst: Path, ids: Collection[str]) -> None:
@@ -145,10 +143,18 @@ def _check(cut: MonoCut, path: Path) -> None:
         raise DataError(f"{path}: cut {cut.id} is only a part of its recording")
 
 
-def _without_type(file: Path) -> list[dict[str, object]]:
-    """The cuts' fields; the ``type`` that lhotse writes beside them is no argument of a cut."""
-    items = []
-    for item in jsonl.read(file):
-        assert item.pop("type", "MonoCut") == "MonoCut", f"{file}: {item.get('id')}"
-        items.append(item)
-    return items
+def _cut(item: Any, number: int, path: Path) -> MonoCut:
+    """The cut of a manifest's line. Its audio is a file: of the other types of source that lhotse
+    knows, one is a command that it would run."""
+    try:
+        kind = item.pop("type", "MonoCut")  # which lhotse writes beside a cut's own fields
+        cut = MonoCut.from_dict(item)
+        if kind != "MonoCut":
+            raise DataError(f"{path}: cut {cut.id} is a {kind}; a MonoCut is expected")
+        _check(cut, path)
+    except DataError:
+        raise
+    except Exception as error:  # whatever a damaged line leads to in there
+        what = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path / CUTS}:{number}: not a cut ({what}); make it again") from None
+    return cut
