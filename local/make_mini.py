@@ -8,10 +8,13 @@ bytes. Speech comes from espeak-ng through the espeakng-loader package.
 """
 
 import argparse
+import ctypes
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +77,51 @@ def make(out: Path, seed: int, scale: float, jobs: int) -> None:
 
 
 def run_jobs(jobs: Sequence[Job], processes: int) -> list[Any]:
-    """Each job in a fresh process (the synthesiser remembers what it said); results in order."""
+    """Each job in a fresh process (the synthesiser remembers what it said); results in order.
+
+    Raises DataError when one of them is killed: multiprocessing's own pool would wait for ever.
+    """
     context = multiprocessing.get_context("spawn")
-    # Ctrl-C reaches workers too: the main process alone answers it, and ends them
-    quiet = (signal.SIGINT, signal.SIG_IGN)
-    with context.Pool(processes, signal.signal, quiet, maxtasksperchild=1) as pool:
-        return pool.starmap(_call, jobs, chunksize=1)
+    waiting, results = list(enumerate(jobs))[::-1], [None] * len(jobs)
+    running: dict[Any, tuple[int, Any]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                number, job = waiting.pop()
+                receiver, sender = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(sender, os.getpid(), *job))
+                process.start()
+                sender.close()  # ours: so that the end of the process is the end of the pipe
+                running[receiver] = number, process
+            ready: list[Any] = connection.wait(list(running))
+            for pipe in ready:
+                number, process = running[pipe]
+                try:
+                    results[number] = pipe.recv()
+                except EOFError:
+                    process.join()
+                    raise errors.DataError(
+                        f"process {number + 1} of {len(jobs)} failed or was killed (exit code "
+                        f"{process.exitcode}); run the same again"
+                    ) from None
+                del running[pipe]
+                process.join()
+    finally:
+        for _, process in running.values():
+            process.kill()
+    return results
 
 
-def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    return function(*arguments)
+def _work(
+    sender: Any, parent: int, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
+    """Send back what ``function`` returns; ends with its parent, whose lock it works under."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the parent answers it, and ends us
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "prctl"):
+        libc.prctl(1, signal.SIGKILL)  # 1 = PR_SET_PDEATHSIG
+    if os.getppid() == parent:
+        sender.send(function(*arguments))
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:

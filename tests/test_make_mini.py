@@ -1,6 +1,8 @@
 """The synthetic corpora: repeatable, learnable but not trivial, as irregular as the real ones."""
 
+import os
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -177,3 +179,10 @@ def test_noises_have_their_length_and_level(number: int) -> None:
 def test_music_has_its_length() -> None:
     x = sounds.music(np.random.default_rng(0), 40000)
     assert len(x) == 40000 and np.isfinite(x).all() and np.abs(x).max() <= 1
+
+
+def test_a_killed_process_is_an_error_and_no_endless_wait() -> None:
+    kill = (os.kill, (os.getpid(), 0))
+    assert make_mini.run_jobs([kill, (len, ("abc",))], 2) == [None, 3]
+    with pytest.raises(DataError, match=r"process 2 of 2 failed or was killed .*run the same"):
+        make_mini.run_jobs([(time.sleep, (30,)), (os._exit, (9,))], 2)

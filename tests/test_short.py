@@ -95,13 +95,13 @@ def kill_once(copy: Copy, generator: random.Random, seconds: float) -> str:
         pids = sorted(alive(mark))
         if process.poll() is None and pids:
             break
-        assert process.wait() == 0, tail(copy)  # it ended before that
+        assert process.wait(timeout=900) == 0, tail(copy)  # it ended before that
         seconds /= 2
     victims = [generator.choice(pids)] if generator.random() < 0.5 else pids
     told = f"{moment:6.1f} s, {stage(copy)}: "
     told += f"one of {len(pids)}, {name(victims[0])}" if victims != pids else f"all {len(pids)}"
     kill(victims)
-    process.wait()
+    process.wait(timeout=900)  # what is left of it ends, or goes on to its end
     return told
 
 
@@ -138,7 +138,7 @@ def test_killed_runs_end_alike(
         print(f"chain {first // length + 1}", flush=True)
         for _ in range(min(length, kills - first)):
             print("  " + kill_once(copy, generator, seconds), flush=True)
-        assert begin(copy, uuid.uuid4().hex).wait(timeout=3600) == 0, tail(copy)
+        assert begin(copy, uuid.uuid4().hex).wait(timeout=900) == 0, tail(copy)
         found = results(copy)
         assert found.keys() == expected.keys()
         wrong = [path for path, digest in expected.items() if found[path] != digest]
