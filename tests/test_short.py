@@ -1,7 +1,6 @@
 """The short recipe killed at random moments, and on Slurm: the results are those of a quiet run.
 
-`pytest tests/test_short.py --kills 200 --resumes 100` does it often; the log of one such run is in
-docs/kills.md.
+`--kills 200` does it more often than CI has time for; docs/kills.md is a log.
 """
 
 import hashlib
