@@ -1,4 +1,4 @@
-"""What can go wrong inside a training, turned into something its user can act on."""
+"""What can go wrong inside a training or decoding, turned into something its user can act on."""
 
 import logging
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,8 @@
 """Several processes that train one model together, each on its share of every batch.
 
 They are started by torchrun (``utils/torchrun.sh``), which tells each its place in the environment.
-There is no wrapper around the model: gradients are summed once per step. So a process whose share
-of a batch is empty, or that leaves out a layer, waits for nobody.
+There is no wrapper around the model: gradients are summed once per step. So a process' share
+of a batch may be empty, and it may leave out other layers than the others do.
 """
 
 import os

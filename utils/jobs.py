@@ -19,6 +19,7 @@ QUIET_SECONDS = 10.0  # between progress lines where there is no terminal
 
 LIBC = ctypes.CDLL(None)
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+LIMIT = 128 + signal.SIGUSR1  # exit code of a job that came near its time limit once too often
 
 
 class Job(NamedTuple):

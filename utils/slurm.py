@@ -27,7 +27,18 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from jobs import Job, Progress, Stopped, be_deaf, cause, listen, parse, report, with_parent
+from jobs import (
+    LIMIT,
+    Job,
+    Progress,
+    Stopped,
+    be_deaf,
+    cause,
+    listen,
+    parse,
+    report,
+    with_parent,
+)
 
 from jointasr import files, locks
 from jointasr.errors import DataError
@@ -36,7 +47,6 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = Path("exp/jobs")
 POLL_SECONDS = 2.0
 SEEN_SECONDS = 10.0  # until a job that was just submitted is in the queue's list
-LIMIT = 128 + signal.SIGUSR1  # exit code of a job that came near its time limit once too often
 ENDS = {  # states of Slurm's that say more than an exit code
     "CANCELLED": "cancelled",
     "TIMEOUT": "over its time limit",

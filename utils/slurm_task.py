@@ -19,9 +19,7 @@ import time
 from pathlib import Path
 
 import run
-from jobs import Job, Stopped, listen
-
-LIMIT = 128 + signal.SIGUSR1
+from jobs import LIMIT, Job, Stopped, listen
 
 
 class LimitNear(Exception):
