@@ -145,7 +145,8 @@ class ArkBackend(AudioBackend):
         samples = wavio.read(str(path_or_fd))
         first = compute_num_samples(offset, wavio.RATE) if offset else 0
         last = None if duration is None else first + compute_num_samples(duration, wavio.RATE)
-        return samples[None, first:last].astype(np.float32) / wavio.FULL_SCALE, wavio.RATE
+        scaled = np.multiply(samples[None, first:last], 1 / wavio.FULL_SCALE, dtype=np.float32)
+        return scaled, wavio.RATE
 
 
 def _register() -> ArkBackend:

@@ -25,9 +25,8 @@ def write_share(data: Path, musan: Path, sets: dict[str, str], job: int, jobs: i
     for name, pool in sets.items():
         folder = data / name / ARCHIVES
         if pool:
-            planned = mixtures.load(data / "local/mix" / name)
-            pieces = noise.Noises(musan, pool)
-            waves = mixtures.render(planned, sources, pieces, ids)
+            mix, pieces = data / "local/mix" / name, noise.Noises(musan, pool)
+            waves = mixtures.render(mix, sources, pieces, ids)
         else:
             waves = _clean(sources, ids)
         facts = archive.write_wav(waves, folder / f"wav.{job}.ark", folder / f"wav.{job}.scp")

@@ -4,7 +4,8 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,27 @@ from jointasr.errors import DataError
 
 
 def write(path: Path, items: Iterable[dict[str, Any]]) -> None:
-    """Write one object per line to ``path`` (gzip), by rename; no time or name in the header."""
+    """Write one object per line to ``path`` (gzip), by rename."""
+    with writing(path) as put:
+        for item in items:
+            put(item)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Yield what adds an object to ``path``, which is there, complete, when the block ends; no time
+    or name in gzip's header."""
     with (
         files.replacing(path) as temporary,
         temporary.open("wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
         io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text,
     ):
-        for item in items:
+
+        def put(item: dict[str, Any]) -> None:
             text.write(json.dumps(item, ensure_ascii=False) + "\n")
+
+        yield put
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

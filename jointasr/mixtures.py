@@ -1,6 +1,7 @@
 """Planned mixtures of a set: made by jobs, each for its share of the utterances, then merged."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +62,18 @@ def plan(
     """
     pools = {name: noise.Noises(musan, name, window) for name in {c.pool for c in conditions}}
     sources = datadir.read_table(selected / "wav.scp")
-    records: dict[str, list[dict[str, Any]]] = {condition.name: [] for condition in conditions}
-    for utterance in share(list(sources), job, jobs):
-        speech = read_speech(utterance, sources[utterance])
-        for condition in conditions:
-            record = noise.plan(utterance, speech, condition, pools[condition.pool], seed)
-            records[condition.name].append(record)
-    for name, planned in records.items():
-        jsonl.write(out / name / PARTS / f"mixtures.{job}.jsonl.gz", planned)
+    with ExitStack() as stack:
+        put = {
+            c.name: stack.enter_context(
+                jsonl.writing(out / c.name / PARTS / f"mixtures.{job}.jsonl.gz")
+            )
+            for c in conditions
+        }
+        for utterance in share(list(sources), job, jobs):
+            speech = read_speech(utterance, sources[utterance])
+            for condition in conditions:
+                pool = pools[condition.pool]
+                put[condition.name](noise.plan(utterance, speech, condition, pool, seed))
 
 
 def merge(selected: Path, out: Path, condition: noise.Condition, jobs: int) -> str:
@@ -100,15 +105,14 @@ def load(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def render(
-    records: dict[str, dict[str, Any]],
-    sources: dict[str, str],
-    noises: noise.Noises,
-    ids: Sequence[str],
+    folder: Path, sources: dict[str, str], noises: noise.Noises, ids: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:
-    """Yield (utterance, int16 mixture) for ``ids``."""
-    for utterance in ids:
-        speech = read_speech(utterance, sources[utterance])
-        yield utterance, noise.to_int16(noise.render(records[utterance], speech, noises))
+    """Yield (utterance, int16 mixture) for those of a merged set that are among ``ids``."""
+    wanted = set(ids)
+    for record in jsonl.read(folder / FILE):
+        if (utterance := record["id"]) in wanted:
+            speech = read_speech(utterance, sources[utterance])
+            yield utterance, noise.to_int16(noise.render(record, speech, noises))
 
 
 def read_speech(utterance: str, source: str) -> Any:

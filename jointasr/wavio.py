@@ -7,8 +7,8 @@ corpus that is not what it is taken for, so anything else is an error that names
 import os
 import struct
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -82,11 +82,13 @@ def read(source: str, first: int = 0, frames: int | None = None) -> np.ndarray:
     with _open(path, source) as file:
         found = _entry(file, offset, source)
         count = _extent(found, source, first, frames)
-        file.seek(2 * first, 1)
-        data = file.read(2 * count)
-    if len(data) != 2 * count:
-        raise DataError(f"{source}: truncated, {len(data) // 2} of {count} samples")
-    return np.frombuffer(data, dtype="<i2").astype(np.int16)  # a copy: frombuffer is read-only
+        if first:
+            file.seek(2 * first, 1)
+        data = bytearray(2 * count)  # writable, so that the samples need no copy
+        got = file.readinto(data)
+    if got != len(data):
+        raise DataError(f"{source}: truncated, {got // 2} of {count} samples")
+    return np.frombuffer(data, dtype="<i2").astype(np.int16, copy=False)
 
 
 def check(found: Header, source: str, rate: int = RATE) -> None:
@@ -149,20 +151,20 @@ def _extent(found: Header, source: str, first: int, frames: int | None) -> int:
     return count
 
 
-def _open(path: str, source: str) -> BinaryIO:
+def _open(path: str, source: str) -> BufferedReader:
     try:
         return open(path, "rb")
     except OSError as error:
         raise DataError(f"{source}: {error.strerror or error}") from error
 
 
-def _entry(file: BinaryIO, offset: int, source: str) -> Header:
+def _entry(file: BufferedReader, offset: int, source: str) -> Header:
     """The header of the RIFF entry at ``offset``; leaves ``file`` at the first sample.
 
     The declared size is held against the file, because a short read would otherwise look like
     a short utterance.
     """
-    size = file.seek(0, 2)
+    size = os.fstat(file.fileno()).st_size
     file.seek(offset)
     riff = file.read(12)
     if len(riff) < 12 or riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
