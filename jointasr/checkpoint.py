@@ -31,8 +31,9 @@ class Model(NamedTuple):
     labels: list[str]
 
 
-def save(folder: Path, model: Model) -> None:
-    """Write ``model`` into ``folder``; the weights come last, by rename."""
+def save(folder: Path, model: Model, weights: dict[str, Tensor] | None = None) -> None:
+    """Write ``model`` into ``folder``, with its present weights or those that ``copy_weights`` gave
+    earlier; the weights come last, by rename."""
     folder.mkdir(parents=True, exist_ok=True)
     files.write_text(folder / CONF, config.dump(model.conf))
     model.units.save(folder / "lang")
@@ -40,7 +41,7 @@ def save(folder: Path, model: Model) -> None:
     model.system.encoder.save_config(folder / "encoder")
     if isinstance(model.system, systems.Joint) and model.system.bert is not None:
         model.system.bert.save_config(folder / "bert")
-    save_weights(folder / WEIGHTS, model.system)
+    files.write_tensors(folder / WEIGHTS, weights or copy_weights(model.system))
 
 
 def load(folder: Path) -> Model:
@@ -87,13 +88,17 @@ def initial(conf: schema.Config, units: Units, labels: list[str]) -> Model:
     return Model(system, conf, units, labels)
 
 
-def save_weights(path: Path, module: torch.nn.Module) -> None:
-    """Weights as safetensors under names that every stack reads, by rename."""
-    tensors = {
-        canonical(name): value.detach().cpu().contiguous()
+def copy_weights(module: torch.nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights on the CPU, under names that every stack reads."""
+    return {
+        canonical(name): value.detach().to("cpu", copy=True).contiguous()
         for name, value in module.state_dict().items()
     }
-    files.write_tensors(path, tensors)
+
+
+def save_weights(path: Path, module: torch.nn.Module) -> None:
+    """Weights as safetensors, by rename."""
+    files.write_tensors(path, copy_weights(module))
 
 
 def load_weights(path: Path, module: torch.nn.Module) -> None:

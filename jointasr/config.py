@@ -165,7 +165,8 @@ def _refuse_unknown(kind: type[BaseModel], values: object, path: Path, prefix: s
 
 def _explain(error: ValidationError, layers: Sequence[Layer]) -> str:
     first = error.errors()[0]
-    keys = [str(part) for part in first["loc"] if isinstance(part, str)]
+    # of a key that may be of several types the last part is pydantic's name of one
+    keys = [p for p in first["loc"] if isinstance(p, str) and p.isidentifier()]
     culprit = layers[0][0]
     for path, values in layers:
         value: Any = values

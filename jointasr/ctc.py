@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from jointasr.errors import DataError
+from jointasr.host import send
 
 Engine = Literal["k2", "torch"]
 BLANK = 0
@@ -60,7 +61,7 @@ def ctc_loss(
     if possible:
         chosen = (lengths, targets, possible)
         some = _k2(log_probs, *chosen, beam) if engine == "k2" else _torch(log_probs, *chosen)
-        losses = losses.index_put((torch.tensor(possible, device=losses.device),), some)
+        losses = losses.index_put((send(possible, losses.device),), some)
     return losses
 
 
@@ -84,9 +85,8 @@ def check_finite(log_probs: Tensor, lengths: Sequence[int]) -> None:
     Without this a diverged model would look like an impossible target: loss +inf, gradient zero.
     """
     bad = ~log_probs.detach().isfinite().all(dim=2)
-    bad &= torch.arange(bad.shape[1], device=bad.device) < torch.tensor(
-        lengths, device=bad.device
-    ).unsqueeze(1)
+    places = torch.arange(bad.shape[1], device=bad.device)
+    bad &= places < send(lengths, bad.device).unsqueeze(1)
     rows = bad.any(dim=1).nonzero().flatten().tolist()
     if rows:
         first = int(bad[rows[0]].nonzero()[0])
@@ -109,6 +109,15 @@ def require_k2(device: torch.device | str = "cpu") -> ModuleType:
     if torch.device(device).type == "cuda" and not k2.with_cuda:
         raise DataError(f"k2 was built without CUDA, but the model is on a GPU: {remedy}")
     return k2
+
+
+def engines(device: torch.device | str = "cpu") -> list[Engine]:
+    """Those to be had here."""
+    try:
+        require_k2(device)
+    except DataError:
+        return ["torch"]
+    return ["k2", "torch"]
 
 
 def dense(k2: ModuleType, log_probs: Tensor, lengths: Sequence[int], rows: Sequence[int]) -> object:
@@ -180,16 +189,16 @@ def _torch(
     rows: Sequence[int],
 ) -> Tensor:
     device = log_probs.device
-    counts = torch.tensor([lengths[row] for row in rows], device=device)
-    scores = log_probs[torch.tensor(rows, device=device), : int(counts.max())].double()
-    beyond = torch.arange(scores.shape[1], device=device) >= counts.unsqueeze(1)
+    counts = [lengths[row] for row in rows]
+    scores = log_probs[send(rows, device), : max(counts)].double()
+    beyond = torch.arange(scores.shape[1], device=device) >= send(counts, device).unsqueeze(1)
     scores = scores.masked_fill(beyond.unsqueeze(2), 0.0)  # padding may hold anything
     labels = [label for row in rows for label in targets[row]]
     losses = torch.nn.functional.ctc_loss(
         scores.transpose(0, 1),
-        torch.tensor(labels, dtype=torch.long, device=device),
-        counts,
-        torch.tensor([len(targets[row]) for row in rows], device=device),
+        send(torch.tensor(labels, dtype=torch.long), device),
+        torch.tensor(counts),
+        torch.tensor([len(targets[row]) for row in rows]),
         blank=BLANK,
         reduction="none",
     )

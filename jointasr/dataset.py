@@ -1,19 +1,17 @@
-"""Cuts to batches: lhotse's samplers decide what goes together, this module collates it."""
+"""Cuts to batches of tensors."""
 
-import warnings
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from lhotse import CutSet, MonoCut
 from lhotse.audio.utils import AudioLoadingError, DurationMismatchError
-from lhotse.dataset import DynamicBucketingSampler, SimpleCutSampler
-from lhotse.dataset.sampling.dynamic_bucketing import estimate_duration_buckets
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from jointasr import encoder, rng, schema
+from jointasr import encoder
+from jointasr.batching import Plan, pack
 from jointasr.errors import DataError
 from jointasr.lang import Units, check_characters
 from jointasr.parallel import ALONE, World
@@ -26,7 +24,7 @@ class Batch(NamedTuple):
     waves: Tensor
     """(N, T) float32 in [-1, 1], zero-padded"""
     lengths: Tensor
-    """samples (N,)"""
+    """samples (N,), always on the host"""
     texts: list[str]
     targets: list[list[int]]
     """unit ids, for CTC"""
@@ -92,75 +90,50 @@ class Utterances(Dataset[Batch]):
         return self.classes[emotion]
 
 
+class Planned(Dataset[Batch]):
+    """The batches of a training; an item is an epoch and the places of a batch's cuts."""
+
+    def __init__(self, plan: Plan, utterances: Utterances) -> None:
+        self.plan, self.utterances = plan, utterances
+
+    def __getitem__(self, item: tuple[int, list[int]]) -> Batch:
+        return self.utterances[self.plan.batch(*item)]
+
+
 def training_batches(
-    cuts: CutSet,
-    dataset: Utterances,
-    batch: schema.Batch,
-    speed: Callable[[str], float],
-    seed: int,
-    epoch: int,
-    first: int = 0,
+    plan: Plan, utterances: Utterances, workers: int, epochs: range, first: int = 0
 ) -> Iterator[Batch]:
-    """One epoch in random order: batches of similar lengths, order = f(seed, epoch, cuts).
+    """The batches of all these epochs, one after the other, so that those of the next are read
+    while dev is scored. Begins with the batch at the place ``first`` of the first epoch."""
 
-    Begins with the batch at the place ``first``.
+    def items() -> Iterator[tuple[int, list[int]]]:
+        for epoch in epochs:
+            for places in plan.epoch(epoch)[first if epoch == epochs.start else 0 :]:
+                yield epoch, places
 
-    ``speed`` gives an utterance's speed factor; it is applied before bucketing, so that batches
-    are formed by the durations that are computed.
-    """
-    order = batches(cuts, batch, speed, seed, epoch)[first:]
-    # a list is a sampler, too: items of what it yields index the dataset
-    return _load(DataLoader(dataset, sampler=order, batch_size=None, num_workers=batch.workers))
-
-
-def batches(
-    cuts: CutSet, batch: schema.Batch, speed: Callable[[str], float], seed: int, epoch: int
-) -> list[CutSet]:
-    """The batches of one epoch, in their order; a batch's place in the list is its position.
-
-    lhotse's sampler chooses buckets in the same order in every epoch and leaves what does not
-    fill a batch to the end, so its batches are shuffled once more.
-    """
-    faster = [_at_speed(cut, speed(cut.id)) for cut in cuts]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "You are using DynamicBucketingSampler with an eagerly")
-        sampler = DynamicBucketingSampler(
-            CutSet.from_cuts(faster),
-            max_duration=batch.max_duration,
-            max_cuts=batch.max_utterances,
-            duration_bins=_bins(faster, min(batch.buckets, len(faster) // 8)),
-            shuffle=True,
-            drop_last=False,
-            seed=rng.derive(seed, "batches", epoch) % (1 << 31),
-            world_size=1,
-            rank=0,
-        )
-        found = list(sampler)
-    places = rng.stream(seed, "order", epoch).permutation(len(found))
-    return [found[place] for place in places]
-
-
-def _bins(cuts: list[MonoCut], buckets: int) -> list[float]:
-    """Durations that part the buckets, each of about the same sum of durations."""
-    longest = max(cut.duration for cut in cuts)
-    bins = estimate_duration_buckets(cuts, buckets) if buckets > 1 else []
-    return bins or [longest]
+    dataset = Planned(plan, utterances)
+    return _load(DataLoader(dataset, sampler=items(), batch_size=None, **_reading(workers)))
 
 
 def evaluation_batches(
-    cuts: CutSet, dataset: Utterances, max_duration: float, workers: int
+    cuts: CutSet, dataset: Utterances, seconds: float, workers: int
 ) -> Iterator[Batch]:
-    """Every utterance once, longest first."""
-    ordered = CutSet.from_cuts(sorted(cuts, key=lambda cut: (-cut.duration, cut.id)))
-    sampler = SimpleCutSampler(ordered, max_duration=max_duration, world_size=1, rank=0)
-    return _load(DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=workers))
+    """Every utterance once, longest first; ``seconds`` limits a batch, padding included."""
+    ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))
+    packed = pack([cut.duration for cut in ordered], range(len(ordered)), seconds)
+    batches = [CutSet.from_cuts(ordered[place] for place in batch) for batch in packed]
+    return _load(DataLoader(dataset, sampler=batches, batch_size=None, **_reading(workers)))
+
+
+def _reading(workers: int) -> dict[str, Any]:
+    """A loader's settings. Pinned memory lets a copy to the card go on beside computing."""
+    return {"num_workers": workers, "pin_memory": torch.cuda.is_available()}
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch with its tensors on ``device``."""
+    """The batch with its waves and emotions on ``device``."""
     return batch._replace(
         waves=batch.waves.to(device, non_blocking=True),
-        lengths=batch.lengths.to(device, non_blocking=True),
         emotions=batch.emotions.to(device, non_blocking=True),
     )
 
@@ -189,7 +162,3 @@ def _load(loader: DataLoader[Batch]) -> Iterator[Batch]:
             "often for want of memory; run the same again (what was saved is gone on with), with "
             "fewer batch.workers if it recurs"
         ) from None
-
-
-def _at_speed(cut: MonoCut, factor: float) -> MonoCut:
-    return cut if np.isclose(factor, 1.0) else cut.perturb_speed(factor, affix_id=False)

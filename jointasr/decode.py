@@ -13,6 +13,7 @@ from torch import Tensor
 from jointasr import archive, datadir, dataset, guard, search, systems
 from jointasr.checkpoint import Model
 from jointasr.errors import DataError
+from jointasr.fusion import States
 from jointasr.progress import Progress
 from jointasr.schema import Decode
 
@@ -140,12 +141,12 @@ def _outputs(
             output = systems.forward(system, batch.waves, batch.lengths, batch.texts)
         else:
             matrices = [archive.read_feats(features[name]) for name in batch.ids]
-            frames = torch.tensor([len(matrix) for matrix in matrices], device=device)
+            frames = torch.tensor([len(matrix) for matrix in matrices])
             expected = system.encoder.frames(batch.lengths)
             if frames.tolist() != expected.tolist():
                 raise DataError(f"{conv}: frames do not fit the audio; make them again (stage 6)")
             hidden = system.encoder.transform(_stack(matrices).to(device), frames)
-            output = system.score(hidden, frames, batch.texts)
+            output = systems.score(system, States(hidden, frames), batch.texts)
         yield batch.ids, batch.seconds, output
 
 

@@ -18,6 +18,7 @@ from transformers import AutoModel, AutoModelForCTC
 
 from jointasr import files, hub
 from jointasr.errors import DataError
+from jointasr.host import send
 from jointasr.wavio import RATE
 
 PREPROCESSOR = "preprocessor_config.json"
@@ -129,6 +130,8 @@ class Encoder(nn.Module):
     def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden states (N, F, dim) and valid frames (N,) of waves (N, T) of lengths (N,).
 
+        Lengths and frames are on the host: nothing has to wait to know them.
+
         Raises DataError for an utterance too short for one frame.
         """
         features, frames = self.extract(waves, lengths)
@@ -143,7 +146,8 @@ class Encoder(nn.Module):
         norm = getattr(self.conv.conv_layers[0], "layer_norm", None)
         if isinstance(norm, MaskedGroupNorm):
             kernel, stride = self.config.conv_kernel[0], self.config.conv_stride[0]
-            norm.frames = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+            counts = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+            norm.frames = send(counts, waves.device)
         if self.normalise:
             waves = normalise(waves, lengths)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_conv):
@@ -152,7 +156,8 @@ class Encoder(nn.Module):
 
     def transform(self, features: Tensor, frames: Tensor) -> Tensor:
         """Hidden states (N, F, dim) of convolutional features (N, F, C) with valid frames (N,)."""
-        valid = torch.arange(features.shape[1], device=features.device) < frames[:, None]
+        counts = send(frames, features.device)[:, None]
+        valid = torch.arange(features.shape[1], device=features.device) < counts
         self.valid = valid
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
             projected = self.model.feature_projection(features)
@@ -168,7 +173,7 @@ class Encoder(nn.Module):
     def conv_features(self, waves: list[np.ndarray]) -> list[np.ndarray]:
         """Convolutional features (frames, C) float32 of each wave (samples,) float32."""
         device = next(self.model.parameters()).device
-        lengths = torch.tensor([len(wave) for wave in waves], device=device)
+        lengths = torch.tensor([len(wave) for wave in waves])
         features, frames = self.extract(pad(waves).to(device), lengths)
         pairs = zip(features.float().cpu().numpy(), frames.tolist(), strict=True)
         return [row[:count] for row, count in pairs]
@@ -204,8 +209,9 @@ def pad(waves: list[np.ndarray]) -> Tensor:
 
 def normalise(waves: Tensor, lengths: Tensor) -> Tensor:
     """Waves (N, T) to zero mean and unit variance over their own samples; zero in the padding."""
-    valid = torch.arange(waves.shape[1], device=waves.device) < lengths[:, None]
-    count = lengths[:, None].to(torch.float32)
+    lengths = send(lengths, waves.device)[:, None]
+    valid = torch.arange(waves.shape[1], device=waves.device) < lengths
+    count = lengths.to(torch.float32)
     mean = (waves * valid).sum(1, keepdim=True) / count
     centred = (waves - mean) * valid
     variance = centred.square().sum(1, keepdim=True) / count

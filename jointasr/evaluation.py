@@ -22,14 +22,14 @@ def evaluate(
     references: list[str] = []
     hypotheses: list[str] = []
     emotions: list[tuple[str, str]] = []
-    batches = dataset.evaluation_batches(cuts, data, conf.batch.max_duration, conf.batch.workers)
+    batches = dataset.evaluation_batches(cuts, data, conf.batch.seconds, conf.batch.workers)
     for batch in batches:
         if not batch.ids:
             continue  # fewer utterances than processes
         batch = dataset.to_device(batch, device(world))
-        with guard.diverged(batch.ids), guard.memory(batch, conf.batch.max_duration):
+        with guard.diverged(batch.ids), guard.memory(batch, conf.batch.seconds):
             output = systems.forward(system, batch.waves, batch.lengths, batch.texts)
-            loss += float(objective.losses(conf, output, batch).total)
+            loss += objective.value(objective.losses(conf, output, batch))
         references += batch.texts
         if output.log_probs is not None:
             found = search.greedy(output.log_probs, output.frames)

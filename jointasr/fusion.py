@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from jointasr.host import send
 from jointasr.schema import Emotion
 
 
@@ -15,13 +16,13 @@ class States(NamedTuple):
     hidden: Tensor
     """(N, L, D), padded at the end"""
     lengths: Tensor
-    """valid positions (N,)"""
+    """valid positions (N,), on the host"""
 
     @property
     def mask(self) -> Tensor:
         """(N, L), true where valid."""
         places = torch.arange(self.hidden.shape[1], device=self.hidden.device)
-        return places < self.lengths[:, None]
+        return places < send(self.lengths, places.device)[:, None]
 
 
 def average(states: States) -> Tensor:

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from jointasr import hub
 from jointasr.errors import DataError
 from jointasr.fusion import States
+from jointasr.host import send
 
 NAMES = ("BERT", "--bert")
 # fast tokenizers warn at each fork of a process that used their threads; texts here are short
@@ -60,12 +61,13 @@ class Linguistic(nn.Module):
             return_tensors="pt",
         )
         device = next(self.model.parameters()).device
-        inputs = dict(tokens.to(device))
+        counts = tokens["attention_mask"].sum(1)
+        inputs = {name: send(values, device) for name, values in tokens.items()}
         if certainty is not None:
             rows = [tokens.word_ids(row) for row in range(len(texts))]
             inputs["inputs_embeds"] = self._faded(inputs.pop("input_ids"), rows, certainty)
         hidden = self.model(**inputs).last_hidden_state
-        return States(hidden, inputs["attention_mask"].sum(1))
+        return States(hidden, counts)
 
     def _faded(self, ids: Tensor, words: list[list[int | None]], certainty: list[Tensor]) -> Tensor:
         """Embeddings (N, L, D) of token ids, faded into [MASK] where their word is uncertain."""

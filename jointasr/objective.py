@@ -1,53 +1,66 @@
 """The losses, scaled as the paper's equation 1 needs them."""
 
-from typing import NamedTuple
+import math
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jointasr.ctc import ctc_loss
+from jointasr.ctc import ctc_loss, min_frames
 from jointasr.dataset import Batch
+from jointasr.host import send
 from jointasr.schema import Config
-from jointasr.systems import Output
+from jointasr.systems import Heard, Output
 
 
-class Losses(NamedTuple):
-    """Sums over a batch's utterances, so that any grouping into batches gives the same step."""
+def losses(conf: Config, output: Output, batch: Batch) -> Tensor:
+    """The training loss, a sum over the batch's N utterances, so that any grouping into batches
+    gives the same step; divide by the utterances of the whole step.
 
-    total: Tensor
-    """alpha * ser + (1 - alpha) * asr, or the system's only loss; carries the gradient"""
-    asr: float
-    """sum over utterances of CTC loss per label, nats"""
-    ser: float
-    """sum over utterances of the cross-entropy, nats"""
-    impossible: int
-    """utterances whose transcript needs more frames than there are; they add no CTC loss"""
-
-
-def losses(conf: Config, output: Output, batch: Batch) -> Losses:
-    """Sums over the batch's N utterances; divide by the utterances of the whole step.
-
-    Equation 1 of the paper: L = alpha L_SER + (1 - alpha) L_ASR, where L_ASR is the mean over
-    utterances of the CTC loss divided by max(1, labels), L_SER the mean cross-entropy.
-    Raises FloatingPointError where posteriors or the emotions' logits are not finite.
+    Raises FloatingPointError where posteriors are not finite.
     """
-    asr = ser = torch.zeros((), dtype=torch.float64, device=batch.waves.device)
-    impossible = 0
-    if output.log_probs is not None:
-        each = ctc_loss(output.log_probs, output.frames, batch.targets, conf.ctc)
-        labels = torch.tensor([max(1, len(target)) for target in batch.targets])
-        finite = torch.isfinite(each)
-        impossible = int((~finite).sum())
-        asr = (each[finite] / labels.to(each.device)[finite]).sum()
-    if output.emotions is not None:
-        ser = functional.cross_entropy(output.emotions, batch.emotions, reduction="sum").double()
-        if not torch.isfinite(ser):
-            raise FloatingPointError("the emotions' loss is not finite: the model has diverged")
-    if conf.system == "asr":
-        total = asr
-    elif conf.system == "ser":
-        total = ser
-    else:
-        total = conf.alpha * ser + (1 - conf.alpha) * asr
-    return Losses(total, float(asr.detach()), float(ser.detach()), impossible)
+    return both(conf, asr(conf, output, batch), ser(output.emotions, batch))
+
+
+def both(conf: Config, asr: Tensor | None, ser: Tensor | None) -> Tensor:
+    """Equation 1 of the paper, alpha L_SER + (1 - alpha) L_ASR, or the system's only loss."""
+    if asr is not None and ser is not None:
+        return conf.alpha * ser + (1 - conf.alpha) * asr
+    only = ser if asr is None else asr
+    assert only is not None
+    return only
+
+
+def asr(conf: Config, heard: Output | Heard, batch: Batch) -> Tensor | None:
+    """Sum over utterances of the CTC loss divided by max(1, labels), nats, float64.
+
+    A transcript that needs more frames than there are adds nothing. None for ser. Raises
+    FloatingPointError where posteriors are not finite.
+    """
+    if heard.log_probs is None:
+        return None
+    each = ctc_loss(heard.log_probs, heard.frames, batch.targets, conf.ctc)
+    labels = send([max(1, len(target)) for target in batch.targets], each.device)
+    return (each.masked_fill(each.isinf(), 0.0) / labels).sum()
+
+
+def ser(logits: Tensor | None, batch: Batch) -> Tensor | None:
+    """Sum over utterances of the emotions' cross-entropy, nats, float64; None for asr."""
+    if logits is None:
+        return None
+    return functional.cross_entropy(logits, batch.emotions, reduction="sum").double()
+
+
+def impossible(heard: Output | Heard, batch: Batch) -> int:
+    """How many transcripts need more frames than there are."""
+    if heard.log_probs is None:
+        return 0
+    pairs = zip(batch.targets, heard.frames.tolist(), strict=True)
+    return sum(min_frames(target) > frames for target, frames in pairs)
+
+
+def value(loss: Tensor) -> float:
+    """The loss as a number. Raises FloatingPointError when it is none."""
+    number = float(loss.detach())
+    if not math.isfinite(number):
+        raise FloatingPointError("the loss is not finite: the model has diverged")
+    return number

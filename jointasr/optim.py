@@ -13,6 +13,9 @@ from jointasr.systems import Joint, System
 
 log = logging.getLogger(__name__)
 PARTS = ("encoder", "head", "bert")
+# one pass over all parameters; from this release on, on a CPU as well
+_RELEASE = tuple(map(int, torch.__version__.split(".")[:2]))
+FUSED: dict[str, Any] = {"fused": True} if _RELEASE >= (2, 4) else {}
 
 
 def parts(system: System) -> dict[str, list[nn.Parameter]]:
@@ -164,4 +167,4 @@ def _optimiser(parameters: Iterable[nn.Parameter], conf: schema.Optimiser) -> to
     if conf.name == "adadelta":  # rho and eps are the toolkit's
         return torch.optim.Adadelta(groups, lr=conf.lr, rho=0.95, eps=1e-8)
     kind = torch.optim.AdamW if conf.name == "adamw" else torch.optim.Adam
-    return kind(groups, lr=conf.lr)
+    return kind(groups, lr=conf.lr, **FUSED)

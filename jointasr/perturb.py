@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from jointasr.errors import DataError
+from jointasr.host import send
 from jointasr.rng import stream
 from jointasr.wavio import RATE
 
@@ -113,24 +115,28 @@ def drop_bands(waves: Tensor, lengths: Sequence[int], draws: Sequence[Draw]) -> 
     rows = [row for row, one in enumerate(draws) if one.bands and lengths[row]]
     if not rows:
         return waves.clone()
-    index = torch.tensor(rows, device=waves.device)
+    index = send(rows, waves.device)
     chosen = waves[index]
     valid = _valid(chosen, [lengths[row] for row in rows])
     response = torch.stack([_response(draws[row].bands) for row in rows])
     delays = [len(draws[row].bands) * (TAPS // 2) for row in rows]
-    filtered = _convolve(chosen.masked_fill(~valid, 0.0), response.to(waves.device), delays)
+    response = send(response, waves.device)
+    filtered = _convolve(chosen.masked_fill(~valid, 0.0), response, delays)
     return waves.index_copy(0, index, torch.where(valid, filtered, chosen))
 
 
 def drop_chunks(waves: Tensor, lengths: Sequence[int], draws: Sequence[Draw]) -> Tensor:
     """Zero each row's chunks: waves (N, T), a new tensor of the same shape."""
     _check(waves, lengths, draws)
-    after = waves.clone()
+    most = max((len(one.chunks) for one in draws), default=0)
+    bounds = np.zeros((2, len(draws), most), np.int64)  # where there is no chunk: from 0 to 0
     for row, one in enumerate(draws):
-        for start, length in one.chunks:
+        for place, (start, length) in enumerate(one.chunks):
             assert start >= 0 and start + length <= lengths[row], (row, one, lengths[row])
-            after[row, start : start + length] = 0.0
-    return after
+            bounds[:, row, place] = start, start + length
+    starts, ends = send(torch.from_numpy(bounds), waves.device)[..., None]
+    places = torch.arange(waves.shape[1], device=waves.device)
+    return waves.masked_fill(((places >= starts) & (places < ends)).any(1), 0.0)
 
 
 def notch(low: float) -> Tensor:
@@ -173,12 +179,12 @@ def _convolve(waves: Tensor, response: Tensor, delays: Sequence[int]) -> Tensor:
     spectra = torch.fft.rfft(blocks, dim=2) * response.unsqueeze(1)
     kept = torch.fft.irfft(spectra, BLOCK, dim=2)[:, :, overlap:].reshape(len(waves), -1)
     places = torch.arange(waves.shape[1], device=waves.device)
-    return kept.gather(1, places + torch.tensor(delays, device=waves.device).unsqueeze(1))
+    return kept.gather(1, places + send(delays, waves.device).unsqueeze(1))
 
 
 def _valid(waves: Tensor, lengths: Sequence[int]) -> Tensor:
     places = torch.arange(waves.shape[1], device=waves.device)
-    return places < torch.tensor(lengths, device=waves.device).unsqueeze(1)
+    return places < send(lengths, waves.device).unsqueeze(1)
 
 
 def _check(waves: Tensor, lengths: Sequence[int], draws: Sequence[Draw]) -> None:

@@ -145,15 +145,21 @@ class Augment(Section):
 class Batch(Section):
     """Batches by duration."""
 
-    max_duration: Positive = 100.0
-    """seconds of audio"""
+    max_duration: Positive | Literal["auto"] = 100.0
+    """seconds of audio, padding included; auto: found by trying on this machine, before stage 7's
+    first training, and kept for all of them (exp/max_duration.json)"""
     max_utterances: Annotated[int, Field(gt=0)] | None = None
     """utterances per batch, where the toolkit's recipe counts those"""
-    buckets: Annotated[int, Field(gt=0)] = 30
     accumulate: Annotated[int, Field(gt=0)] = 1
     """batches per step of the optimiser"""
     workers: Count = 2
     """processes that read audio (0: none)"""
+
+    @property
+    def seconds(self) -> float:
+        """``max_duration`` as a number, which stage 7 puts in the place of auto."""
+        assert self.max_duration != "auto", "the limit of batches has not been looked for"
+        return self.max_duration
 
 
 class Optimiser(Section):
@@ -199,7 +205,7 @@ class Train(Section):
     """steps in a row that may be left out, loss or gradient not being finite, before training
     ends (fp16 needs some to find its scale)"""
     save_minutes: Annotated[float, Field(ge=0)] = 10.0
-    """between states from which a killed training goes on, besides each epoch's end"""
+    """between states from which a killed training goes on"""
     log_every: Annotated[int, Field(gt=0)] = 20
     """steps between lines in the log"""
 

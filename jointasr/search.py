@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from jointasr.ctc import (
@@ -17,6 +18,7 @@ from jointasr.ctc import (
     require_k2,
 )
 from jointasr.errors import DataError
+from jointasr.host import Fetch
 
 SEARCH_BEAM = 20.0
 OUTPUT_BEAM = 8.0
@@ -30,10 +32,24 @@ def greedy(log_probs: Tensor, frames: Tensor) -> list[list[int]]:
     log_probs (N, T, C), frames (N,) valid frames. Raises FloatingPointError naming the rows
     whose posteriors are not finite.
     """
-    lengths = frame_counts(log_probs, frames)
-    check_finite(log_probs, lengths)
-    best = log_probs.detach().argmax(dim=2).tolist()
-    return [collapse(row[:n]) for row, n in zip(best, lengths, strict=True)]
+    return Greedy(log_probs, frames).labels()
+
+
+class Greedy:
+    """Greedy search of which the card does its part while others wait for no result."""
+
+    def __init__(self, log_probs: Tensor, frames: Tensor) -> None:
+        self._log_probs, self._lengths = log_probs, frame_counts(log_probs, frames)
+        best = log_probs.detach().argmax(dim=2)
+        finite = log_probs.detach().isfinite().all(dim=2)
+        self._best = Fetch(torch.where(finite, best, -1))
+
+    def labels(self) -> list[list[int]]:
+        """What :func:`greedy` returns."""
+        paths = [row[:n] for row, n in zip(self._best.wait().tolist(), self._lengths, strict=True)]
+        if any(-1 in path for path in paths):
+            check_finite(self._log_probs, self._lengths)
+        return [collapse(path) for path in paths]
 
 
 def greedy_scored(log_probs: Tensor, frames: Tensor) -> list[tuple[list[int], Tensor]]:

@@ -14,11 +14,27 @@ from jointasr.linguistic import Linguistic
 from jointasr.schema import Config
 
 
+class Heard(NamedTuple):
+    """What a system has heard of N utterances before it looks for their emotions."""
+
+    states: States
+    """the encoder's"""
+    log_probs: Tensor | None
+    """log posteriors of the units (N, F, units) float32; None for ser"""
+    greedy: search.Greedy | None = None
+    """greedy search under way, where a text branch reads its result"""
+
+    @property
+    def frames(self) -> Tensor:
+        """Valid frames (N,), on the host."""
+        return self.states.lengths
+
+
 class Output(NamedTuple):
     """What a system says of a batch of N utterances."""
 
     frames: Tensor
-    """valid frames (N,)"""
+    """valid frames (N,), on the host"""
     log_probs: Tensor | None
     """log posteriors of the units (N, F, units) float32; None for ser"""
     emotions: Tensor | None
@@ -33,9 +49,12 @@ class Asr(nn.Module):
         self.encoder = encoder
         self.head = ctc_layers(conf, encoder.dim, units.size)
 
-    def score(self, hidden: Tensor, frames: Tensor, texts: list[str] | None) -> Output:
-        """Posteriors of hidden states (N, F, D)."""
-        return Output(frames, _log_softmax(self.head(hidden)), None)
+    def hear(self, states: States) -> Heard:
+        """Posteriors of the encoder's states."""
+        return Heard(states, _log_softmax(self.head(states.hidden)))
+
+    def feel(self, heard: Heard, texts: list[str] | None) -> None:
+        """It does not."""
 
 
 class Ser(nn.Module):
@@ -46,9 +65,13 @@ class Ser(nn.Module):
         self.encoder = encoder
         self.classify = output_mlp(encoder.dim, conf.emotion, classes)
 
-    def score(self, hidden: Tensor, frames: Tensor, texts: list[str] | None) -> Output:
-        """Emotions of hidden states (N, F, D)."""
-        return Output(frames, None, self.classify(average(States(hidden, frames))).float())
+    def hear(self, states: States) -> Heard:
+        """No words."""
+        return Heard(states, None)
+
+    def feel(self, heard: Heard, texts: list[str] | None) -> Tensor:
+        """Logits of the emotions (N, classes) float32."""
+        return self.classify(average(heard.states)).float()
 
 
 class Joint(nn.Module):
@@ -69,20 +92,25 @@ class Joint(nn.Module):
         sizes += [bert.dim] if bert is not None else []
         self.fusion = fusion.build(sizes, conf.emotion, classes)
 
-    def score(self, hidden: Tensor, frames: Tensor, texts: list[str] | None) -> Output:
-        """Posteriors and emotions of hidden states (N, F, D); ``texts`` only for the oracle."""
-        log_probs = _log_softmax(self.head(hidden))
+    def hear(self, states: States) -> Heard:
+        """Posteriors of the encoder's states, and the search for what BERT reads."""
+        log_probs = _log_softmax(self.head(states.hidden))
+        reads = self.bert is not None and self.emotion.transcript == "greedy"
+        return Heard(states, log_probs, search.Greedy(log_probs, states.lengths) if reads else None)
+
+    def feel(self, heard: Heard, texts: list[str] | None) -> Tensor:
+        """Logits of the emotions (N, classes) float32; ``texts`` only for the oracle."""
         stopped = self.emotion.gradient == "stopped"
         modalities = []
         if self.emotion.modalities != "linguistic":
-            modalities.append(States(hidden.detach() if stopped else hidden, frames))
+            hidden = heard.states.hidden
+            modalities.append(heard.states._replace(hidden=hidden.detach() if stopped else hidden))
         if self.bert is not None:
-            read = log_probs.detach() if stopped else log_probs
-            modalities.append(self.bert(*self._transcripts(read, frames, texts)))
-        return Output(frames, log_probs, self.fusion(*modalities).float())
+            modalities.append(self.bert(*self._transcripts(heard, stopped, texts)))
+        return self.fusion(*modalities).float()
 
     def _transcripts(
-        self, log_probs: Tensor, frames: Tensor, texts: list[str] | None
+        self, heard: Heard, stopped: bool, texts: list[str] | None
     ) -> tuple[list[str], list[Tensor] | None]:
         """What BERT reads, and of a soft transcript each word's certainty.
 
@@ -90,14 +118,15 @@ class Joint(nn.Module):
         the geometric mean of the posteriors of a word's units.
         """
         if self.emotion.transcript == "empty":
-            return [""] * len(frames), None
+            return [""] * len(heard.states.lengths), None
         if self.emotion.transcript == "oracle":
             assert texts is not None, "the oracle needs reference texts"
             return texts, None
-        if self.emotion.transcript == "greedy":
-            found = search.greedy(log_probs, frames)
-            return [self.units.decode(ids) for ids in found], None
-        scored = search.greedy_scored(log_probs, frames)
+        if heard.greedy is not None:
+            return [self.units.decode(ids) for ids in heard.greedy.labels()], None
+        assert heard.log_probs is not None
+        log_probs = heard.log_probs.detach() if stopped else heard.log_probs
+        scored = search.greedy_scored(log_probs, heard.states.lengths)
         certainty = [
             torch.cat([log_probs.new_zeros(0), *(_mean(scores[w]) for w in self.units.words(ids))])
             for ids, scores in scored
@@ -131,9 +160,14 @@ def build(
 def forward(
     system: System, waves: Tensor, lengths: Tensor, texts: list[str] | None = None
 ) -> Output:
-    """Output of waves (N, T) of lengths (N,) samples."""
-    hidden, frames = system.encoder(waves, lengths)
-    return system.score(hidden, frames, texts)
+    """Output of waves (N, T) of lengths (N,) samples, the latter on the host."""
+    return score(system, States(*system.encoder(waves, lengths)), texts)
+
+
+def score(system: System, states: States, texts: list[str] | None = None) -> Output:
+    """Output of the encoder's states."""
+    heard = system.hear(states)
+    return Output(states.lengths, heard.log_probs, system.feel(heard, texts))
 
 
 def truncated(system: System) -> int:

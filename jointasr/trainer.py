@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from lhotse import CutSet
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from jointasr import (
@@ -25,8 +26,11 @@ from jointasr import (
     rng,
     systems,
 )
+from jointasr.batching import Plan
+from jointasr.clock import Clock
 from jointasr.dataset import Batch
 from jointasr.errors import DataError
+from jointasr.fusion import States
 from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, precision, warmup_decay
 from jointasr.parallel import ALONE, World, device
 from jointasr.progress import Progress
@@ -58,6 +62,9 @@ class Trainer:
         self.precision = precision(self.conf.train.precision, self.device)
         self.system = model.system.to(self.device)
         self.data = dataset.Utterances(model.units, model.labels, world=world)
+        augment = self.conf.augment
+        speed = partial(_speed, seed, augment.speeds, augment.speed_semantics)
+        self.plan = Plan(train, self.conf.batch, speed, seed)
         self._check()
         self.optimisers = Optimisers(self.system, self.conf.optim)
         self.scaler = grad_scaler(self.precision is torch.float16)
@@ -65,9 +72,10 @@ class Trainer:
         self.progress = Progress()
         self.snapshots = Snapshots(out / experiment.RESUME, identity or {})
         self.stop, self.saved = Stop(), time.monotonic()
-        self.steps = 0
+        self.steps, self.clock = 0, Clock()
         self.history = [experiment.HISTORY_HEADER]
         self.best: Choice | None = None
+        self.kept: dict[str, Tensor] = {}
         if world.first:  # it may have states to clear away
             self.place = self._restore()
         world.sum([])
@@ -84,26 +92,34 @@ class Trainer:
         self._describe()
         self.stop.listen()
         start, position, done = self.place
-        if start < self.conf.train.epochs:
+        epochs = range(start, self.conf.train.epochs)
+        if epochs:
             self._try_largest(start)
-        for epoch in range(start, self.conf.train.epochs):
-            done = self._epoch(epoch, position, done)
+        batches = self.batches(epochs, position * self.conf.batch.accumulate)
+        for epoch in epochs:
+            done = self._epoch(batches, epoch, position, done)
             scores = self.evaluate(self.dev)
             self._report(epoch, done, scores)
             if self.best is None or scores.better(self.best.scores):
                 self.best = Choice(epoch + 1, scores)
                 if self.world.first:
-                    checkpoint.save(self.out / "best", self.model)
-                log.info("epoch %d: best so far, saved", epoch + 1)
+                    self.kept = checkpoint.copy_weights(self.system)
+                log.info("epoch %d: best so far, kept", epoch + 1)
             if self.conf.schedule.name == "newbob" and self.newbob.stalls(scores.loss):
                 self.optimisers.anneal()
             position, done = 0, NOTHING
-            self._save(epoch + 1, position, done)
+            self._save_in_time(epoch + 1, position, done)
+        self._write_best()
         if self.board is not None:
             self.board.close()
         assert self.best is not None
         log.info("best on dev: epoch %d, %s", self.best.epoch, self.best.scores)
         return self.best
+
+    def batches(self, epochs: range, first: int = 0) -> Iterator[Batch]:
+        """Those of these epochs, from the place ``first`` in the first of them."""
+        workers = self.conf.batch.workers
+        return dataset.training_batches(self.plan, self.data, workers, epochs, first)
 
     def evaluate(self, cuts: CutSet) -> Scores:
         """Scores of the present model on ``cuts``, without augmentation."""
@@ -115,28 +131,25 @@ class Trainer:
         Raises DataError naming the batch and the knobs to turn.
         """
         self.system.train()
-        order = dataset.batches(
-            self.train, self.conf.batch, partial(self._speed, epoch=epoch), self.seed, epoch
-        )
+        order = [self.plan.batch(epoch, places) for places in self.plan.epoch(epoch)]
         moments = [] if self.steps else [torch.empty_like(p) for p in self.optimisers.parameters]
         moments += [value.clone() for value in moments]  # Adam's two, which are not there yet
         for cuts in guard.largest(order):
             batch = self.data[cuts]
             if batch.ids:
-                with guard.memory(batch, self.conf.batch.max_duration):
+                with guard.memory(batch, self.conf.batch.seconds):
                     with suppress(FloatingPointError):  # the steps will tell
                         self._backward(batch, epoch, 0, batch.of)
                     self.optimisers.clear()
 
-    def _epoch(self, epoch: int, position: int = 0, done: Epoch = NOTHING) -> Epoch:
+    def _epoch(
+        self, batches: Iterator[Batch], epoch: int, position: int = 0, done: Epoch = NOTHING
+    ) -> Epoch:
         """The sums over an epoch whose first ``position`` steps are done, with sums ``done``."""
         self.system.train()
-        speed = partial(self._speed, epoch=epoch)
         accumulate = self.conf.batch.accumulate
-        batches = dataset.training_batches(
-            self.train, self.data, self.conf.batch, speed, self.seed, epoch, position * accumulate
-        )
-        for number, group in enumerate(_groups(batches, accumulate), position):
+        left = max(0, len(self.plan.epoch(epoch)) - position * accumulate)
+        for number, group in enumerate(_groups(islice(batches, left), accumulate), position):
             count = sum(batch.of for batch in group)
             self._set_rates(self._share(epoch, done.utterances + count / 2))
             step = self._step(group, epoch, number * accumulate)
@@ -160,7 +173,7 @@ class Trainer:
             if not batch.ids:
                 continue  # fewer utterances than processes
             try:
-                with guard.memory(batch, self.conf.batch.max_duration):
+                with guard.memory(batch, self.conf.batch.seconds):
                     own = own.plus(self._backward(batch, epoch, place, total))
             except FloatingPointError as error:
                 log.warning("%s (batch of %s): step left out", error, " ".join(batch.ids))
@@ -170,7 +183,8 @@ class Trainer:
             self.optimisers.leave_out()
         else:
             self.world.sum_gradients(self.optimisers.parameters)
-            norm = self.optimisers.step(self.scaler)
+            with self.clock("optimiser"):
+                norm = self.optimisers.step(self.scaler)
         if self.optimisers.in_row >= self.conf.train.max_skipped:
             guard.stop(self.out, group, self.optimisers.in_row, self.world.rank)
         self._curve("train/loss", done.mean_loss, self.steps)
@@ -187,20 +201,32 @@ class Trainer:
         dropout in the encoder. Raises FloatingPointError where the loss is not finite.
         """
         lengths = batch.lengths.tolist()
-        draws = self._draws(batch, lengths, epoch)
-        on_device = dataset.to_device(batch, self.device)
-        on_device = on_device._replace(waves=perturb.apply(on_device.waves, lengths, draws))
+        with self.clock("augmentation"):
+            draws = self._draws(batch, lengths, epoch)
+            batch = dataset.to_device(batch, self.device)
+            batch = batch._replace(waves=perturb.apply(batch.waves, lengths, draws))
         others = [self.world.rank] if self.world.rank else []  # each draws its own
         torch.manual_seed(rng.derive(self.seed, "dropout", epoch, place, *others))
-        part = objective.losses(self.conf, self._forward(on_device), on_device)
-        self.scaler.scale(part.total / total).backward()
-        return Epoch(
-            len(batch.ids),
-            float(part.total.detach()),
-            part.impossible,
-            sum(draw.left_out for draw in draws),
-            systems.truncated(self.system),
-        )
+        with self.clock("encoder"), self._autocast():
+            states = States(*self.system.encoder(batch.waves, batch.lengths))
+        loss, impossible = self._loss(states, batch)
+        with self.clock("backward"):
+            self.scaler.scale(loss / total).backward()
+        left_out = sum(draw.left_out for draw in draws)
+        sums = (objective.value(loss), impossible, left_out, systems.truncated(self.system))
+        return Epoch(len(batch.ids), *sums)
+
+    def _loss(self, states: States, batch: Batch) -> tuple[Tensor, int]:
+        """The loss, and how many transcripts are impossible. The CTC loss is computed while the
+        transcript that BERT reads is on its way to the host."""
+        with self.clock("head"), self._autocast():
+            heard = self.system.hear(states)
+        with self.clock("ctc"):
+            asr = objective.asr(self.conf, heard, batch)
+        with self.clock("emotion"), self._autocast():  # BERT and all around it
+            logits = self.system.feel(heard, batch.texts)
+        ser = objective.ser(logits, batch)
+        return objective.both(self.conf, asr, ser), objective.impossible(heard, batch)
 
     def _save_in_time(self, epoch: int, position: int, done: Epoch) -> None:
         """Save a state now and then, and before obeying a signal to stop."""
@@ -215,10 +241,21 @@ class Trainer:
         Random numbers need no saving: each is drawn from the seed and what it is for.
         """
         if self.world.first:
+            self._write_best()
             self.snapshots.save(self.steps, self._state(epoch, position, done))
             self.saved = time.monotonic()
         if self.world.any(bool(self.stop.asked)):  # only when the state is there
             self.stop.obey()
+
+    def _write_best(self) -> None:
+        """Write the best weights, where they are not on disk yet.
+
+        They are kept in memory until a state is saved: what is on disk must be what the state
+        says, also where a card computes the epochs since then a little differently.
+        """
+        if self.kept:
+            checkpoint.save(self.out / "best", self.model, self.kept)
+            self.kept = {}
 
     def _state(self, epoch: int, position: int, done: Epoch) -> dict[str, Any]:
         """All that the rest of the training depends on."""
@@ -253,17 +290,10 @@ class Trainer:
         """Share (0..1) of all training that is done after so many utterances of an epoch."""
         return (epoch + utterances / len(self.train)) / self.conf.train.epochs
 
-    def _forward(self, batch: Batch) -> systems.Output:
+    def _autocast(self) -> AbstractContextManager[Any]:
+        """Inside, the model computes in the precision that was chosen."""
         mixed = self.precision is not None
-        with torch.autocast(self.device.type, self.precision) if mixed else nullcontext():
-            return systems.forward(self.system, batch.waves, batch.lengths, batch.texts)
-
-    def _speed(self, utterance: str, epoch: int) -> float:
-        """An utterance's speed factor, drawn from nothing but its name and the epoch."""
-        augment = self.conf.augment
-        return perturb.speed_factor(
-            self.seed, utterance, epoch, augment.speeds, augment.speed_semantics
-        )
+        return torch.autocast(self.device.type, self.precision) if mixed else nullcontext()
 
     def _draws(self, batch: Batch, lengths: list[int], epoch: int) -> list[perturb.Draw]:
         """Each utterance's notches and zeroed chunks; ``lengths`` are the batch's, on the host."""
@@ -324,7 +354,7 @@ class Trainer:
         self._record(epoch, done.mean_loss, scores)
         for name, value in scores._asdict().items():
             if value is not None:
-                self._curve(f"dev/{name}", value, epoch + 1)
+                self._curve(f"dev/{name}", value, self.steps)
 
     def _curve(self, name: str, value: float, place: int) -> None:
         """A point of a curve in TensorBoard."""
@@ -337,6 +367,13 @@ class Trainer:
         self.history.append("\t".join("-" if value is None else f"{value:.6g}" for value in row))
         if self.world.first:
             files.write_text(self.out / experiment.HISTORY, "\n".join(self.history) + "\n")
+
+
+def _speed(
+    seed: int, speeds: list[int], semantics: perturb.Semantics, utterance: str, epoch: int
+) -> float:
+    """An utterance's speed factor, drawn from nothing but its name and the epoch."""
+    return perturb.speed_factor(seed, utterance, epoch, speeds, semantics)
 
 
 def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

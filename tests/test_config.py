@@ -24,7 +24,7 @@ def test_recipe_refines_every_layer(tmp_path: Path) -> None:
     conf = config.load("conf/mine.yaml", recipe)
     assert conf.train.epochs == 3
     assert conf.alpha == 0.1, "conf/joint.yaml comes after the recipe's conf/base.yaml"
-    assert config.load("mine.yaml", recipe, ["alpha=0.5", "batch.buckets=7"]).batch.buckets == 7
+    assert config.load("mine.yaml", recipe, ["alpha=0.5", "batch.workers=7"]).batch.workers == 7
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,8 @@ def test_recipe_refines_every_layer(tmp_path: Path) -> None:
         ("base: joint.yaml\nalhpa: 0.2", r"mine.yaml: unknown key alhpa; the nearest is alpha"),
         ("base: joint.yaml\ntrain: {epoch: 1}", r"unknown key train.epoch; the nearest is train."),
         ("base: joint.yaml\nalpha: 1.5", r"mine.yaml: key alpha: .*less than or equal to 1"),
+        ("base: joint.yaml\nbatch: {max_duration: -1}", r"mine.yaml: key batch.max_duration: .*0"),
+        ("base: joint.yaml\nbatch: {max_duration: all}", r"mine.yaml: key batch.max_duration: "),
         ("base: joint.yaml\nctc: k3", r"key ctc: .*'k2' or 'torch'"),
         ("base: joint.yaml\ndata: {snr: [35, 5]}", r"key data.snr: the first must not be above"),
         ("base: joint.yaml\naugment: {speeds: []}", r"key augment.speeds: .*at least 1"),

@@ -5,8 +5,9 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
-from itertools import chain
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,17 @@ import pytest
 import tiny
 import torch
 from data_fixtures import ROOT
-from lhotse import CutSet, MonoCut
+from lhotse import CutSet, MonoCut, Recording
 
-from jointasr import dataset, perturb, schema
+from jointasr import batching, dataset, perturb, schema
+from jointasr.batching import Plan
 from jointasr.errors import DataError
 from jointasr.lang import Units
 
-SPEEDS = partial(perturb.speed_factor, 0, epoch=0)
+SPEED = partial(perturb.speed_factor, 0)
 
 
-def as_is(_: str) -> float:
+def as_is(utterance: str, epoch: int) -> float:
     return 1.0
 
 
@@ -66,11 +68,20 @@ def test_without_audio_there_are_lengths(cuts: CutSet) -> None:
     assert batch.lengths.tolist() == [cut.num_samples for cut in cuts]
 
 
+def plan(
+    cuts: CutSet, seed: int = 0, speed: Callable[[str, int], float] = SPEED, **keys: object
+) -> Plan:
+    return Plan(cuts, conf(**keys), speed, seed)
+
+
+def batches(one: Plan, epoch: int = 0) -> list[CutSet]:
+    return [one.batch(epoch, places) for places in one.epoch(epoch)]
+
+
 @pytest.mark.parametrize("epoch", range(3))
-@pytest.mark.parametrize("keys", [{}, {"max_utterances": 3}, {"max_duration": 0.1}, {"buckets": 1}])
+@pytest.mark.parametrize("keys", [{}, {"max_utterances": 3}, {"max_duration": 0.1}])
 def test_every_utterance_once_an_epoch(cuts: CutSet, epoch: int, keys: dict[str, float]) -> None:
-    speed = partial(perturb.speed_factor, 0, epoch=epoch)
-    found = ids(dataset.batches(cuts, conf(**keys), speed, 0, epoch))
+    found = ids(batches(plan(cuts, **keys), epoch))
     assert sorted(chain(*found)) == sorted(cut.id for cut in cuts)
     assert max(map(len, found)) <= keys.get("max_utterances", 99)
     if keys.get("max_duration") == 0.1:
@@ -80,38 +91,76 @@ def test_every_utterance_once_an_epoch(cuts: CutSet, epoch: int, keys: dict[str,
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 17])
 def test_small_sets(cuts: CutSet, count: int) -> None:
     few = CutSet.from_cuts(list(cuts)[:count])
-    assert sum(map(len, dataset.batches(few, conf(), as_is, 0, 0))) == count
+    assert sum(map(len, plan(few).epoch(0))) == count
     same = CutSet.from_cuts(few[0].with_id(f"same-{i}") for i in range(count))
-    assert sum(map(len, dataset.batches(same, conf(), as_is, 0, 0))) == count
+    assert sum(map(len, plan(same, speed=as_is).epoch(0))) == count
 
 
-def test_batches_are_of_similar_lengths_and_within_the_limit(cuts: CutSet) -> None:
-    found = dataset.batches(cuts, conf(buckets=4), SPEEDS, 0, 0)
-    spread = []
-    for batch in found:
-        durations = [cut.duration for cut in batch]
-        # lhotse closes a batch when one more cut as long as its longest would not fit
-        assert sum(durations) <= 6.0 + max(durations) - min(durations)
-        spread.append(max(durations) / min(durations))
-    everything = [cut.duration for cut in cuts]
-    assert np.mean(spread) < 0.6 * max(everything) / min(everything)
+def test_batches_are_full_and_within_the_limit(cuts: CutSet) -> None:
+    """Padding counts; no batch has room for the next longer utterance but the last of them."""
+    found = batches(plan(cuts))
+    computed = [len(batch) * max(cut.duration for cut in batch) for batch in found]
+    assert max(computed) <= 6.0
+    longest = max(cut.duration for batch in found for cut in batch)
+    assert sorted(computed)[1] > 6.0 - 2 * longest
+
+
+def corpus(count: int) -> np.ndarray:
+    """Seconds: lognormal, its mean, range and padding in random batches those of IEMOCAP (batches
+    of 4, 8 and 16 pad by 76, 121 and 169 % there)."""
+    drawn = np.exp(np.random.default_rng(0).normal(0, 0.65, 2 * count))
+    drawn *= 4.55 / drawn.mean()
+    return drawn[(drawn > 0.585) & (drawn < 34.14)][:count]
+
+
+def random_padding(durations: np.ndarray, size: int) -> float:
+    groups = durations[: len(durations) // size * size].reshape(-1, size)
+    return float(size * groups.max(1).sum() / groups.sum() - 1)
+
+
+def test_padding() -> None:
+    durations = corpus(4500)
+    random = [random_padding(durations, size) for size in (4, 8, 16)]
+    assert random == pytest.approx([0.76, 1.21, 1.69], abs=0.05)
+    cuts = CutSet.from_cuts(recorded(f"u{i:04d}", d) for i, d in enumerate(durations))
+    for seconds, limit in ((100, 0.05), (300, 0.08)):
+        one = plan(cuts, max_duration=seconds)
+        spoken = [cut.duration / SPEED(cut.id, 0) for cut in one.cuts]
+        assert batching.padding(spoken, one.epoch(0)) < limit
+        # and the batches are full, too: padding alone could be had with batches of one
+        assert len(one.epoch(0)) < 1.12 * sum(spoken) / seconds
+
+
+def recorded(name: str, seconds: float) -> MonoCut:
+    """A cut without audio."""
+    samples = round(seconds * 16000)
+    recording = Recording(name, [], 16000, samples, samples / 16000)
+    return MonoCut(name, 0, recording.duration, 0, recording=recording)
+
+
+def test_others_share_a_batch_in_each_epoch(cuts: CutSet) -> None:
+    """Also where speeds are not drawn."""
+    one = plan(cuts, speed=as_is)
+    pairs = [
+        {frozenset(pair) for batch in ids(batches(one, epoch)) for pair in combinations(batch, 2)}
+        for epoch in range(2)
+    ]
+    assert 0.05 < len(pairs[0] - pairs[1]) / len(pairs[0]) < 0.95
 
 
 def test_order_depends_on_seed_and_epoch_only(cuts: CutSet) -> None:
-    first = ids(dataset.batches(cuts, conf(), as_is, 0, 0))
+    first = plan(cuts).epoch(0)
     np.random.seed(9)
     torch.manual_seed(9)
-    assert ids(dataset.batches(cuts, conf(), as_is, 0, 0)) == first
-    assert ids(dataset.batches(cuts, conf(), as_is, 0, 1)) != first
-    assert ids(dataset.batches(cuts, conf(), as_is, 1, 0)) != first
+    one = plan(cuts)
+    assert one.epoch(1) != first and one.epoch(0) == first
+    assert plan(cuts, seed=1).epoch(0) != first
 
 
 def test_long_and_short_batches_come_in_another_order_each_epoch(cuts: CutSet) -> None:
-    """lhotse's sampler alone visits its buckets in one order in all epochs."""
     orders = set()
     for epoch in range(4):
-        found = dataset.batches(cuts, conf(max_utterances=1, buckets=2), as_is, 0, epoch)
-        durations = [batch[0].duration for batch in found]
+        durations = [batch[0].duration for batch in batches(plan(cuts, max_utterances=1), epoch)]
         middle = sorted(durations)[len(durations) // 2]
         orders.add(tuple(duration > middle for duration in durations))
     assert len(orders) == 4
@@ -123,13 +172,11 @@ def test_order_in_other_processes(cuts: CutSet, tmp_path: Path) -> None:
     script = (
         "import json, sys\n"
         "from lhotse import CutSet\n"
-        "from jointasr import config, dataset, schema\n"
+        "from jointasr import schema\n"
+        "from jointasr.batching import Plan\n"
         "cuts = CutSet.from_file(sys.argv[1]).to_eager()\n"
-        "conf = schema.Batch(max_duration=6)\n"
-        "found = dataset.batches(cuts, conf, lambda name: 1.0, 0, 0)\n"
-        "print(json.dumps([[cut.id for cut in batch] for batch in found]))\n"
+        "print(json.dumps(Plan(cuts, schema.Batch(max_duration=6), lambda *_: 1.0, 0).epoch(0)))\n"
     )
-    expected = ids(dataset.batches(cuts, conf(), as_is, 0, 0))
     result = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "cuts.jsonl")],
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "1"},
@@ -138,16 +185,15 @@ def test_order_in_other_processes(cuts: CutSet, tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout) == expected
+    assert json.loads(result.stdout) == plan(cuts, speed=as_is).epoch(0)
 
 
 def test_workers_change_nothing(cuts: CutSet) -> None:
     loaded = []
     for workers in (0, 2):
-        loader = dataset.training_batches(
-            cuts, utterances(), conf(workers=workers), SPEEDS, seed=0, epoch=0
-        )
-        loaded.append(list(loader))
+        loaded.append(list(dataset.training_batches(plan(cuts), utterances(), workers, range(2))))
+    places = [one for epoch in range(2) for one in ids(batches(plan(cuts), epoch))]
+    assert [batch.ids for batch in loaded[0]] == places
     assert [batch.ids for batch in loaded[0]] == [batch.ids for batch in loaded[1]]
     for one, other in zip(*loaded, strict=True):
         assert torch.equal(one.waves, other.waves) and torch.equal(one.lengths, other.lengths)
@@ -155,13 +201,13 @@ def test_workers_change_nothing(cuts: CutSet) -> None:
 
 
 def test_speed_is_applied_before_bucketing(cuts: CutSet) -> None:
-    found = dataset.batches(cuts, conf(), SPEEDS, 0, 0)
+    found = batches(plan(cuts))
     original = {cut.id: cut for cut in cuts}
     seen: Counter[float] = Counter()
     for cutset in found:
         batch = utterances()[cutset]
         for cut, length in zip(cutset, batch.lengths.tolist(), strict=True):
-            factor = SPEEDS(cut.id)
+            factor = SPEED(cut.id, 0)
             seen[factor] += 1
             assert abs(length - original[cut.id].num_samples / factor) <= 1
             assert abs(cut.num_samples - length) <= 1
@@ -172,7 +218,7 @@ def test_speed_is_applied_before_bucketing(cuts: CutSet) -> None:
 def test_slower_is_lower(cuts: CutSet) -> None:
     """95 % of the speed: 1/0.95 as long, and a tone of 0.95 of its pitch."""
     cut = cuts[0]
-    slow = next(iter(dataset.batches(CutSet.from_cuts([cut]), conf(), lambda _: 0.95, 0, 0)))[0]
+    slow = plan(CutSet.from_cuts([cut]), speed=lambda *_: 0.95).batch(0, [0])[0]
     peaks = []
     for one in (cut, slow):
         wave = one.load_audio()[0]
@@ -230,9 +276,8 @@ def test_damaged_audio_is_named_in_one_line(
     damaged = tmp_path / "damaged.wav"
     damaged.write_bytes(source.read_bytes()[:30])
     listed[3].recording.sources[0].source = str(damaged)
-    loader = dataset.training_batches(
-        CutSet.from_cuts(listed), utterances(), conf(workers=workers), lambda _: factor, 0, 0
-    )
+    one = plan(CutSet.from_cuts(listed), speed=lambda *_: factor)
+    loader = dataset.training_batches(one, utterances(), workers, range(1))
     with pytest.raises(DataError, match=f"utterance {listed[3].id}: its audio cannot be") as caught:
         list(loader)
     assert "damaged.wav" in str(caught.value) and "\n" not in str(caught.value)

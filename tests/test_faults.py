@@ -26,12 +26,14 @@ def limited(kilobytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes << 10, kilobytes << 10))
 
 
-def train(models: Path, out: Path, kilobytes: int = 0) -> "subprocess.CompletedProcess[str]":
+def train(
+    models: Path, out: Path, minutes: int, kilobytes: int = 0
+) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "jointasr.bin.train", "--conf", "asr.yaml", "--name", "asr"]
     command += ["--condition", "clean", "--fold", "Ses01F", "--out", str(out)]
     command += ["--data", "data/folds/speaker/Ses01F", "--set", *tiny.settings(models)]
     return subprocess.run(
-        [*command, "train.epochs=2"],
+        [*command, "train.epochs=2", f"train.save_minutes={minutes}"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         preexec_fn=(lambda: limited(kilobytes)) if kilobytes else None,
         capture_output=True,
@@ -39,22 +41,24 @@ def train(models: Path, out: Path, kilobytes: int = 0) -> "subprocess.CompletedP
     )
 
 
-@pytest.mark.parametrize(("kilobytes", "what"), [(40, "model.safetensors"), (250, "resume/")])
+@pytest.mark.parametrize(
+    ("kilobytes", "minutes", "what"), [(40, 10, "model.safetensors"), (250, 0, "resume/")]
+)
 def test_full_disk_while_training(
-    recipe: Path, models: Path, tmp_path: Path, kilobytes: int, what: str
+    recipe: Path, models: Path, tmp_path: Path, kilobytes: int, minutes: int, what: str
 ) -> None:
     """The file is named, nothing half stays, and with room the same command goes on."""
     out = tmp_path / "out"
-    done = train(models, out, kilobytes)
+    done = train(models, out, minutes, kilobytes)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: ") and what in last
     assert last.endswith("File too large; make room and run the same again: what is finished is "
                          "kept")  # fmt: skip
     assert not (out / ".done").exists() and not list(out.rglob(".tmp.*"))
-    assert train(models, out).returncode == 0
+    assert train(models, out, minutes).returncode == 0
     whole = tmp_path / "whole"
-    assert train(models, whole).returncode == 0
+    assert train(models, whole, minutes).returncode == 0
     weights = [(one / "best" / checkpoint.WEIGHTS).read_bytes() for one in (out, whole)]
     assert weights[0] == weights[1]
 

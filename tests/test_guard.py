@@ -25,15 +25,16 @@ def test_one_bad_batch_is_left_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A loss that is not finite in one step of each epoch moves nothing and ends nothing."""
-    model = start(models, "joint.yaml", "train.epochs=2", "train.max_skipped=2")
+    small = ["batch.max_duration=2", "train.max_skipped=3"]
+    model = start(models, "joint.yaml", "train.epochs=2", *small)
     one = trainer.Trainer(model, *data(), tmp_path, 0)
     bad = next(iter(data()[0])).id
-    own = objective.losses
+    own = objective.asr
 
-    def losses(conf: Any, output: Any, batch: dataset.Batch) -> objective.Losses:
+    def asr(conf: Any, heard: Any, batch: dataset.Batch) -> Any:
         if bad in batch.ids:
             raise FloatingPointError("posteriors are not finite")
-        return own(conf, output, batch)
+        return own(conf, heard, batch)
 
     moved: list[bool] = []
     step = one._step
@@ -46,7 +47,7 @@ def test_one_bad_batch_is_left_out(
         moved.append(not same)
         return done
 
-    monkeypatch.setattr(objective, "losses", losses)
+    monkeypatch.setattr(objective, "asr", asr)
     one._step = watch
     with caplog.at_level(logging.WARNING):
         one.fit()
@@ -77,11 +78,11 @@ def test_largest_batches_are_tried_first(
     seen: list[tuple[int, ...]] = []
     kind = torch.cuda.OutOfMemoryError if text.startswith("CUDA") else RuntimeError
 
-    def forward(batch: dataset.Batch) -> Any:
-        seen.append(tuple(batch.waves.shape))
+    def forward(waves: torch.Tensor, lengths: torch.Tensor) -> Any:
+        seen.append(tuple(waves.shape))
         raise kind(text)
 
-    one._forward = forward
+    one.system.encoder.forward = forward
     words = r"out of memory on a batch of \d+ x \d+ samples .*batch.max_duration \(now 6 s"
     with pytest.raises(DataError, match=words) as told:
         one.fit()
@@ -93,7 +94,7 @@ def test_largest_batches_are_tried_first(
 
 
 def order(one: trainer.Trainer) -> list[CutSet]:
-    return dataset.batches(one.train, one.conf.batch, lambda name: one._speed(name, 0), 0, 0)
+    return [one.plan.batch(0, places) for places in one.plan.epoch(0)]
 
 
 def test_largest(recipe: Path, models: Path, tmp_path: Path) -> None:

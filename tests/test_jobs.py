@@ -47,3 +47,18 @@ def test_seeds_are_systems_of_their_own(
     assert table(monkeypatch, capsys, "systems", confs[1], "--seed", "0 2") == [
         [f"exp/joint{end}_{train}"] for end in ("", "-s2") for train in ("clean", "noisy")
     ]
+
+
+def test_the_batches_that_were_found_are_every_jobs(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many seconds for each card that shares them; nothing where the conf has a number."""
+    conf = str(ROOT / "conf/joint.yaml")
+    auto = ["--set", "batch.max_duration=auto"]
+    before = table(monkeypatch, capsys, "train", conf, *auto)  # as a dry run shows them
+    assert {row[-1] for row in before} == {"batch.max_duration=auto"}
+    files.write_json(recipe / "exp/max_duration.json", {"max_duration": 50})
+    found = table(monkeypatch, capsys, "train", conf, *auto, "--cards", "4")
+    assert {row[-1] for row in found} == {"batch.max_duration=200"}
+    own = table(monkeypatch, capsys, "train", conf)
+    assert all("batch.max_duration" not in word for row in own for word in row)

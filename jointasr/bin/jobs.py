@@ -1,40 +1,12 @@
 """Print the job table of stage 7 or 8: id, log, arguments, longest jobs first; or the systems."""
 
 import argparse
-import itertools
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
 
-from jointasr import config, folds
-from jointasr.errors import DataError, run
+from jointasr import config, datadir
+from jointasr.errors import run
+from jointasr.matrix import MAX_DURATION, Job, jobs
 
 COST = {"joint": 0, "asr": 1, "ser": 2}
-
-
-class Job(NamedTuple):
-    """One model: a system on a training condition and a fold."""
-
-    conf: str
-    kind: str
-    engine: str
-    name: str
-    seed: int
-    condition: str
-    fold: str
-    data: Path
-
-    @property
-    def system(self) -> str:
-        return f"{self.name}_{self.condition}"
-
-    @property
-    def id(self) -> str:
-        return f"{self.system}.{self.fold}"
-
-    @property
-    def out(self) -> Path:
-        return Path("exp") / self.system / f"fold_{self.fold}"
 
 
 def main() -> None:
@@ -45,6 +17,7 @@ def main() -> None:
     parser.add_argument("--folds", default="", help="ids, blank between; default: all")
     parser.add_argument("--seed", default="0", help="of training, blank between; k > 0: name-s<k>")
     parser.add_argument("--set", default="", help="overrides: key=value, blank between")
+    parser.add_argument("--cards", type=int, default=1, help="that share the batches of a training")
     args = parser.parse_args()
     overrides = config.split_overrides(args.set)
     conditions, wanted = args.conditions.split(), args.folds.split()
@@ -54,35 +27,15 @@ def main() -> None:
         print("\n".join(dict.fromkeys(f"exp/{job.system}" for job in found)))
         return
     for job in sorted(found, key=lambda job: COST[job.kind]):
-        row = train(job, overrides) if args.what == "train" else decode(job)
+        row = train(job, overrides, args.cards) if args.what == "train" else decode(job)
         print("\t".join(row))
 
 
-def jobs(
-    confs: list[str],
-    conditions: list[str],
-    wanted: list[str],
-    seeds: list[int],
-    overrides: list[str],
-) -> Iterator[Job]:
-    """Every system of every seed on every condition and fold.
-
-    Raises DataError for names that collide.
-    """
-    seen: dict[str, str] = {}
-    for path, seed in itertools.product(confs, seeds):
-        conf = config.load(path, Path(), overrides)
-        name = Path(path).stem + (f"-s{seed}" if seed else "")
-        if seen.setdefault(name, path) != path:
-            raise DataError(f"{path} and {seen[name]} would both be called {name}: rename one")
-        scheme = Path(config.data_name(conf, path, Path())) / "folds" / conf.data.scheme
-        for condition in conditions:
-            for fold in folds.names(scheme, wanted):
-                yield Job(path, conf.system, conf.ctc, name, seed, condition, fold, scheme / fold)
-
-
-def train(job: Job, overrides: list[str]) -> list[str]:
+def train(job: Job, overrides: list[str], cards: int) -> list[str]:
     """Row of a training job."""
+    if job.auto and MAX_DURATION.is_file():
+        found = cards * datadir.read_json(MAX_DURATION)["max_duration"]
+        overrides = [*overrides, f"batch.max_duration={found}"]
     values = {
         "conf": job.conf,
         "name": job.name,

@@ -39,6 +39,11 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     args = parse()
     conf = config.load(args.conf, Path(), args.set)
+    if conf.batch.max_duration == "auto":
+        raise DataError(
+            f"{args.conf}: batch.max_duration auto is looked for by ./run.sh --stage 7; "
+            "here a number is needed, e.g. --set batch.max_duration=100"
+        )
     folders = [args.data / f"{part}_{args.condition}" for part in ("train", "dev")]
     lang = args.data / lang_name(conf.units.type, conf.units.size)
     world = parallel.world(args.nodes * args.ngpu)
