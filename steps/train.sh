@@ -16,14 +16,23 @@ Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"  --s
          --ngpu N  --nodes N  --dry-run true"
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/utils/lock.sh
 . "$ROOT"/cmd.sh
 
 if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi
-table=$(python3 -m jointasr.bin.jobs train "$@" \
-  --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 read -ra runner <<<"$train_cmd"
-runner+=(--gpu "$ngpu" --nodes "$nodes")
 if [ "$dry_run" = true ]; then runner+=(--dry-run); fi
+limits=$(python3 -m jointasr.bin.conf "$@" --set "$set" --each batch.max_duration)
+if [[ $limits == *auto* ]]; then
+  (
+    lock_output exp/max_duration.json  # of two runs one looks for it
+    [ -f exp/max_duration.json ] || "${runner[@]}" --gpu 1 exp/log/find_batch.log \
+      python3 -m jointasr.bin.find_batch "$@" --set "$set"
+  )
+fi
+table=$(python3 -m jointasr.bin.jobs train "$@" --cards $((ngpu * nodes)) \
+  --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
+runner+=(--gpu "$ngpu" --nodes "$nodes")
 program=(python3 -m jointasr.bin.train)
 if [ "$ngpu" -gt 1 ] || [ "$nodes" -gt 1 ]; then
   program=("$ROOT"/utils/torchrun.sh --nodes "$nodes" --ngpu "$ngpu" -- jointasr.bin.train)

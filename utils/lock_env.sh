@@ -48,4 +48,7 @@ EOF
 sed '/^#/d' k2.tmp >> k2.txt
 rm k2.tmp
 
+# What stack torch lacks of it, and nothing else.
+compile peers.in peers.txt --universal --python-version 3.10 --no-deps -c torch.txt
+
 compile uv.in uv.txt --universal --python-version 3.10
