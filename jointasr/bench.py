@@ -81,6 +81,7 @@ class Bench:
         torch.manual_seed(0)
         model = checkpoint.initial(conf, Units.char(), labels)
         self.cuts, self.trainer = cuts, Trainer(model, cuts, cuts, out, seed=0)
+        self.trainer.optimisers.set_scale(0.0)  # it stays as it is
         if conf.has_ctc:
             self._set_blank_bias()
         self.batches = self.trainer.batches(range(1 << 20))

@@ -36,13 +36,15 @@ def main() -> None:
 def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """The figures of each conf and batch size, printed as they come."""
     from jointasr import bench, bench_corpus, random_models
+    from jointasr.progress import start_log
 
+    start_log(quiet=True)
     overrides = config.split_overrides(args.set)
     if args.shape:
         encoder, bert = (random_models.write(name, folder / name) for name in SHAPES[args.shape])
         overrides += [f"encoder.model={encoder}", f"bert.model={bert}"]
     limits = [float(seconds) for seconds in args.seconds.split()]
-    cuts = bench_corpus.write(folder / "corpus", max(2000.0, 3 * args.steps * max(limits)))
+    cuts = bench_corpus.write(folder / "corpus", max(600.0, 3 * args.steps * max(limits)))
     print(f"{bench.machine()}; {sum(cut.duration for cut in cuts) / 60:.0f} minutes of audio")
     found: list[dict[str, Any]] = []
     hours = {limit: 0.0 for limit in limits}
