@@ -63,7 +63,8 @@ class Trainer:
         self.system = model.system.to(self.device)
         self.data = dataset.Utterances(model.units, model.labels, world=world)
         augment = self.conf.augment
-        speed = partial(_speed, seed, augment.speeds, augment.speed_semantics)
+        speeds, semantics = augment.speeds, augment.speed_semantics
+        speed = partial(perturb.speed_factor, seed, speeds=speeds, semantics=semantics)
         self.plan = Plan(train, self.conf.batch, speed, seed)
         self._check()
         self.optimisers = Optimisers(self.system, self.conf.optim)
@@ -367,13 +368,6 @@ class Trainer:
         self.history.append("\t".join("-" if value is None else f"{value:.6g}" for value in row))
         if self.world.first:
             files.write_text(self.out / experiment.HISTORY, "\n".join(self.history) + "\n")
-
-
-def _speed(
-    seed: int, speeds: list[int], semantics: perturb.Semantics, utterance: str, epoch: int
-) -> float:
-    """An utterance's speed factor, drawn from nothing but its name and the epoch."""
-    return perturb.speed_factor(seed, utterance, epoch, speeds, semantics)
 
 
 def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
