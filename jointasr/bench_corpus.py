@@ -3,6 +3,7 @@
 What a step costs depends on the lengths of utterances and transcripts, not on what is said.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import soundfile
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.audio import AudioSource
 
-from jointasr import archive, manifest, rng, wavio
+from jointasr import archive, datadir, manifest, rng, wavio
 
 HOURS = 6.97  # of the 5,500 utterances (shared by all folds)
 MEAN, SHORTEST, LONGEST = 4.55, 0.585, 34.14  # seconds
@@ -37,17 +38,14 @@ def write(folder: Path, seconds: float, seed: int = 0) -> CutSet:
     ids = [f"Ses01F-{number:05d}" for number in range(count)]
     (folder / "wavs").mkdir(parents=True, exist_ok=True)
 
-    def waves() -> "list[tuple[str, np.ndarray]]":
-        found = []
+    def waves() -> Iterator[tuple[str, np.ndarray]]:
         for name, frames in zip(ids, lengths.tolist(), strict=True):
             wave = rng.stream(seed, "bench wave", name).normal(0, 2000, frames).astype(np.int16)
             soundfile.write(folder / "wavs" / f"{name}.wav", wave, wavio.RATE)
-            found.append((name, wave))
-        return found
+            yield name, wave
 
     archive.write_wav(waves(), folder / "wav.ark", folder / "wav.scp")
-    pairs = (line.split() for line in (folder / "wav.scp").read_text().splitlines())
-    sources = dict(pairs)
+    sources = datadir.read_table(folder / "wav.scp")
     cuts = [_cut(n, int(f), sources[n], seed) for n, f in zip(ids, lengths, strict=True)]
     manifest.write(CutSet.from_cuts(cuts), folder, parts=False)
     return manifest.load(folder)

@@ -10,7 +10,18 @@ import soundfile
 import torch
 from lhotse import CutSet
 
-from jointasr import archive, archiving, bench_corpus, jsonl, mixtures, noise, rng, scenarios, wavio
+from jointasr import (
+    archive,
+    archiving,
+    bench_corpus,
+    datadir,
+    jsonl,
+    mixtures,
+    noise,
+    rng,
+    scenarios,
+    wavio,
+)
 
 NOISE_SECONDS, NOISE_FILES = 60, 4  # of each kind
 
@@ -55,7 +66,7 @@ def prepare(folder: Path, seconds: float) -> None:
     bench_corpus.write(folder / "local/selected", seconds)
     wavs = folder / "local/selected/wavs"
     table = {path.stem: str(path) for path in sorted(wavs.iterdir())}
-    archive.datadir.write_table(folder / "local/selected/wav.scp", table)
+    datadir.write_table(folder / "local/selected/wav.scp", table)
     _write_noise(folder / "local/musan")
 
 
@@ -73,7 +84,7 @@ def mixing(folder: Path) -> tuple[float, float]:
         mixtures.merge(selected, mix, condition, 1)
     archiving.write_share(folder, musan, {c.name: c.pool for c in chosen}, 1, 1)
     seconds = time.perf_counter() - start
-    durations = archive.datadir.read_table(selected / "utt2dur").values()
+    durations = datadir.read_table(selected / "utt2dur").values()
     return seconds, len(chosen) * sum(map(float, durations))
 
 
@@ -92,4 +103,4 @@ def _write_noise(folder: Path) -> None:
                 recordings.append({"id": name, "num_samples": frames, "sources": [source]})
                 pools[name] = f"{kind} {pool}"
     jsonl.write(folder / "recordings.jsonl.gz", recordings)
-    archive.datadir.write_table(folder / "pools.tsv", pools)
+    datadir.write_table(folder / "pools.tsv", pools)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import tiny
 import torch
 from data_fixtures import ROOT
 from lhotse import CutSet
 from torch import nn
 
-from jointasr import bench, bench_corpus, bench_data, flops, search
+from jointasr import bench, bench_corpus, flops, search
 from jointasr.bin import bench as command
 from jointasr.bin import find_batch
 from jointasr.errors import DataError
@@ -46,7 +47,7 @@ def test_the_corpus(cuts: CutSet) -> None:
     assert words / sum(cut.duration for cut in cuts) == pytest.approx(2.54, rel=0.1)
     cut = next(iter(cuts))
     source = Path(cut.recording.sources[0].source.rpartition(":")[0])
-    wave, _ = bench_data.soundfile.read(source.parent / "wavs" / f"{cut.id}.wav", dtype="float32")
+    wave, _ = soundfile.read(source.parent / "wavs" / f"{cut.id}.wav", dtype="float32")
     np.testing.assert_array_equal(cut.load_audio()[0], wave)
 
 

@@ -17,7 +17,7 @@ import torch
 from data_fixtures import ROOT
 from lhotse import CutSet, MonoCut, Recording
 
-from jointasr import batching, dataset, perturb, schema
+from jointasr import batching, bench_corpus, dataset, perturb, schema
 from jointasr.batching import Plan
 from jointasr.errors import DataError
 from jointasr.lang import Units
@@ -105,23 +105,9 @@ def test_batches_are_full_and_within_the_limit(cuts: CutSet) -> None:
     assert sorted(computed)[1] > 6.0 - 2 * longest
 
 
-def corpus(count: int) -> np.ndarray:
-    """Seconds: lognormal, its mean, range and padding in random batches those of IEMOCAP (batches
-    of 4, 8 and 16 pad by 76, 121 and 169 % there)."""
-    drawn = np.exp(np.random.default_rng(0).normal(0, 0.65, 2 * count))
-    drawn *= 4.55 / drawn.mean()
-    return drawn[(drawn > 0.585) & (drawn < 34.14)][:count]
-
-
-def random_padding(durations: np.ndarray, size: int) -> float:
-    groups = durations[: len(durations) // size * size].reshape(-1, size)
-    return float(size * groups.max(1).sum() / groups.sum() - 1)
-
-
 def test_padding() -> None:
-    durations = corpus(4500)
-    random = [random_padding(durations, size) for size in (4, 8, 16)]
-    assert random == pytest.approx([0.76, 1.21, 1.69], abs=0.05)
+    """On durations of IEMOCAP's shape (tests/test_bench.py says why they are)."""
+    durations = bench_corpus.durations(4500)
     cuts = CutSet.from_cuts(recorded(f"u{i:04d}", d) for i, d in enumerate(durations))
     for seconds, limit in ((100, 0.05), (300, 0.08)):
         one = plan(cuts, max_duration=seconds)

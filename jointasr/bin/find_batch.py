@@ -40,19 +40,20 @@ def main() -> None:
     for path in args.confs:
         conf = config.load(path, Path(), overrides)
         if conf.batch.max_duration == "auto":
-            tried[path] = rates(conf, *training_data(path, overrides))
+            tried[path] = rates(conf, *training_data(conf, path, overrides))
     chosen = min(map(choose, tried.values()))
     found = {"max_duration": chosen, "device": bench.machine(), "commit": provenance.commit()}
     files.write_json(args.out, {**found, "rates": tried})
     log.info("batch.max_duration %d, for all systems: %s", chosen, args.out)
 
 
-def training_data(path: str, overrides: list[str]) -> "tuple[CutSet, list[str]]":
+def training_data(
+    conf: schema.Config, path: str, overrides: list[str]
+) -> "tuple[CutSet, list[str]]":
     """Cuts and emotions of the first fold that the conf trains on."""
     from jointasr import manifest
     from jointasr.lang import lang_name, read_labels
 
-    conf = config.load(path, Path(), overrides)
     job = next(jobs([path], ["clean"], [], [0], overrides))
     lang = job.data / lang_name(conf.units.type, conf.units.size)
     return manifest.load(job.data / "train_clean"), read_labels(lang)
