@@ -125,8 +125,7 @@ class Bench:
 
     def close(self) -> None:
         """Before its folder goes."""
-        if self.trainer.board is not None:
-            self.trainer.board.close()
+        self.trainer.journal.close()
 
     def parts(self, steps: int) -> dict[str, float]:
         """Share of each part of a step in its time."""

@@ -12,14 +12,12 @@ from typing import Any
 import torch
 from lhotse import CutSet
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from jointasr import (
     checkpoint,
     dataset,
     evaluation,
     experiment,
-    files,
     guard,
     objective,
     perturb,
@@ -31,6 +29,7 @@ from jointasr.clock import Clock
 from jointasr.dataset import Batch
 from jointasr.errors import DataError
 from jointasr.fusion import States
+from jointasr.journal import Journal
 from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, precision, warmup_decay
 from jointasr.parallel import ALONE, World, device
 from jointasr.progress import Progress
@@ -74,7 +73,7 @@ class Trainer:
         self.snapshots = Snapshots(out / experiment.RESUME, identity or {})
         self.stop, self.saved = Stop(), time.monotonic()
         self.steps, self.clock = 0, Clock()
-        self.history = [experiment.HISTORY_HEADER]
+        self.journal = Journal(out, world.first)
         self.best: Choice | None = None
         self.kept: dict[str, Tensor] = {}
         if world.first:  # it may have states to clear away
@@ -82,8 +81,7 @@ class Trainer:
         world.sum([])
         if not world.first:
             self.place = self._restore()
-        # hides what a killed run drew after its last state
-        self.board = SummaryWriter(out / "tb", purge_step=self.steps + 1) if world.first else None
+        self.journal.open(self.steps)
 
     def fit(self) -> Choice:
         """Train all epochs; returns which one was best on dev.
@@ -111,8 +109,7 @@ class Trainer:
             position, done = 0, NOTHING
             self._save_in_time(epoch + 1, position, done)
         self._write_best()
-        if self.board is not None:
-            self.board.close()
+        self.journal.close()
         assert self.best is not None
         log.info("best on dev: epoch %d, %s", self.best.epoch, self.best.scores)
         return self.best
@@ -188,10 +185,10 @@ class Trainer:
                 norm = self.optimisers.step(self.scaler)
         if self.optimisers.in_row >= self.conf.train.max_skipped:
             guard.stop(self.out, group, self.optimisers.in_row, self.world.rank)
-        self._curve("train/loss", done.mean_loss, self.steps)
-        self._curve("train/gradient_norm", norm, self.steps)
+        self.journal.curve("train/loss", done.mean_loss, self.steps)
+        self.journal.curve("train/gradient_norm", norm, self.steps)
         for name, rate in rates.items():
-            self._curve(f"rate/{name}", rate, self.steps)
+            self.journal.curve(f"rate/{name}", rate, self.steps)
         return done
 
     def _backward(self, batch: Batch, epoch: int, place: int, total: int) -> Epoch:
@@ -265,7 +262,7 @@ class Trainer:
             "place": [epoch, position, self.steps],
             "done": list(done),
             "best": best,
-            "history": self.history,
+            "history": self.journal.history,
             "newbob": self.newbob.last,
             "system": self.system.state_dict(),
             "optimisers": self.optimisers.state_dict(),
@@ -278,7 +275,7 @@ class Trainer:
         if state is None:
             return 0, 0, NOTHING
         epoch, position, self.steps = state["place"]
-        self.history, self.newbob.last = state["history"], state["newbob"]
+        self.journal.history, self.newbob.last = state["history"], state["newbob"]
         if state["best"] is not None:
             self.best = Choice(state["best"][0], Scores(*state["best"][1]))
         self.system.load_state_dict(state["system"])
@@ -352,22 +349,7 @@ class Trainer:
         for what, count in counts.items():
             if count:
                 log.warning("epoch %d: %d %s", epoch + 1, count, what)
-        self._record(epoch, done.mean_loss, scores)
-        for name, value in scores._asdict().items():
-            if value is not None:
-                self._curve(f"dev/{name}", value, self.steps)
-
-    def _curve(self, name: str, value: float, place: int) -> None:
-        """A point of a curve in TensorBoard."""
-        if self.board is not None:
-            self.board.add_scalar(name, value, place)
-
-    def _record(self, epoch: int, loss: float, scores: Scores) -> None:
-        """One more line in the table of epochs; TensorBoard's curves, for the report."""
-        row = [epoch + 1, self.steps, loss, scores.loss, scores.wer, scores.wa]
-        self.history.append("\t".join("-" if value is None else f"{value:.6g}" for value in row))
-        if self.world.first:
-            files.write_text(self.out / experiment.HISTORY, "\n".join(self.history) + "\n")
+        self.journal.epoch(epoch + 1, self.steps, done.mean_loss, scores)
 
 
 def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
