@@ -50,22 +50,31 @@ part "mypy"
 in_stack k2-pypi mypy
 
 export OMP_NUM_THREADS=1
+beside() {  # beside STACK ARGUMENTS...: tests on the other core, until `tests` has run its own
+  other_log=$(mktemp)
+  in_stack "$1" python3 -m pytest -x -q "${@:2}" >"$other_log" 2>&1 &
+  other=$!
+}
+
+tests() {  # tests STACK ARGUMENTS...
+  if ! in_stack "$1" python3 -m pytest -x -q "${@:2}"; then
+    kill "$other"
+    die "a test failed on stack $1" "see above"
+  fi
+  if ! wait "$other"; then
+    cat "$other_log"
+    die "a test failed of those run beside" "see above"
+  fi
+  cat "$other_log"
+  rm "$other_log"
+}
+
 part "unit tests on k2-pypi and, on the other core, on torch"
-torch_log=$(mktemp)
-in_stack torch python3 -m pytest -x -q --durations=10 -m "not slow" >"$torch_log" 2>&1 &
-torch_tests=$!
-if ! in_stack k2-pypi python3 -m pytest -x -q --durations=10 -m "not slow"; then
-  kill "$torch_tests"
-  die "a unit test failed on stack k2-pypi" "see above"
-fi
-if ! wait "$torch_tests"; then
-  cat "$torch_log"
-  die "a unit test failed on stack torch" "see above"
-fi
-cat "$torch_log"
-rm "$torch_log"
+beside torch --durations=10 -m "not slow"
+tests k2-pypi --durations=10 -m "not slow"
 
 if [ "$fast" = false ]; then
-  part "tests that train, on k2-pypi"
-  in_stack k2-pypi python3 -m pytest -x -q --durations=15 -m slow
+  part "tests that train, on k2-pypi: the mini recipe and, on the other core, the others"
+  beside k2-pypi --durations=15 -m slow --ignore tests/test_mini.py
+  tests k2-pypi --durations=15 tests/test_mini.py
 fi
