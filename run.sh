@@ -16,7 +16,7 @@ encoder=                 # hub id or folder, instead of the conf's encoder.model
 bert=                    # hub id or folder, instead of the conf's bert.model
 ctc=                     # k2 | torch, instead of the conf's engine
 feats=wav                # wav | conv: what stage 8 reads; stage 6 archives conv features
-method=default           # default | one_best | greedy: search of stage 8
+method=default           # default | one_best | greedy | nbest | hlg | hlg_rescore | beam (stage 8)
 paper=false              # stage 10 shows the paper's Table 1 beside ours
 allow_partial=false      # go on with an incomplete release of a corpus; what is missing is reported
 accept_code=false        # keep results that other code made
@@ -33,7 +33,7 @@ Stages:  0 doctor: is everything there?        6 pretrained models, made or fetc
          1 corpora to manifests, data dirs     7 train: systems x conditions x folds
          2 noise: every mixture planned        8 decode the test scenarios
          3 folds: who trains, who tests        9 score, pool over folds
-         4 units, emotion labels              10 report: Table 1
+         4 units, labels, language models     10 report: Table 1
          5 archives, data dirs of the folds
 Recipes: egs/mini (default; makes its own corpora), egs/iemocap (the paper)
 Options, with their defaults:
@@ -139,10 +139,11 @@ if [ $stage -le 3 ] && [ $stop_stage -ge 3 ]; then
 fi
 
 if [ $stage -le 4 ] && [ $stop_stage -ge 4 ]; then
-  begin_stage 4 "units and emotion labels"
+  begin_stage 4 "units, emotion labels, language models"
   make_lang() {
     "$ROOT"/steps/prepare_lang.sh --scheme "$scheme" --folds "$folds" --emotions "$emotions" \
       --units-type "$units" --units-size "$units_size" "$data"
+    "$ROOT"/steps/prepare_lm.sh --scheme "$scheme" --folds "$folds" "$data"
   }
   each_data make_lang
 fi

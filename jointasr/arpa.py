@@ -8,11 +8,17 @@ from jointasr import files
 from jointasr.errors import DataError
 from jointasr.ngram import BEGIN, UNKNOWN, Gram, Model
 
+NAME = "lm.arpa"
 NEVER = -99.0  # the format's logarithm of zero
 
 
 def write(path: Path, model: Model) -> None:
-    """Write ``model``, logarithms to base 10, n-grams sorted."""
+    """Write ``model``."""
+    files.write_text(path, text(model))
+
+
+def text(model: Model) -> str:
+    """The file: logarithms to base 10, n-grams sorted."""
     tables = [dict(table) for table in model.probs]
     tables[0][(BEGIN,)] = 0.0
     lines = ["\\data\\", *(f"ngram {size}={len(table)}" for size, table in enumerate(tables, 1))]
@@ -23,7 +29,7 @@ def write(path: Path, model: Model) -> None:
             if gram in model.backoffs:
                 entry += f"\t{_log10(model.backoffs[gram]):.9g}"
             lines.append(entry)
-    files.write_text(path, "\n".join([*lines, "", "\\end\\", ""]))
+    return "\n".join([*lines, "", "\\end\\", ""])
 
 
 def read(path: Path) -> Model:

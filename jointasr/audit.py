@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jointasr import audit_noise, datadir, done, folds, jsonl, scenarios
+from jointasr import arpa, audit_noise, datadir, done, folds, jsonl, lm_text, scenarios
 from jointasr.errors import DataError
 from jointasr.experiment import DECODED
 from jointasr.folds import Turn
@@ -56,6 +56,7 @@ def audit(parts: Sequence[Part]) -> list[Finding]:
         ("audio that could not be read", lambda: _unread(parts)),
         ("utterances left out", lambda: _left_out(homes)),
         ("checkpoint", lambda: _selected(parts)),
+        ("language models", lambda: _language_models(parts)),
         ("equal budgets", lambda: _budgets(parts)),
         ("noise", lambda: _noise(homes, parts)),
     ]
@@ -234,6 +235,31 @@ def _selected(parts: Sequence[Part]) -> Iterable[Finding]:
     yield from _none("checkpoints chosen on anything but their dev set", culprits, "models")
     for system, chosen in epochs.items():
         yield Finding("epoch of the checkpoint, least error on dev", system, _range(chosen), None)
+
+
+def _language_models(parts: Sequence[Part]) -> Iterable[Finding]:
+    """n-gram models that decoding used, estimated once more from the fold's training text, and
+    what their weights were chosen on."""
+    text, weights = {}, {}
+    more: set[str] = set()
+    for part in parts:
+        tuned = part.decode.parent / f"tune_{part.method}"
+        if not (tuned / done.NAME).is_file():
+            continue
+        inputs = set(datadir.read_json(tuned / done.NAME)["inputs"])
+        dev = str(Path(part.model.data) / f"dev_{part.model.train}")
+        used = {Path(name) for name in inputs if (Path(name) / arpa.NAME).is_file()}
+        others = inputs - {dev, str(part.decode.parent), *map(str, used)}
+        weights[str(tuned)] = sorted(others) + ([] if dev in inputs else [f"not on {dev}"])
+        for folder in used:
+            extra = datadir.read_json(folder / lm_text.ABOUT)["extra"]
+            more.update(extra)
+            train = datadir.read_table(folder.parent / f"train_{part.model.train}" / "text")
+            text[str(folder)] = lm_text.differences(folder, train, [Path(name) for name in extra])
+    yield from _none("language models not of their fold's training text", text, "models")
+    yield from _none("weights of language models chosen on anything but dev", weights, "models")
+    if more:
+        yield Finding("more text in language models", _all(text), ", ".join(sorted(more)), None)
 
 
 def _budgets(parts: Sequence[Part]) -> Iterable[Finding]:

@@ -27,6 +27,7 @@ from jointasr import (
 from jointasr.bench_corpus import HOURS
 from jointasr.clock import wait
 from jointasr.dataset import Batch
+from jointasr.decoders import Decoder
 from jointasr.lang import Units
 from jointasr.parallel import device
 from jointasr.trainer import Trainer
@@ -154,12 +155,12 @@ class Bench:
     def decoding(self, utterances: int) -> float:
         """Seconds of audio a second, searched as conf/decode.yaml says."""
         conf = config.load_decode("decode.yaml", Path())
-        model, device = self.trainer.model, self.trainer.device
+        decoder = Decoder(self.trainer.model, conf, self.trainer.device)
         for count in (4, utterances):  # the first warms up
             some = CutSet.from_cuts(islice(self.cuts, count))
             wait()
             start = time.perf_counter()
-            decode.decode(model, some, conf, device)
+            decode.decode(decoder, some)
             seconds = time.perf_counter() - start
         return sum(cut.duration for cut in some) / seconds
 

@@ -1,6 +1,8 @@
 """Decoding: what a trained model says of test sets, written as Kaldi tables."""
 
 import logging
+import resource
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,55 +12,80 @@ import torch
 from lhotse import CutSet, MonoCut
 from torch import Tensor
 
-from jointasr import archive, datadir, dataset, guard, search, systems
+from jointasr import archive, datadir, dataset, files, guard, systems
 from jointasr.checkpoint import Model
+from jointasr.decoders import EQUAL, Decoder, Scales
 from jointasr.errors import DataError
+from jointasr.experiment import USAGE, WORD_POST
 from jointasr.fusion import States
 from jointasr.progress import Progress
-from jointasr.schema import Decode
 
 log = logging.getLogger(__name__)
+
+
+class Usage(NamedTuple):
+    """What decoding cost."""
+
+    audio: float
+    """seconds decoded"""
+    seconds: float
+    """of work, from audio to transcripts and emotions"""
+    search: float
+    """of these, from posteriors to transcripts"""
+    memory: float
+    """most that the process had by then, GiB"""
 
 
 class Hypotheses(NamedTuple):
     """What a model says, by utterance id; empty where its kind has no such output."""
 
     texts: dict[str, str]
+    certainty: dict[str, list[float]]
+    """posterior of each word, where the method knows it"""
     posteriors: dict[str, list[float]]
     """of the emotions, in the order of labels.txt"""
+    usage: Usage
     unread: dict[str, str]
     """why an utterance could not be read; its text is empty, its emotion a wrong one"""
 
 
 @torch.no_grad()
 def decode(
-    model: Model,
+    decoder: Decoder,
     cuts: CutSet,
-    conf: Decode,
-    device: torch.device,
     conv: Path | None = None,
     skip_bad: bool = False,
+    scales: Scales = EQUAL,
 ) -> Hypotheses:
-    """Hypotheses of every cut, in fp32. ``conv``: feats.scp to read instead of audio.
+    """Hypotheses of every cut, in fp32. ``conv``: feats.scp to read instead of audio; ``scales``
+    weigh the decoder's language model.
 
     Raises DataError naming an utterance that cannot be decoded or has no features. ``skip_bad``:
     one whose audio or features cannot be read is an error in the score instead.
     """
+    model = decoder.model
     texts: dict[str, str] = {}
+    certainty: dict[str, list[float]] = {}
     posteriors: dict[str, list[float]] = {}
     progress, done = Progress(), 0
+    began, searching, audio = time.perf_counter(), 0.0, 0.0
     unread = _unreadable(cuts, conv) if skip_bad else {}
     sound = cuts.filter(lambda cut: cut.id not in unread).to_eager()
-    outputs = _outputs(model, sound, conf, device, conv) if len(sound) else iter(())
-    for ids, seconds, output in outputs:
+    heard = outputs(decoder, sound, conv) if len(sound) else ()
+    for ids, seconds, output in heard:
         if output.log_probs is not None:
+            start = time.perf_counter()
             with guard.diverged(ids):
-                found = _search(output.log_probs, output.frames, model, conf)
-            texts.update(zip(ids, map(model.units.decode, found), strict=True))
+                found = decoder.transcripts(output.log_probs, output.frames, scales)
+            searching += time.perf_counter() - start
+            texts.update({name: each.text for name, each in zip(ids, found, strict=True)})
+            known = zip(ids, (each.posteriors for each in found), strict=True)
+            certainty.update({name: values for name, values in known if values is not None})
         if output.emotions is not None:
             rows = output.emotions.double().softmax(-1).tolist()
             posteriors.update(zip(ids, rows, strict=True))
         done += len(ids)
+        audio += seconds
         progress.add(seconds)
         log.info("%d of %d utterances, %s", done, len(sound), progress(done / len(sound)))
     if cut_short := systems.truncated(model.system):
@@ -70,8 +97,16 @@ def decode(
         if cut.id in unread:
             log.warning("%s; counted as an error", unread[cut.id])
             texts[cut.id] = ""
+            if certainty:
+                certainty[cut.id] = []
             posteriors[cut.id] = _wrong(cut, model.labels)
-    return Hypotheses(texts, posteriors, unread)
+    usage = Usage(audio, time.perf_counter() - began, searching, memory())
+    return Hypotheses(texts, certainty, posteriors, usage, unread)
+
+
+def memory() -> float:
+    """Most memory that this process has had, GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _unreadable(cuts: CutSet, conv: Path | None) -> dict[str, str]:
@@ -96,42 +131,32 @@ def _wrong(cut: MonoCut, labels: list[str]) -> list[float]:
 
 
 def write(out: Path, model: Model, found: Hypotheses) -> None:
-    """Write ``text``, and ``utt2emo`` with ``emo_post``, as far as the model has them."""
+    """Write ``text``, with ``word_post``, and ``utt2emo``, with ``emo_post``, if any."""
     out.mkdir(parents=True, exist_ok=True)
+    files.write_json(out / USAGE, found.usage._asdict())
     if model.conf.has_ctc:
         datadir.write_table(out / "text", found.texts)
+    if found.certainty:
+        datadir.write_table(out / WORD_POST, {n: _joined(p) for n, p in found.certainty.items()})
     if model.conf.has_emotion:
         best = {name: model.labels[int(np.argmax(row))] for name, row in found.posteriors.items()}
-        rows = {
-            name: " ".join(f"{value:.6f}" for value in row)
-            for name, row in found.posteriors.items()
-        }
         datadir.write_table(out / "utt2emo", best)
-        datadir.write_table(out / "emo_post", rows)
+        datadir.write_table(out / "emo_post", {n: _joined(p) for n, p in found.posteriors.items()})
 
 
-def _search(log_probs: Tensor, frames: Tensor, model: Model, conf: Decode) -> list[list[int]]:
-    if conf.method == "greedy":
-        return search.greedy(log_probs, frames)
-    return search.one_best(
-        log_probs,
-        frames,
-        model.conf.ctc,
-        conf.search_beam,
-        conf.output_beam,
-        conf.min_active_states,
-        conf.max_active_states,
-    )
+def _joined(posteriors: list[float]) -> str:
+    return " ".join(f"{value:.6f}" for value in posteriors)
 
 
-def _outputs(
-    model: Model, cuts: CutSet, conf: Decode, device: torch.device, conv: Path | None
+def outputs(
+    decoder: Decoder, cuts: CutSet, conv: Path | None = None
 ) -> Iterator[tuple[list[str], float, systems.Output]]:
     """(ids, seconds of audio, output) batch by batch."""
+    model, device = decoder.model, decoder.device
     system = model.system.to(device).eval()
     data = dataset.Utterances(model.units, model.labels, load=conv is None)
     data.check(cuts, system.encoder.shortest)
-    batches = dataset.evaluation_batches(cuts, data, conf.max_duration, workers=0)
+    batches = dataset.evaluation_batches(cuts, data, decoder.conf.max_duration, workers=0)
     features = datadir.read_table(conv) if conv is not None else None
     if features is not None and (missing := {cut.id for cut in cuts} - features.keys()):
         raise DataError(f"{conv}: no features of {min(missing)}; make them again (stage 6)")

@@ -95,6 +95,11 @@ def fingerprint(
     }
 
 
+def digest(code: str, options: Mapping[str, object], inputs: Sequence[Path]) -> str:
+    """The fingerprint in a word, for what a step leaves half done."""
+    return _sha(json.dumps(fingerprint(code, options, inputs), sort_keys=True).encode())
+
+
 def code_digest(code: str) -> str:
     """Digest of an entry module or script and every project module it imports, bar comments."""
     seen: dict[str, str] = {}

@@ -9,10 +9,14 @@ from jointasr import files
 from jointasr.errors import DataError
 
 DEFAULT_METHOD = "default"
+HAS_WORDS = ("asr", "joint")  # kinds of systems
+HAS_EMOTIONS = ("ser", "joint")
 HISTORY = "epochs.tsv"
 RESUME = "resume"  # folder of an unfinished training's states, in its own
 HISTORY_HEADER = "epoch\tsteps\ttrain_loss\tdev_loss\tdev_wer\tdev_wa"
 DECODED = "decode.json"
+USAGE = "usage.json"  # time and memory of decoding: the only file of it that varies
+WORD_POST = "word_post"  # posterior of each word of `text`
 
 
 @dataclass(frozen=True)
@@ -53,4 +57,18 @@ def read_model(home: Path) -> Description:
 
 def decode_name(test: str, method: str) -> str:
     """Name of the folder that holds the hypotheses."""
-    return f"decode_{test}" + ("" if method == DEFAULT_METHOD else f"_{method}")
+    return f"decode_{test}" + _ending(method)
+
+
+def model_name(order: int) -> str:
+    """Name of the folder of a fold's n-gram model."""
+    return f"lm_{order}gram"
+
+
+def align_name(test: str, of: str, method: str) -> str:
+    """Name of the folder that holds alignments of references ("ref") or hypotheses ("hyp")."""
+    return f"align_{test}_ref" if of == "ref" else f"align_{test}_hyp" + _ending(method)
+
+
+def _ending(method: str) -> str:
+    return "" if method == DEFAULT_METHOD else f"_{method}"

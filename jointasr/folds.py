@@ -13,11 +13,11 @@ speaker's session, where it counts for the partner alone. ``partner`` validates 
 speaker of the test speaker's session, and the eight others train.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jointasr import datadir, files, jsonl, rng
+from jointasr import datadir, files, jsonl, lang, rng
 from jointasr.errors import DataError
 
 FILE = "folds.json"
@@ -165,6 +165,28 @@ def names(path: Path, wanted: Sequence[str]) -> list[str]:
     if len(set(wanted)) != len(wanted):
         raise DataError(f"a fold is named twice: {' '.join(wanted)}")
     return list(wanted) or known
+
+
+def checked_texts(source: Path) -> dict[str, str]:
+    """All transcripts of a table, training and test.
+
+    Raises DataError naming an utterance and a character that is not in the fixed list.
+    """
+    texts = datadir.read_table(source)
+    for utterance, text in texts.items():
+        lang.check_characters(text, utterance, str(source))
+    return texts
+
+
+def texts_of(texts: Mapping[str, str], source: Path, ids: Path) -> list[str]:
+    """Transcripts of the utterances listed in ``ids``, in its order."""
+    names = datadir.read_list(ids)
+    for name in names:
+        if name not in texts:
+            raise DataError(
+                f"{ids}: {name} has no transcript in {source}; run stages 2 and 3 again"
+            )
+    return [texts[name] for name in names]
 
 
 def _held_out(

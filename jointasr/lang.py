@@ -100,6 +100,11 @@ class Units:
         data = "\n".join((self.kind, *self.symbols)).encode() + b"\0" + self.model
         return hashlib.sha256(data).hexdigest()[:16]
 
+    @property
+    def separator(self) -> int | None:
+        """Id of the unit between words, None for pieces, which mark a word's beginning."""
+        return self._ids[SPACE] if self.kind == "char" else None
+
     def encode(self, text: str) -> list[int]:
         """Ids (1 .. size-1) of a normalised text; "" gives [].
 

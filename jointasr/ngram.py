@@ -46,10 +46,10 @@ class Model(NamedTuple):
             word = UNKNOWN
         history = tuple(context)[max(0, len(context) - self.order + 1) :]
         share = 1.0
-        while (*history, word) not in self.probs[len(history)]:
+        while (gram := (*history, word)) not in self.probs[len(history)]:
             share *= self.backoffs.get(history, 1.0)
             history = history[1:]
-        return share * self.probs[len(history)][(*history, word)]
+        return share * self.probs[len(history)][gram]
 
     def log_prob(self, words: Sequence[str]) -> float:
         """Natural logarithm of the probability of a sentence, its end included."""

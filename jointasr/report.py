@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jointasr import ablation, analysis, datadir, markdown, table
+from jointasr import ablation, analysis, datadir, markdown, methods, table
 from jointasr import audit as auditing
 from jointasr import report_pictures as pictures
 from jointasr import report_tables as tables
@@ -51,6 +51,7 @@ class Material(NamedTuple):
     comparisons: list[Comparison]
     estimates: dict[tuple[str, str, str, Metric], Estimate]
     findings: list[Finding]
+    methods: list[methods.Row]
 
 
 def gather(
@@ -82,8 +83,9 @@ def gather(
         if (errors := analysis.errors(score, metric)) is not None
     }
     findings = auditing.audit(parts) if parts else []
+    compared = methods.rows(cells, tests, exp, conf)
     return Material(
-        cells, tests, trio, conf, paper, origin, parts, scores, found, estimates, findings
+        cells, tests, trio, conf, paper, origin, parts, scores, found, estimates, findings, compared
     )
 
 
@@ -119,6 +121,7 @@ def sections(material: Material) -> list[Section]:
         _pictured("Figure 2", pictures.figure2(cells, trio, tests)),
         Section("Joint against baseline", _compared(material)),
         Section("Ablations", _ablations(material)),
+        Section("Decoding", tables.methods(material.methods) if material.methods else []),
         Section("All systems", _all_systems(material)),
         Section("By style and emotion", tables.parted(cells, tests, ["by_style", "by_emotion"])),
         Section("By fold and speaker", _parted(material)),

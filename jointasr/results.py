@@ -16,12 +16,17 @@ from typing import Any
 
 from jointasr import done, files, scoring
 from jointasr.errors import DataError
-from jointasr.experiment import DEFAULT_METHOD, Description, decode_name, read_model
+from jointasr.experiment import (
+    DEFAULT_METHOD,
+    HAS_EMOTIONS,
+    HAS_WORDS,
+    Description,
+    decode_name,
+    read_model,
+)
 from jointasr.scoring import Score
 
 SYSTEMS = ("asr", "ser", "joint")
-HAS_WORDS = ("asr", "joint")
-HAS_EMOTIONS = ("ser", "joint")
 ABSOLUTE = re.compile(r"(?<![^\s=,'\"])/(?:[^/\s,'\"]*/)*(?=[^/\s,'\"])")
 
 

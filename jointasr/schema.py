@@ -269,14 +269,58 @@ class Report(Section):
     """utterances shown for each scenario, with their audio"""
 
 
+Method = Literal["one_best", "greedy", "nbest", "hlg", "hlg_rescore", "beam"]
+
+
+class LanguageModel(Section):
+    """n-gram models of words, of each fold's training text, and how much they weigh."""
+
+    order: Annotated[int, Field(ge=1, le=9)] = 3
+    """of the model that is searched with"""
+    rescore_order: Annotated[int, Field(ge=1, le=9)] = 4
+    """of the model that hlg_rescore puts in its place afterwards"""
+    text: list[str] = []
+    """files with more text, a sentence a line, besides the fold's training text"""
+    scale: Literal["auto"] | Positive = "auto"
+    """of its log-probabilities; auto: that of ``scales`` with the fewest errors on dev"""
+    scales: Annotated[list[Positive], Field(min_length=1)] = [0.2, 0.4, 0.6, 0.8, 1.0, 1.4]
+    word_penalty: Literal["auto"] | float = "auto"
+    """taken off the score for each word; auto: that of ``word_penalties``"""
+    word_penalties: Annotated[list[float], Field(min_length=1)] = [-1.0, -0.5, 0.0, 0.5, 1.0]
+    beam_size: Annotated[int, Field(gt=0)] = 100
+    """prefixes that method beam keeps"""
+
+
 class Decode(Section):
     """conf/decode.yaml: how hypotheses are searched."""
 
-    method: Literal["one_best", "greedy"] = "one_best"
-    """one_best: shortest path through the lattice on the CTC topology; greedy: each frame's best"""
+    method: Method = "one_best"
+    """greedy: each frame's best unit; one_best: shortest path through the lattice on the CTC
+    topology (torch: prefix beam); nbest: the best ``paths`` of that lattice ranked with an n-gram
+    model; hlg: those of the lattice on H o L o G; hlg_rescore: the same, a larger model put into
+    the lattice first; beam: prefix-beam search with lexicon and n-gram model, without k2"""
     search_beam: Positive = 20.0
     output_beam: Positive = 8.0
     min_active_states: Annotated[int, Field(gt=0)] = 30
     max_active_states: Annotated[int, Field(gt=0)] = 10000
+    lattice_prune: Fraction = 1e-3
+    """posterior below which arcs of lattices are left out before candidates are listed"""
+    modified_topology: bool = False
+    """of nbest, hlg, hlg_rescore: a smaller H, to which a label doubled without blank is two"""
+    paths: Annotated[int, Field(gt=0)] = 50
+    """candidates that are ranked"""
+    lm: LanguageModel = LanguageModel()
     max_duration: Positive = 100.0
     """seconds of audio per batch"""
+
+    @property
+    def ranks(self) -> bool:
+        """Whether candidates are ranked with an n-gram model."""
+        return self.method not in ("greedy", "one_best")
+
+    @property
+    def orders(self) -> list[int]:
+        """Of the n-gram models needed."""
+        if not self.ranks:
+            return []
+        return [self.lm.order, *([self.lm.rescore_order] if self.method == "hlg_rescore" else [])]

@@ -1,21 +1,31 @@
 """Texts of the files that scoring leaves beside the hypotheses, in Kaldi's and icefall's manner."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from jointasr.metrics import Confusion, Pair, WordCounts
 
 
-def errors(line: str, utterances: Sequence[str], alignments: Sequence[list[Pair]]) -> str:
-    """Text of the error file: every utterance aligned, then what was confused with what."""
+def errors(
+    line: str,
+    utterances: Sequence[str],
+    alignments: Sequence[list[Pair]],
+    posteriors: Mapping[str, Sequence[float]],
+) -> str:
+    """Text of the error file: every utterance aligned, then what was confused with what.
+
+    ``posteriors``: of each word recognised, of utterances where they are known.
+    """
     flat = [pair for alignment in alignments for pair in alignment]
     wrong = Counter(pair for pair in flat if pair[0] != pair[1])
     subs = {f"{r} -> {h}": n for (r, h), n in wrong.items() if r is not None and h is not None}
     dels = {str(r): n for (r, h), n in wrong.items() if h is None}
     ins = {str(h): n for (r, h), n in wrong.items() if r is None}
-    parts = [line, "", "PER-UTT DETAILS: word, or (reference->hypothesis)"]
+    posterior = "; with ~, the posterior of what was recognised" if posteriors else ""
+    parts = [line, "", f"PER-UTT DETAILS: word, or (reference->hypothesis){posterior}"]
     for utt, alignment in zip(utterances, alignments, strict=True):
-        parts.append(" ".join([f"{utt}:", *map(_pair, alignment)]))
+        known = iter(posteriors.get(utt, []))
+        parts.append(" ".join([f"{utt}:", *(_pair(pair, known) for pair in alignment)]))
     for title, counts in (
         ("SUBSTITUTIONS: count ref -> hyp", subs),
         ("DELETIONS: count ref", dels),
@@ -45,9 +55,11 @@ def _per_word(pairs: Iterable[Pair]) -> list[str]:
     ]
 
 
-def _pair(pair: Pair) -> str:
+def _pair(pair: Pair, posteriors: Iterator[float]) -> str:
     ref, hyp = ("*" if word is None else word for word in pair)
-    return ref if pair[0] == pair[1] else f"({ref}->{hyp})"
+    posterior = next(posteriors, None) if pair[1] is not None else None
+    told = "" if posterior is None else f"~{posterior:.2f}"
+    return f"{ref}{told}" if pair[0] == pair[1] else f"({ref}->{hyp}{told})"
 
 
 def words_by(groups: Mapping[str, WordCounts], sentences: Mapping[str, int], what: str) -> str:

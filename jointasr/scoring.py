@@ -20,6 +20,7 @@ from typing import NamedTuple
 from jointasr import files, jsonl, metrics, scorefiles
 from jointasr.datadir import read_table, write_table
 from jointasr.errors import DataError
+from jointasr.experiment import WORD_POST
 from jointasr.lang import read_labels
 from jointasr.metrics import Confusion, WordCounts
 
@@ -211,6 +212,22 @@ def read_posteriors(
     return rows
 
 
+def read_word_posteriors(decode: Path) -> dict[str, list[float]]:
+    """Posterior of each word recognised, {} where the method of search did not know it.
+
+    Raises DataError naming an utterance that has not one for each word.
+    """
+    path = decode / WORD_POST
+    if not path.is_file():
+        return {}
+    texts, found = read_table(decode / "text"), {}
+    for utt, values in read_table(path).items():
+        found[utt] = [float(value) for value in values.split()]
+        if len(found[utt]) != len(texts.get(utt, "").split()):
+            raise DataError(f"{path}: {utt}: not a posterior for each of its words in text")
+    return found
+
+
 def _score_words(data: Path, decode: Path, facts: dict[str, Facts]) -> dict[str, WordCounts]:
     joined = metrics.join(
         read_table(data / "text"),
@@ -223,7 +240,8 @@ def _score_words(data: Path, decode: Path, facts: dict[str, Facts]) -> dict[str,
     line = metrics.wer_line(sum(words.values(), WordCounts()))
     scored = f"Scored {len(words)} sentences, 0 not present in hyp."
     out = decode / KALDI
-    files.write_text(decode / "errs", scorefiles.errors(line, list(words), alignments))
+    posteriors = read_word_posteriors(decode)
+    files.write_text(decode / "errs", scorefiles.errors(line, list(words), alignments, posteriors))
     for name, file, key in GROUPS:
         groups = Score(facts, words).by(key)
         totals = {group: part.counts or WordCounts() for group, part in groups.items()}

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from jointasr.ctc import Engine, ctc_loss, require_k2
 from jointasr.errors import DataError
-from jointasr.search import best_paths, collapse, greedy, one_best
+from jointasr.lattice import best_paths
+from jointasr.search import collapse, greedy, one_best
 
 Check = Callable[[str], str]
 

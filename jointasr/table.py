@@ -27,7 +27,8 @@ class Cells:
     """Results by (system, train, test), for one decoding method."""
 
     def __init__(self, cells: Iterable[Mapping[str, Any]], method: str) -> None:
-        self.all = [cell for cell in cells if cell["method"] == method]
+        self.method, self._every = method, list(cells)
+        self.all = [cell for cell in self._every if cell["method"] == method]
         self._index = {(c["system"], c["train"], c["test"]): c for c in self.all}
 
     def get(self, system: str, train: str, test: str) -> Mapping[str, Any] | None:
@@ -41,6 +42,11 @@ class Cells:
         """Weighted accuracy, the paper's measure."""
         cell = self.get(system, train, test)
         return cell["acc"]["wa"] if cell and cell["acc"] else None
+
+    def by_method(self) -> list[Cells]:
+        """The results of every method, these among them."""
+        methods = dict.fromkeys(cell["method"] for cell in self._every)
+        return [Cells(self._every, method) for method in methods]
 
     @property
     def systems(self) -> dict[str, str]:

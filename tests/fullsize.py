@@ -13,6 +13,7 @@ from lhotse import CutSet
 from tiny import utterances
 
 from jointasr import checkpoint, config, decode
+from jointasr.decoders import Decoder
 from jointasr.lang import Units
 from jointasr.trainer import Trainer
 
@@ -34,7 +35,7 @@ def main(folder: Path) -> None:
     done = trainer._epoch(trainer.batches(range(1)), 0)
     print(f"steps {trainer.steps}, loss {done.loss / done.utterances:.3f}")
     search = config.load_decode("decode.yaml", folder)
-    found = decode.decode(model, cuts, search, torch.device("cpu"))
+    found = decode.decode(Decoder(model, search), cuts)
     print(f"decoded {len(found.texts)} texts, {len(found.posteriors)} posteriors")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 

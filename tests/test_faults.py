@@ -15,6 +15,7 @@ from data_fixtures import ROOT
 from test_train import decode_all, fold, recipe, start
 
 from jointasr import archive, checkpoint, config, datadir, decode, files, manifest
+from jointasr.decoders import Decoder
 from jointasr.errors import DataError
 from jointasr.experiment import DECODED
 
@@ -143,7 +144,7 @@ def test_nothing_can_be_read(damaged: tuple[Path, str], models: Path) -> None:
     bad = manifest.relocate(cuts, {cut.id: f"{home}/none.wav" for cut in cuts})
     conf = config.load_decode("decode.yaml", Path(), ["method=greedy"])
     model = start(models, "joint.yaml")
-    found = decode.decode(model, bad, conf, torch.device("cpu"), skip_bad=True)
+    found = decode.decode(Decoder(model, conf), bad, skip_bad=True)
     assert found.unread.keys() == found.texts.keys() == found.posteriors.keys()
     assert len(found.unread) == len(cuts) and not any(found.texts.values())
 
@@ -164,8 +165,8 @@ def test_damaged_features_at_decode_time(
     bad = sorted(ids)[1]
     table[bad] = table[bad].rpartition(":")[0] + ":1"
     datadir.write_table(tmp_path / "feats.scp", table)
-    device, scp = torch.device("cpu"), tmp_path / "feats.scp"
+    scp, decoder = tmp_path / "feats.scp", Decoder(model, conf)
     with pytest.raises(DataError, match=r"feats\.ark:1"):
-        decode.decode(model, cuts, conf, device, scp)
-    found = decode.decode(model, cuts, conf, device, scp, skip_bad=True)
+        decode.decode(decoder, cuts, scp)
+    found = decode.decode(decoder, cuts, scp, skip_bad=True)
     assert list(found.unread) == [bad] and found.texts.keys() == set(ids)

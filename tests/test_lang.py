@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jointasr import lang
-from jointasr.bin import prepare_lang
+from jointasr import folds, lang
 from jointasr.errors import DataError
 from jointasr.lang import Units, map_head
 
@@ -163,6 +162,8 @@ def make_folds(data: Path) -> None:
         folder = data / "folds" / "speaker" / fold
         folder.mkdir(parents=True)
         (folder / "train.list").write_text(ids)
+    made = {"folds": {"A": {}, "B": {}}}
+    (data / "folds" / "speaker" / folds.FILE).write_text(json.dumps(made))
 
 
 def stage4(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -194,7 +195,7 @@ def test_stage_errors_name_the_culprit(tmp_path: Path) -> None:
     assert "A-1" in result.stderr and "'Ö'" in result.stderr and "Traceback" not in result.stderr
     with pytest.raises(DataError, match="B-7 has no transcript"):
         (tmp_path / "ids").write_text("B-0\nB-7\n")
-        prepare_lang.training_texts({"B-0": "A"}, text, tmp_path / "ids")
+        folds.texts_of({"B-0": "A"}, text, tmp_path / "ids")
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe", "unigram"])

@@ -120,6 +120,34 @@ def test_default_search_equals_greedy(mini: Copy) -> None:
         assert best.read_text() == greedy.read_text(), test
 
 
+@pytest.mark.timeout(1800)
+def test_a_language_model_helps_and_the_methods_are_compared(mini: Copy) -> None:
+    """asr in both conditions: at least a tenth fewer errors, on clean and on noisy tests."""
+    output = mini.run(
+        *("./run.sh", "--stage", "8", "--stop-stage", "9", "--method", "hlg"),
+        *("--conf", "conf/asr.yaml"),
+    )
+    assert "cells from" in output
+    for train in ("clean", "noisy"):
+        for tests in (["clean"], NOISY):
+            before, after = (
+                mean(wer(mini, "asr", train, test, method) for test in tests)
+                for method in ("default", "hlg")
+            )
+            assert after <= 0.9 * before, (train, tests, before, after)
+    mini.run("./run.sh", "--stage", "10")
+    text = (mini.home / MINI / "exp/RESULTS.md").read_text()
+    (row,) = [line for line in text.splitlines() if line.startswith("| asr, noise-trained, hlg ")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert len(cells) == 16 and "-" not in cells  # rates, intervals, styles, gains, time, memory
+    home = mini.home / MINI / f"exp/asr_noisy/fold_{FOLD}"
+    texts = datadir.read_table(home / "decode_clean_hlg/text")
+    posteriors = datadir.read_table(home / "decode_clean_hlg/word_post")
+    assert all(len(posteriors[utt].split()) == len(texts[utt].split()) for utt in texts)
+    assert "~" in (home / "decode_clean_hlg/errs").read_text()
+    assert (home / "tune_hlg/scales.tsv").read_text().count("\n") == 2 + 6 * 5
+
+
 def test_archived_conv_features_give_the_same_text(mini: Copy) -> None:
     options = ("--feats", "conv", "--method", "greedy", "--conf", "conf/asr.yaml", "--folds", FOLD)
     mini.run("./run.sh", "--stage", "6", "--stop-stage", "6", *options)

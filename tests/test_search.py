@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from jointasr import search
+from jointasr import beam, graphs, search
 from jointasr.errors import DataError
-from jointasr.search import best_paths, collapse, greedy, greedy_scored, one_best, prefix_beam
+from jointasr.lattice import Beams, best_paths
+from jointasr.search import collapse, greedy, greedy_scored, one_best
 
 ENGINES = ["k2", "torch"]
 
@@ -100,11 +101,10 @@ def test_narrow_search_gives_a_result_for_every_utterance() -> None:
     pytest.importorskip("k2")
     scores = posteriors(10, 60, 29, seed=2, scale=0.1)
     frames = torch.full((10,), 60)
-    beams = {"search_beam": 0.01, "output_beam": 0.01}
-    found = one_best(scores, frames, "k2", **beams, min_active=0, max_active=1)
+    found = one_best(scores, frames, "k2", Beams(0.01, 0.01, 0, 1))
     assert len(found) == 10 and all(found)
     with pytest.raises(DataError, match="min_active_states 30 must be below"):
-        one_best(scores, frames, "k2", **beams, max_active=1)
+        one_best(scores, frames, "k2", Beams(0.01, 0.01, max_active_states=1))
 
 
 def test_a_hopeless_utterance_has_no_path_and_no_crash() -> None:
@@ -127,8 +127,8 @@ def test_hopeless_on_the_topology_falls_back_to_the_same_path(
 
 def test_topology_is_made_once_per_size() -> None:
     pytest.importorskip("k2")
-    assert search.topology(7, "cpu") is search.topology(7, "cpu")
-    assert search.topology(7, "cpu") is not search.topology(8, "cpu")
+    assert graphs.topology(7, "cpu") is graphs.topology(7, "cpu")
+    assert graphs.topology(7, "cpu") is not graphs.topology(8, "cpu")
 
 
 def most_probable(scores: Tensor) -> list[int]:
@@ -143,18 +143,21 @@ def most_probable(scores: Tensor) -> list[int]:
 def test_prefix_beam_finds_the_most_probable_labels() -> None:
     scores = posteriors(30, 5, 4, seed=4, scale=1.0)
     frames = torch.tensor([5, 4, 3] * 10)
-    found = prefix_beam(scores, frames, beam=1000, symbol_beam=math.inf)
+    found = beam.units(scores, frames, width=1000, near=math.inf)
     expected = [most_probable(row[:n].double()) for row, n in zip(scores, frames, strict=True)]
-    assert found == expected
-    assert found != greedy(scores, frames)  # else this would not test the sum
+    best = [some[0][0] for some in found]
+    assert best == expected
+    assert best != greedy(scores, frames)  # else this would not test the sum
+    for some in found:  # nothing is lost or counted twice
+        assert math.fsum(math.exp(score) for _, score in some) == pytest.approx(1, abs=1e-5)
 
 
 def test_prefix_beam_of_usual_width_is_close() -> None:
     scores = posteriors(60, 6, 4, seed=5)
     frames = torch.full((60,), 6)
-    exact = prefix_beam(scores, frames, beam=1000, symbol_beam=math.inf)
-    usual = prefix_beam(scores, frames)
-    assert sum(a == b for a, b in zip(exact, usual, strict=True)) >= 57
+    exact = beam.units(scores, frames, width=1000, near=math.inf)
+    usual = beam.units(scores, frames)
+    assert sum(a[0][0] == b[0][0] for a, b in zip(exact, usual, strict=True)) >= 57
 
 
 def test_greedy_scores_are_each_units_best_posterior_and_carry_the_gradient() -> None:

@@ -38,6 +38,7 @@ from jointasr import (
 from jointasr.bin import decode as decode_bin
 from jointasr.bin import export_encoder
 from jointasr.bin import train as train_bin
+from jointasr.decoders import Decoder
 from jointasr.errors import DataError
 from jointasr.lang import Units
 
@@ -421,9 +422,10 @@ def saved(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_decoding_in_batches_equals_alone(recipe: Path, saved: Path, method: str) -> None:
     model = checkpoint.load(saved / "joint/best")
     cuts = data()[0]
-    cpu = torch.device("cpu")
-    together = decode.decode(model, cuts, schema.Decode(method=method, max_duration=30), cpu)
-    alone = decode.decode(model, cuts, schema.Decode(method=method, max_duration=0.01), cpu)
+    together, alone = (
+        decode.decode(Decoder(model, schema.Decode(method=method, max_duration=limit)), cuts)
+        for limit in (30, 0.01)
+    )
     assert together.texts == alone.texts and any(together.texts.values())
     for name, row in together.posteriors.items():
         assert row == pytest.approx(alone.posteriors[name], abs=1e-4)
@@ -435,20 +437,19 @@ def test_decoding_from_archived_features(recipe: Path, saved: Path, tmp_path: Pa
     feats = {c.id: model.system.encoder.conv_features([c.load_audio()[0]])[0] for c in cuts}
     scp = tmp_path / "feats.scp"
     archive.write_feats(feats.items(), tmp_path / "feats.ark", scp)
-    conf, cpu = schema.Decode(method="greedy"), torch.device("cpu")
-    from_feats = decode.decode(model, cuts, conf, cpu, scp)
-    from_audio = decode.decode(model, cuts, conf, cpu)
+    decoder = Decoder(model, schema.Decode(method="greedy"))
+    from_feats, from_audio = decode.decode(decoder, cuts, scp), decode.decode(decoder, cuts)
     assert from_feats.texts == from_audio.texts
     missing = min(feats)
     datadir.write_table(
         scp, {key: value for key, value in datadir.read_table(scp).items() if key != missing}
     )
     with pytest.raises(DataError, match=f"feats.scp: no features of {missing}"):
-        decode.decode(model, cuts, conf, cpu, scp)
+        decode.decode(decoder, cuts, scp)
     short = {name: matrix[:-1] for name, matrix in feats.items()}
     archive.write_feats(short.items(), tmp_path / "short.ark", tmp_path / "short.scp")
     with pytest.raises(DataError, match="frames do not fit the audio"):
-        decode.decode(model, cuts, conf, cpu, tmp_path / "short.scp")
+        decode.decode(decoder, cuts, tmp_path / "short.scp")
 
 
 def test_export_is_a_checkpoint_of_the_hub(

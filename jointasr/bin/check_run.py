@@ -4,6 +4,7 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from jointasr import config, datadir, doctor, experiment, files, folds, lang, schema
 from jointasr.errors import DataError, run
@@ -40,7 +41,7 @@ def main() -> None:
 
 def check_options(args: argparse.Namespace) -> None:
     """Options that are one of a few words, or a number."""
-    methods = [experiment.DEFAULT_METHOD, "one_best", "greedy"]
+    methods = [experiment.DEFAULT_METHOD, *get_args(schema.Method)]
     for option, words, known in (
         ("conditions", args.conditions.split(), CONDITIONS),
         ("method", [args.method], methods),

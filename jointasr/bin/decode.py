@@ -1,15 +1,27 @@
 """Decode the test scenarios of one trained model (stage 8); the model is loaded once."""
 
 import argparse
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jointasr import config, done, files, parallel, provenance, scenarios, schema
 from jointasr.errors import DataError, run
-from jointasr.experiment import DECODED, DEFAULT_METHOD, decode_name, read_model
+from jointasr.experiment import (
+    DECODED,
+    DEFAULT_METHOD,
+    HAS_WORDS,
+    decode_name,
+    model_name,
+    read_model,
+)
 
 if TYPE_CHECKING:
     from jointasr.checkpoint import Model
+    from jointasr.decoders import Decoder
+
+CODE = "jointasr.bin.decode"
 
 
 def parse() -> argparse.Namespace:
@@ -17,11 +29,38 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, help="exp/<system>/fold_<fold>")
     parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
     parser.add_argument("--conf", default="decode.yaml", help="conf file of the search")
-    parser.add_argument("--method", default=DEFAULT_METHOD, help="default, one_best or greedy")
+    parser.add_argument("--method", default=DEFAULT_METHOD, help="see decode.yaml")
     parser.add_argument("--ctc", choices=("k2", "torch"), help="engine; default: training's")
     parser.add_argument("--feats", choices=("wav", "conv"), default="wav", help="what to read")
     parser.add_argument("--skip-bad", action="store_true", help="unreadable: an error in the score")
     return parser.parse_args()
+
+
+class Trained:
+    """The trained model of a fold and its decoder, made when first needed."""
+
+    def __init__(self, folder: Path, engine: str, conf: schema.Decode) -> None:
+        self.folder, self.engine, self.conf = folder, engine, conf
+        self.about = read_model(folder)
+        lang = Path(self.about.lang)
+        orders = conf.orders if self.about.kind in HAS_WORDS else []
+        self.ngrams = {order: lang.parent / model_name(order) for order in orders}
+
+    @cached_property
+    def model(self) -> "Model":
+        from jointasr.progress import start_log
+
+        start_log()
+        from jointasr import checkpoint
+
+        model = checkpoint.load(self.folder / "best")
+        return model._replace(conf=model.conf.model_copy(update={"ctc": self.engine}))
+
+    @cached_property
+    def decoder(self) -> "Decoder":
+        from jointasr.decoders import Decoder
+
+        return Decoder(self.model, self.conf, parallel.device(), self.ngrams)
 
 
 def main() -> None:
@@ -31,37 +70,44 @@ def main() -> None:
     search, suffix = conf.model_dump(exclude={"max_duration"}), args.method
     if args.feats == "conv":
         suffix = "conv" if suffix == DEFAULT_METHOD else f"{suffix}_conv"
-    trained = read_model(args.model)
-    engine, data = args.ctc or trained.engine, Path(trained.data)
-    options = {**search, "ctc": engine, "feats": args.feats, "stack": provenance.stack()}
-    model = load(args.model, engine) if args.feats == "conv" else None
+    about = read_model(args.model)
+    trained = Trained(args.model, args.ctc or about.engine, conf)
+    options = {**search, "ctc": trained.engine, "feats": args.feats, "stack": provenance.stack()}
+    tuned = args.model / f"tune_{args.method}"
+    read = [args.model, *trained.ngrams.values()]
+    if trained.ngrams:
+        tune(trained, tuned, options, [*read, Path(about.selected["on"])])
+        read.append(tuned)
     for test in scenarios.read_tests(args.tests):
-        source, out = data / f"test_{test}", args.model / decode_name(test, suffix)
-        conv = conv_scp(model, source) if model is not None and args.feats == "conv" else None
-        inputs = [args.model, source, *([conv.parent] if conv else [])]
-        with done.step(out, "jointasr.bin.decode", options, inputs) as todo:
+        source = Path(about.data) / f"test_{test}"
+        out = args.model / decode_name(test, suffix)
+        conv = conv_scp(trained.model, source) if args.feats == "conv" else None
+        inputs = [*read, source, *([conv.parent] if conv else [])]
+        with done.step(out, CODE, options, inputs) as todo:
             if todo:
-                model = model or load(args.model, engine)
-                unread = decode(model, source, out, conf, conv, args.skip_bad)
+                unread = decode(trained, source, out, tuned, conv, args.skip_bad)
                 describe(out, options, unread)
 
 
-def load(folder: Path, engine: str) -> "Model":
-    """The trained model of a fold, to be searched with ``engine``."""
-    from jointasr.progress import start_log
+def tune(trained: Trained, out: Path, options: Mapping[str, object], inputs: list[Path]) -> None:
+    """Choose the scales of the language model on the dev set that the model was chosen on."""
+    for path in trained.ngrams.values():
+        if not (path / done.NAME).is_file():
+            raise DataError(f"{path}: there is no language model; run stage 4 with this conf")
+    with done.step(out, CODE, options, inputs) as todo:
+        if todo:
+            from jointasr import manifest, tuning
 
-    start_log()
-    from jointasr import checkpoint
-
-    model = checkpoint.load(folder / "best")
-    return model._replace(conf=model.conf.model_copy(update={"ctc": engine}))
+            out.mkdir(parents=True, exist_ok=True)
+            dev = tuning.Dev(trained.decoder, manifest.load(inputs[-1]))
+            tuning.tune(dev, trained.conf.lm, out, done.digest(CODE, options, inputs))
 
 
 def decode(
-    model: "Model",
+    trained: Trained,
     source: Path,
     out: Path,
-    conf: schema.Decode,
+    tuned: Path,
     conv: Path | None,
     skip_bad: bool = False,
 ) -> dict[str, str]:
@@ -70,10 +116,11 @@ def decode(
     Returns which utterances could not be read, and why; without ``skip_bad`` that is an error.
     """
     from jointasr import decode as decoding
-    from jointasr import manifest
+    from jointasr import manifest, tuning
 
-    found = decoding.decode(model, manifest.load(source), conf, parallel.device(), conv, skip_bad)
-    decoding.write(out, model, found)
+    scales = tuning.read(tuned) if trained.ngrams else decoding.EQUAL
+    found = decoding.decode(trained.decoder, manifest.load(source), conv, skip_bad, scales)
+    decoding.write(out, trained.model, found)
     return found.unread
 
 

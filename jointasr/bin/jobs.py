@@ -1,4 +1,5 @@
-"""Print the job table of stage 7 or 8: id, log, arguments, longest jobs first; or the systems."""
+"""Print a job table of training, decoding or alignment: id, log, arguments, longest jobs first; or
+the systems."""
 
 import argparse
 
@@ -11,7 +12,7 @@ COST = {"joint": 0, "asr": 1, "ser": 2}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("train", "decode", "systems"))
+    parser.add_argument("what", choices=("train", "decode", "align", "systems"))
     parser.add_argument("confs", nargs="+", help="conf files")
     parser.add_argument("--conditions", default="clean noisy", help="training sets")
     parser.add_argument("--folds", default="", help="ids, blank between; default: all")
@@ -27,7 +28,7 @@ def main() -> None:
         print("\n".join(dict.fromkeys(f"exp/{job.system}" for job in found)))
         return
     for job in sorted(found, key=lambda job: COST[job.kind]):
-        row = train(job, overrides, args.cards) if args.what == "train" else decode(job)
+        row = train(job, overrides, args.cards) if args.what == "train" else use(job, args.what)
         print("\t".join(row))
 
 
@@ -49,9 +50,9 @@ def train(job: Job, overrides: list[str], cards: int) -> list[str]:
     return [job.id, str(job.out / "train.log"), *options, "--set", *overrides]
 
 
-def decode(job: Job) -> list[str]:
-    """Row of a decoding job."""
-    return [job.id, str(job.out / "decode.log"), "--model", str(job.out), "--ctc", job.engine]
+def use(job: Job, what: str) -> list[str]:
+    """Row of a job that decodes or aligns."""
+    return [job.id, str(job.out / f"{what}.log"), "--model", str(job.out), "--ctc", job.engine]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Make lang_<units> of each fold: units (pieces learned from its training text only) and labels."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from jointasr import datadir, done, lang
-from jointasr.errors import DataError, run
+from jointasr import done, folds, lang
+from jointasr.errors import run
 from jointasr.lang import Units
 
 CODE = "jointasr.bin.prepare_lang"
@@ -19,44 +19,14 @@ def main() -> None:
     if args.units_type != "char":
         options["size"] = str(args.units_size)
     checked: dict[str, str] = {}
-    for fold in folds(scheme, args.folds.split()):
+    for fold in (scheme / name for name in folds.names(scheme, args.folds.split())):
         out = fold / lang.lang_name(args.units_type, args.units_size)
         inputs = [fold / "train.list", source]
         with done.step(out, CODE, options, inputs) as needed:
             if needed:
-                checked = checked or checked_texts(source)
-                texts = training_texts(checked, source, fold / "train.list")
+                checked = checked or folds.checked_texts(source)
+                texts = folds.texts_of(checked, source, fold / "train.list")
                 make(out, texts, args.units_type, args.units_size, args.emotions.split(","))
-
-
-def folds(scheme: Path, wanted: Sequence[str]) -> list[Path]:
-    """Folders of the folds wanted, or of all. Raises DataError naming one that does not exist."""
-    there = sorted(path.parent.name for path in scheme.glob("*/train.list"))
-    if not there:
-        raise DataError(f"{scheme}: no folds (no */train.list); run stage 3 first")
-    for fold in wanted:
-        if fold not in there:
-            raise DataError(f"fold {fold} does not exist in {scheme}; there are {' '.join(there)}")
-    return [scheme / fold for fold in wanted or there]
-
-
-def checked_texts(source: Path) -> dict[str, str]:
-    """All transcripts, training and test. Raises DataError naming an utterance and a character."""
-    texts = datadir.read_table(source)
-    for utterance, text in texts.items():
-        lang.check_characters(text, utterance, str(source))
-    return texts
-
-
-def training_texts(texts: Mapping[str, str], source: Path, ids: Path) -> list[str]:
-    """Transcripts of the utterances listed in ``ids``, in its order."""
-    names = datadir.read_list(ids)
-    for name in names:
-        if name not in texts:
-            raise DataError(
-                f"{ids}: {name} has no transcript in {source}; run stages 2 and 3 again"
-            )
-    return [texts[name] for name in names]
 
 
 def make(out: Path, texts: Sequence[str], kind: str, size: int, emotions: Sequence[str]) -> None:

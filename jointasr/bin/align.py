@@ -1,0 +1,109 @@
+"""Align the transcripts of one model's test scenarios, or its references, with the audio."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jointasr import config, datadir, done, parallel, provenance, scenarios
+from jointasr.errors import run
+from jointasr.experiment import (
+    DEFAULT_METHOD,
+    HAS_WORDS,
+    WORD_POST,
+    align_name,
+    decode_name,
+    read_model,
+)
+
+if TYPE_CHECKING:
+    from jointasr.align import Span
+    from jointasr.decoders import Decoder
+
+CODE = "jointasr.bin.align"
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="exp/<system>/fold_<fold>")
+    parser.add_argument("--of", choices=("ref", "hyp"), default="ref", help="which texts")
+    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
+    parser.add_argument("--method", default=DEFAULT_METHOD, help="of the search that decoded")
+    parser.add_argument("--ctc", choices=("k2", "torch"), help="engine; default: training's")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse()
+    about = read_model(args.model)
+    if about.kind not in HAS_WORDS:
+        print(f"{args.model}: a model of {about.kind} hears no words; nothing to align")
+        return
+    engine = args.ctc or about.engine
+    options = {"of": args.of, "ctc": engine, "stack": provenance.stack()}
+    decoder: Decoder | None = None
+    for test in scenarios.read_tests(args.tests):
+        source = Path(about.data) / f"test_{test}"
+        decoded = args.model / decode_name(test, args.method)
+        inputs = [args.model, source, *([decoded] if args.of == "hyp" else [])]
+        out = args.model / align_name(test, args.of, args.method)
+        with done.step(out, CODE, options, inputs) as todo:
+            if todo:
+                decoder = decoder or load(args.model, engine)
+                texts = datadir.read_table((decoded if args.of == "hyp" else source) / "text")
+                align(decoder, source, texts, out, decoded if args.of == "hyp" else None)
+
+
+def load(folder: Path, engine: str) -> "Decoder":
+    """The trained model, its posteriors to be aligned with ``engine``."""
+    from jointasr.progress import start_log
+
+    start_log()
+    from jointasr import checkpoint
+    from jointasr.decoders import Decoder
+
+    model = checkpoint.load(folder / "best")
+    model = model._replace(conf=model.conf.model_copy(update={"ctc": engine}))
+    return Decoder(model, config.load_decode("decode.yaml", Path()), parallel.device())
+
+
+def align(
+    decoder: "Decoder", source: Path, texts: dict[str, str], out: Path, decoded: Path | None
+) -> None:
+    """Write ``out``/words.ctm and units.ctm; say which texts do not fit into their audio."""
+    import torch
+
+    from jointasr import align as alignment
+    from jointasr import decode, manifest
+
+    units, engine = decoder.model.units, decoder.model.conf.ctc
+    step = alignment.seconds_per_frame(decoder.model.system.encoder)
+    spans: dict[str, dict[str, list[Span]]] = {"units": {}, "words": {}}
+    misfits = []
+    with torch.no_grad():
+        for ids, _, output in decode.outputs(decoder, manifest.load(source)):
+            assert output.log_probs is not None
+            targets = [units.encode(texts[name]) for name in ids]
+            found = alignment.paths(output.log_probs, output.frames, targets, engine)
+            for name, path in zip(ids, found, strict=True):
+                if path is None:
+                    misfits.append(name)
+                else:
+                    each, words = alignment.units_and_words(path, units, step)
+                    spans["units"][name], spans["words"][name] = each, words
+    certainty = None
+    if decoded is not None and (decoded / WORD_POST).is_file():
+        table = datadir.read_table(decoded / WORD_POST)
+        certainty = {name: [float(p) for p in table[name].split()] for name in table}
+    out.mkdir(parents=True, exist_ok=True)
+    alignment.write_ctm(out / "units.ctm", spans["units"])
+    alignment.write_ctm(out / "words.ctm", spans["words"], certainty)
+    if misfits:
+        print(
+            f"{out}: {len(misfits)} texts are longer than their audio has frames, not aligned: "
+            f"{' '.join(sorted(misfits)[:5])}{' ...' if len(misfits) > 5 else ''}"
+        )
+    print(f"{out}: {len(spans['words'])} utterances aligned")
+
+
+if __name__ == "__main__":
+    run(main)

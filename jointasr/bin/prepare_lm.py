@@ -1,0 +1,69 @@
+"""Make lm_<order>gram of each fold: n-gram models of its training text."""
+
+import argparse
+from pathlib import Path
+
+from jointasr import arpa, config, done, files, folds, lm_text
+from jointasr.errors import DataError, run
+from jointasr.experiment import model_name
+
+CODE = "jointasr.bin.prepare_lm"
+ABOUT = "lm.json"
+
+
+def main() -> None:
+    args = _parse()
+    lm = config.load_decode(args.conf, Path()).lm
+    source = args.data / "local" / "selected" / "text"
+    extra = [Path(name) for name in lm.text]
+    for path in extra:
+        if not path.is_file():
+            raise DataError(f"{path} of lm.text in {args.conf} does not exist")
+    checked: dict[str, str] = {}
+    scheme = args.data / "folds" / args.scheme
+    for fold in (scheme / name for name in folds.names(scheme, args.folds.split())):
+        for order in sorted({lm.order, lm.rescore_order}):
+            out = fold / model_name(order)
+            inputs = [fold / "train.list", fold / "dev.list", source, *extra]
+            with done.step(out, CODE, {"order": order}, inputs) as needed:
+                if needed:
+                    checked = checked or folds.checked_texts(source)
+                    texts = {
+                        part: folds.texts_of(checked, source, fold / f"{part}.list")
+                        for part in ("train", "dev")
+                    }
+                    make(out, order, texts["train"], texts["dev"], extra)
+
+
+def make(out: Path, order: int, train: list[str], dev: list[str], extra: list[Path]) -> None:
+    """Estimate one model, write it and what it is made from, and say what dev is to it."""
+    model = lm_text.estimate(train, extra, order)
+    arpa.write(out / arpa.NAME, model)
+    words, known = [word for text in dev for word in text.split()], set(model.words)
+    about = {
+        "order": order,
+        "extra": [str(path) for path in extra],
+        "vocabulary": len(known),
+        "fallback_discounts": list(model.fallback),
+        "dev_perplexity": model.perplexity([text.split() for text in dev]),
+        "dev_words": len(words),
+        "dev_unknown": sum(word not in known for word in words),
+    }
+    files.write_json(out / lm_text.ABOUT, about)
+    print(
+        f"{out}: {len(known)} words; dev has perplexity {about['dev_perplexity']:.1f}, and "
+        f"{about['dev_unknown']} of its {len(words)} words are not in it"
+    )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="data folder that has folds/ and local/selected/")
+    parser.add_argument("--scheme", choices=("speaker", "session"), default="speaker")
+    parser.add_argument("--folds", default="", help="ids, blank between; default: all there are")
+    parser.add_argument("--conf", default="decode.yaml", help="says which orders and more text")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,204 @@
+"""Searches with a lexicon and n-grams against enumeration: every sentence, every alignment."""
+
+import math
+from collections.abc import Iterator
+from importlib.util import find_spec
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from jointasr import arpa, beam, graphs, lattice, lexicon, nbest, ngram
+from jointasr.ctc import ctc_loss
+from jointasr.lang import Units
+from jointasr.lexicon import Lexicon
+from jointasr.search import collapse
+
+needs_k2 = pytest.mark.skipif(find_spec("k2") is None, reason="lattices are k2's")
+# A is a prefix of AB, AB of ABA; units: A = 1, B = 2, C = 3, | = 4
+WORDS = {"A": [1], "AB": [1, 2], "ABA": [1, 2, 1], "CC": [3, 3], "B": [2]}
+TEXT = ["A AB CC", "AB A", "A", "CC A ABA", "B CC", "AB AB A", "ABA B"]
+WIDE = lattice.Beams(200.0, 200.0, 0, 1_000_000)
+
+
+def toy(separator: int | None) -> Lexicon:
+    return Lexicon(list(WORDS), dict(WORDS), separator, 5)
+
+
+def model(tmp_path: Path, order: int = 2) -> tuple[ngram.Model, Path]:
+    found, path = ngram.estimate([line.split() for line in TEXT], order), tmp_path / f"{order}.arpa"
+    arpa.write(path, found)
+    return found, path
+
+
+def posteriors(n: int, t: int, seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    scores = (1.5 * torch.randn(n, t, 5, generator=generator)).log_softmax(2)
+    return scores, torch.randint(1, t + 1, (n,), generator=generator)
+
+
+def sentences(longest: int) -> Iterator[list[str]]:
+    for length in range(longest + 1):
+        yield from (list(words) for words in product(WORDS, repeat=length))
+
+
+def spelled(words: list[str], separator: int | None) -> tuple[int, ...]:
+    between = [] if separator is None else [separator]
+    units = [unit for word in words for unit in [*between, *WORDS[word]]]
+    return tuple(units[len(between) :])
+
+
+def best_by_graph(found: ngram.Model, words: list[str]) -> float:
+    """Largest probability that a graph of the model, with backoffs as arcs, gives a sentence: where
+    it is free to it backs off more than it has to."""
+
+    def best(word: str, history: tuple[str, ...]) -> float:
+        gram = (*history, word)
+        own = math.log(found.probs[len(history)].get(gram, 0) or 1e-300)
+        if not history:
+            return own
+        return max(own, math.log(found.backoffs.get(history, 1.0)) + best(word, history[1:]))
+
+    line = ("<s>", *words, "</s>")
+    order = found.order
+    return sum(best(line[i], line[max(0, i - order + 1) : i]) for i in range(1, len(line)))
+
+
+def every_path(scores: Tensor) -> dict[tuple[int, ...], float]:
+    """Units, and the score of their best alignment, by enumeration of all paths."""
+    found: dict[tuple[int, ...], float] = {}
+    rows = scores.double().tolist()
+    for path in product(range(5), repeat=len(rows)):
+        units = tuple(collapse(path))
+        total = sum(row[unit] for row, unit in zip(rows, path, strict=True))
+        found[units] = max(total, found.get(units, -math.inf))
+    return found
+
+
+def exhaustive(
+    scores: Tensor, found: ngram.Model, separator: int | None, scale: float
+) -> list[tuple[float, list[str]]]:
+    """Every sentence that fits the frames, best first."""
+    alignments = every_path(scores)
+    results = [
+        (alignments[units] + scale * best_by_graph(found, words), words)
+        for words in sentences(len(scores))
+        if (units := spelled(words, separator)) in alignments
+    ]
+    return sorted(results, reverse=True)
+
+
+@needs_k2
+@pytest.mark.parametrize("separator", [None, 4], ids=["pieces", "characters"])
+@pytest.mark.parametrize("scale", [0.3, 1.0])
+def test_hlg_is_exhaustive_search(tmp_path: Path, separator: int | None, scale: float) -> None:
+    """The n best sentences, in order, with their scores."""
+    found, path = model(tmp_path)
+    graph = graphs.decoding_graph(path, toy(separator), "cpu")
+    scores, frames = posteriors(6, 5, seed=int(10 * scale))
+    for rows, lattices in lattice.searched(graph.scaled(scale), scores, frames, WIDE):
+        acceptors = lattice.acceptors(lattice.of_labels(lattices))
+        for row, acceptor in zip(rows, acceptors, strict=True):
+            expected = exhaustive(scores[row, : int(frames[row])], found, separator, scale)[:8]
+            best = nbest.n_best(acceptor, 8)
+            texts = [" ".join(words) for _, words in expected]
+            assert [toy(separator).text(ids) for ids, _ in best] == texts
+            assert [s for _, s in best] == pytest.approx([s for s, _ in expected], abs=1e-4)
+    one = lattice.best_paths(graph.scaled(scale), scores, frames, WIDE)
+    many = lattice.n_best(graph.scaled(scale), scores, frames, 1, WIDE)
+    assert one == [list(some[0]) for some in many]
+
+
+@needs_k2
+def test_rescored_lattices_are_those_of_the_larger_model(tmp_path: Path) -> None:
+    """A graph of the bigram, rescored by the trigram, has the sentences of the trigram's graph."""
+    scale = 0.7
+    words = toy(4)
+    (_, small), (_, large) = model(tmp_path, 2), model(tmp_path, 3)
+    scores, frames = posteriors(8, 6, seed=5)
+    direct = graphs.decoding_graph(large, words, "cpu").scaled(scale)
+    graph = graphs.decoding_graph(small, words, "cpu").scaled(scale)
+    rescore = graphs.rescorer(large, words, scale)
+    expected = lattice.n_best(direct, scores, frames, 6, WIDE)
+    assert lattice.n_best(graph, scores, frames, 6, WIDE, rescore=rescore) == expected
+    assert lattice.n_best(graph, scores, frames, 6, WIDE) != expected
+
+
+@needs_k2
+def test_n_best_units_of_the_topology(tmp_path: Path) -> None:
+    scores, frames = posteriors(6, 5, seed=3)
+    found = lattice.n_best(graphs.topology(5, "cpu"), scores, frames, 20, WIDE)
+    for row, best in enumerate(found):
+        alignments = every_path(scores[row, : int(frames[row])])
+        assert best == sorted(alignments, key=lambda units: -alignments[units])[:20]
+
+
+@pytest.mark.parametrize("separator", [None, 4], ids=["pieces", "characters"])
+def test_beam_without_k2_finds_every_sentence(tmp_path: Path, separator: int | None) -> None:
+    found, _ = model(tmp_path)
+    words = toy(separator)
+    scores, frames = posteriors(8, 5, seed=9)
+    results = beam.Words(words, found, scale=0.5, width=10_000)(scores, frames)
+    for row, some in enumerate(results):
+        known = exhaustive(scores[row, : int(frames[row])], found, separator, 0.5)
+        assert {words.text(ids) for ids, _ in some} >= {" ".join(text) for _, text in known}
+
+
+def test_usual_beam_keeps_the_best_sentence(tmp_path: Path) -> None:
+    """Ranked by all their alignments, a narrow beam's sentences have the best of all among them."""
+    found, _ = model(tmp_path)
+    words = toy(4)
+    scores, frames = posteriors(8, 6, seed=2)
+    scores = (3 * scores).log_softmax(2)
+    every = [" ".join(some) for some in sentences(4)]
+    narrow = beam.Words(words, found, scale=0.5, width=30)(scores, frames)
+    for row, some in enumerate(narrow):
+
+        def total(text: str, row: int = row) -> float:
+            units = spelled(text.split(), 4)
+            (loss,) = ctc_loss(scores[row : row + 1], frames[row : row + 1], [units], "torch")
+            return -float(loss) + 0.5 * found.log_prob(text.split())
+
+        assert max((words.text(ids) for ids, _ in some), key=total) == max(every, key=total)
+
+
+def test_spellings_get_symbols_where_they_begin_others() -> None:
+    spelled = {"A": [1], "AB": [1, 2], "AB2": [1, 2], "B": [2], "C": [3, 1]}
+    assert lexicon.disambiguated(spelled, 7) == {
+        "A": [1, 7],
+        "AB": [1, 2, 7],
+        "AB2": [1, 2, 8],
+        "B": [2],
+        "C": [3, 1],
+    }
+
+
+def test_word_posteriors_are_those_of_all_sentences() -> None:
+    """Two candidates that agree on a word lend it both their weights."""
+    weights = nbest.posteriors([math.log(0.5), math.log(0.3), math.log(0.2)])
+    assert weights == pytest.approx([0.5, 0.3, 0.2])
+    found = nbest.word_posteriors("A B C", ["A B C", "A C", "X B D"], weights)
+    assert found == pytest.approx([0.8, 0.7, 0.8])
+    assert nbest.word_posteriors("", ["", "A"], [0.6, 0.4]) == []
+    assert nbest.posteriors([-math.inf, -math.inf]) == [0.5, 0.5]
+
+
+@needs_k2
+@pytest.mark.parametrize("kind", ["char", "bpe"])
+def test_real_units_spell_what_the_graph_accepts(tmp_path: Path, kind: str) -> None:
+    """Posteriors sure of a sentence's units give back the sentence."""
+    text = ["I CAN'T SAY", "SAY I CAN", "CAN I SAY IT", "IT IS A CAT", "A CAT IS IT"] * 3
+    units = Units.char() if kind == "char" else Units.train_pieces(text, kind, 32)
+    path = tmp_path / "lm.arpa"
+    arpa.write(path, found := ngram.estimate([line.split() for line in text], 3))
+    words = lexicon.build(found.words, units)
+    fsa = graphs.decoding_graph(path, words, "cpu").scaled(0.5)
+    for sentence in ("I CAN'T SAY", "IT IS A CAT", "CAT"):
+        ids = [unit for unit in units.encode(sentence) for _ in range(2)]
+        frames = [x for i in range(0, len(ids), 2) for x in (ids[i], ids[i + 1], 0)]
+        scores = torch.full((1, len(frames), units.size), -6.0)
+        scores[0, range(len(frames)), frames] = 6.0
+        best = lattice.best_paths(fsa, scores.log_softmax(2), torch.tensor([len(frames)]))
+        assert best[0] is not None and words.text(best[0]) == sentence
