@@ -1,6 +1,8 @@
 """Cuts to batches of tensors."""
 
+import os
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +12,7 @@ from lhotse.audio.utils import AudioLoadingError, DurationMismatchError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from jointasr import encoder
+from jointasr import encoder, processes
 from jointasr.batching import Plan, pack
 from jointasr.errors import DataError
 from jointasr.lang import Units, check_characters
@@ -127,7 +129,16 @@ def evaluation_batches(
 
 def _reading(workers: int) -> dict[str, Any]:
     """A loader's settings. Pinned memory lets a copy to the card go on beside computing."""
-    return {"num_workers": workers, "pin_memory": torch.cuda.is_available()}
+    return {
+        "num_workers": workers,
+        "pin_memory": torch.cuda.is_available(),
+        "worker_init_fn": partial(_begin, os.getpid()),
+    }
+
+
+def _begin(parent: int, worker: int) -> None:
+    """A reader begins."""
+    processes.end_with(parent)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

@@ -103,16 +103,21 @@ class Emotion(Section):
     skip: bool = True
     """skip connections around the fusion's layers (the paper, section 3.2)"""
     dropout: Fraction = 0.1
-    transcript: Literal["greedy", "oracle", "empty", "soft"] = "greedy"
+    transcript: Literal["greedy", "oracle", "empty", "soft", "nbest"] = "greedy"
     """what the text branch reads: the model's own hypothesis, the reference, nothing; soft: the
     hypothesis, each word faded into [MASK] as far as its posterior lacks certainty, which lets the
-    emotion loss reach the CTC head"""
+    emotion loss reach the CTC head; nbest: the likeliest ``paths`` of prefix-beam search, their
+    embeddings weighted by their posteriors"""
+    paths: Annotated[int, Field(gt=0)] = 5
+    """transcripts read where transcript is nbest"""
     gradient: Literal["full", "stopped"] = "full"
     """stopped: the emotion loss does not reach the shared encoder (control)"""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Emotion":
         if self.fusion == "co_attention":
+            if self.transcript == "nbest":
+                raise ValueError("transcript nbest has no tokens for fusion co_attention to read")
             if self.modalities != "both":
                 raise ValueError("fusion co_attention needs modalities: both")
             if self.dim % self.heads:

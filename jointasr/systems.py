@@ -6,11 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from jointasr import fusion, search
+from jointasr import beam, fusion, search
 from jointasr.encoder import CtcHead, Encoder
 from jointasr.fusion import States, average, output_mlp
+from jointasr.host import send
 from jointasr.lang import Units, map_head
 from jointasr.linguistic import Linguistic
+from jointasr.nbest import posteriors
 from jointasr.schema import Config
 
 
@@ -106,8 +108,27 @@ class Joint(nn.Module):
             hidden = heard.states.hidden
             modalities.append(heard.states._replace(hidden=hidden.detach() if stopped else hidden))
         if self.bert is not None:
-            modalities.append(self.bert(*self._transcripts(heard, stopped, texts)))
+            if self.emotion.transcript == "nbest":
+                modalities.append(self._expected(heard))
+            else:
+                modalities.append(self.bert(*self._transcripts(heard, stopped, texts)))
         return self.fusion(*modalities).float()
+
+    def _expected(self, heard: Heard) -> States:
+        """The mean embedding of the likeliest transcripts, weighted by their posteriors among
+        them, as a sequence of one. No gradient passes through the weights."""
+        assert self.bert is not None and heard.log_probs is not None
+        found = beam.units(heard.log_probs, heard.frames)
+        likeliest = [some[: self.emotion.paths] for some in found]
+        texts = [[self.units.decode(ids) for ids, _ in some] for some in likeliest]
+        each = sorted({text for some in texts for text in some})
+        weights = torch.zeros(len(texts), len(each))
+        for row, (names, some) in enumerate(zip(texts, likeliest, strict=True)):
+            for name, weight in zip(names, posteriors([score for _, score in some]), strict=True):
+                weights[row, each.index(name)] += weight
+        vectors = average(self.bert(each))
+        expected = send(weights, vectors.device).to(vectors.dtype) @ vectors
+        return States(expected[:, None], torch.ones(len(texts), dtype=torch.long))
 
     def _transcripts(
         self, heard: Heard, stopped: bool, texts: list[str] | None

@@ -8,7 +8,6 @@ bytes. Speech comes from espeak-ng through the espeakng-loader package.
 """
 
 import argparse
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -18,7 +17,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from jointasr import done, errors
+from jointasr import done, errors, processes
 from local.mini import iemocap, musan, plan, pretrain, voices
 
 CODE = "local/make_mini.py"
@@ -117,11 +116,8 @@ def _work(
 ) -> None:
     """Send back what ``function`` returns; ends with its parent, whose lock it works under."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the parent answers it, and ends us
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "prctl"):
-        libc.prctl(1, signal.SIGKILL)  # 1 = PR_SET_PDEATHSIG
-    if os.getppid() == parent:
-        sender.send(function(*arguments))
+    processes.end_with(parent)
+    sender.send(function(*arguments))
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """The three systems: what reaches what, whatever the batch, from every shipped configuration."""
 
+import math
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from test_config import CONF, RECIPES, dumped
 from transformers import AutoModelForCTC
 
-from jointasr import checkpoint, config, encoder, fusion, objective, schema, search, systems
+from jointasr import beam, checkpoint, config, encoder, fusion, objective, schema, search, systems
 from jointasr.dataset import Batch
 from jointasr.errors import DataError
 from jointasr.fusion import SkipMlp, States, average
@@ -243,6 +244,30 @@ def test_what_bert_reads(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert read[kind] == [one.units.decode(ids) for ids in found]
             assert any(read[kind])
     assert read["oracle"] == TEXTS and read["empty"] == [""] * 4
+
+
+def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
+    """The logits of the expected embedding, put together by hand."""
+    conf = tiny.conf(models, "joint.yaml", "emotion.transcript=nbest", "emotion.paths=3")
+    one = model(conf)
+    system = one.system.eval()
+    assert isinstance(system, systems.Joint) and system.bert is not None
+    data = batch(one.units)
+    with torch.no_grad():
+        states = States(*system.encoder(data.waves, data.lengths))
+        heard = system.hear(states)
+        assert heard.log_probs is not None
+        vectors = []
+        for found in beam.units(heard.log_probs, heard.frames):
+            total = sum(math.exp(score) for _, score in found[:3])
+            parts = [
+                math.exp(score) / total * fusion.average(system.bert([one.units.decode(ids)]))
+                for ids, score in found[:3]
+            ]
+            vectors.append(torch.stack(parts).sum(0))
+        read = States(torch.stack(vectors), torch.ones(len(vectors), dtype=torch.long))
+        expected = system.fusion(states, read)
+        torch.testing.assert_close(system.feel(heard, None), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_asr_and_joint_start_alike_and_see_the_same_dropout(models: Path) -> None:
