@@ -74,7 +74,7 @@ def _entry(
         prob, backoff = float(fields[0]), float(fields[size + 1]) if fields[size + 1 :] else 0.0
     except ValueError:
         return False
-    if not prob <= 0 or math.isnan(backoff):
+    if not (NEVER <= prob <= 0 and NEVER <= backoff <= -NEVER):
         return False
     table[gram] = 10.0**prob
     if fields[size + 1 :]:

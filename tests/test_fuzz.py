@@ -21,12 +21,14 @@ from lhotse import CutSet
 
 from jointasr import (
     archive,
+    arpa,
     config,
     datadir,
     experiment,
     jsonl,
     lang,
     manifest,
+    ngram,
     results,
     scenarios,
     wavio,
@@ -147,6 +149,7 @@ PARSERS: dict[str, tuple[Callable[[Path], object], bytes | Callable[[Path], byte
     "results.json": (results.read, b'[{"system": "asr", "kind": "asr"}]'),
     "model.json": (read_model, b'{"system": "asr", "kind": "asr", "seed": 0}'),
     "slurm.conf": (read_slurm, b"command sbatch -p x\noption mem=* --mem=$0\nrequeues 2\n"),
+    "lm.arpa": (arpa.read, arpa.text(ngram.estimate([["A", "B"], ["B"]], 2)).encode()),
     "job table": (read_jobs, b"a\tx.log\targument\nb\ty.log\n"),
 }
 
