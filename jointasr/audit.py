@@ -238,26 +238,27 @@ def _selected(parts: Sequence[Part]) -> Iterable[Finding]:
 
 
 def _language_models(parts: Sequence[Part]) -> Iterable[Finding]:
-    """n-gram models that decoding used, estimated once more from the fold's training text, and
-    what their weights were chosen on."""
-    text, weights = {}, {}
+    """n-gram models that any method of decoding used, estimated once more from the fold's training
+    text, and what their weights were chosen on."""
+    models = {part.decode.parent: part.model for part in parts}
+    text: dict[str, list[str]] = {}
+    weights: dict[str, list[str]] = {}
     more: set[str] = set()
-    for part in parts:
-        tuned = part.decode.parent / f"tune_{part.method}"
-        if not (tuned / done.NAME).is_file():
-            continue
-        inputs = set(datadir.read_json(tuned / done.NAME)["inputs"])
-        dev = str(Path(part.model.data) / f"dev_{part.model.train}")
-        used = {Path(name) for name in inputs if (Path(name) / arpa.NAME).is_file()}
-        others = inputs - {dev, str(part.decode.parent), *map(str, used)}
-        weights[str(tuned)] = sorted(others) + ([] if dev in inputs else [f"not on {dev}"])
-        for folder in used:
-            extra = datadir.read_json(folder / lm_text.ABOUT)["extra"]
-            more.update(extra)
-            train = datadir.read_table(folder.parent / f"train_{part.model.train}" / "text")
-            text[str(folder)] = lm_text.differences(folder, train, [Path(name) for name in extra])
+    for home, model in models.items():
+        dev = f"{model.data}/dev_{model.train}"
+        for record in sorted(home.glob(f"tune_*/{done.NAME}")):
+            inputs = set(datadir.read_json(record)["inputs"])
+            used = [Path(name) for name in sorted(inputs) if (Path(name) / arpa.NAME).is_file()]
+            others = inputs - {dev, str(home), *map(str, used)}
+            weights[str(record.parent)] = sorted(others or {dev} - inputs)
+            for folder in used:
+                extra = datadir.read_json(folder / lm_text.ABOUT)["extra"]
+                more.update(extra)
+                train = datadir.read_table(folder.parent / f"train_{model.train}" / "text")
+                paths = [Path(name) for name in extra]
+                text[str(folder)] = lm_text.differences(folder, train, paths)
     yield from _none("language models not of their fold's training text", text, "models")
-    yield from _none("weights of language models chosen on anything but dev", weights, "models")
+    yield from _none("weights of language models not chosen on dev alone", weights, "choices")
     if more:
         yield Finding("more text in language models", _all(text), ", ".join(sorted(more)), None)
 

@@ -323,6 +323,13 @@ class Decode(Section):
         """Whether candidates are ranked with an n-gram model."""
         return self.method not in ("greedy", "one_best")
 
+    def options(self) -> dict[str, object]:
+        """What decides the method's result: a change of other keys leaves results up to date."""
+        unused = {"max_duration"}
+        if not self.ranks:
+            unused |= {"lattice_prune", "modified_topology", "paths", "lm"}
+        return self.model_dump(exclude=unused)
+
     @property
     def orders(self) -> list[int]:
         """Of the n-gram models needed."""

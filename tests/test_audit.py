@@ -107,6 +107,41 @@ def test_nothing_is_found_in_a_sound_experiment(recipe: Path) -> None:
     assert measured[2].value.startswith("asked for 5 dB; 32 of 32 utterances, largest deviation")
 
 
+def decode_with_language_models(recipe: Path) -> Path:
+    """As stage 4 and stage 8 leave it; the folder of one model's weights."""
+    done = bin_run(recipe, "prepare_lm", "data")
+    assert done.returncode == 0, done.stderr
+    for home in recipe.glob("exp/asr_*/fold_*"):
+        fold, train = home.name[5:], home.parent.name[4:]
+        data = f"data/folds/speaker/{fold}"
+        inputs = [str(home.relative_to(recipe)), f"{data}/lm_3gram", f"{data}/dev_{train}"]
+        files.write_json(home / "tune_hlg/.done", {"inputs": dict.fromkeys(inputs, "digest")})
+    return recipe / f"exp/asr_noisy/fold_{FOLD}/tune_hlg"
+
+
+def test_language_models_are_of_training_text_and_weighed_on_dev(recipe: Path) -> None:
+    tuned = decode_with_language_models(recipe)
+    found = findings()
+    assert wrong(found) == {}
+    said = {(one.check, one.where): one.value for one in found}
+    text, weights = (
+        "language models not of their fold's training text",
+        "weights of language models not chosen on dev alone",
+    )
+    assert said[text, "all 2 models"] == said[weights, "all 4 choices"] == "none"
+
+    other = recipe / HOME.parent / "Ses01M/lm_3gram/lm.arpa"
+    lines = other.read_text().replace("TURN", "TURNS")
+    (recipe / HOME / "lm_3gram/lm.arpa").write_text(lines)
+    inputs = json.loads((tuned / ".done").read_text())["inputs"]
+    inputs[f"{HOME}/test_clean"] = "digest"
+    files.write_json(tuned / ".done", {"inputs": inputs})
+    assert wrong(findings()) == {
+        text: [f"{HOME}/lm_3gram: not what its fold's training text gives"],
+        weights: [f"exp/asr_noisy/fold_{FOLD}/tune_hlg: {HOME}/test_clean"],
+    }
+
+
 def add_to_training(recipe: Path) -> str:
     """An utterance of the test speaker goes into the training set."""
     cuts = {cut["id"]: cut for cut in jsonl.read(recipe / HOME / "test_clean/cuts.jsonl.gz")}

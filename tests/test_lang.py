@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jointasr import folds, lang
+from jointasr import arpa, folds, lang
 from jointasr.errors import DataError
 from jointasr.lang import Units, map_head
 
@@ -209,3 +209,31 @@ def test_words_of_units_are_those_of_the_text(kind: str) -> None:
         assert sorted(place for word in words for place in word) == [
             place for place, index in enumerate(ids) if units.symbols[index] not in ("|", "\u2581")
         ]
+
+
+def test_stage_makes_language_models_of_training_text(tmp_path: Path) -> None:
+    """One for each order of the conf; more text only where the conf names it."""
+    make_folds(tmp_path)
+    for fold, ids in (("A", "A-0\n"), ("B", "B-0\n")):
+        (tmp_path / "folds/speaker" / fold / "dev.list").write_text(ids)
+    more = tmp_path / "more.txt"
+    more.write_text("QUITE OTHER WORDS\n")
+    conf = tmp_path / "decode.yaml"
+    conf.write_text(f"lm: {{order: 2, rescore_order: 4, text: [{more}]}}\n")
+    command = [sys.executable, "-m", "jointasr.bin.prepare_lm", str(tmp_path)]
+    for options, expected, orders in (
+        ([], ["ZEBRAS", "ZIGZAG", "ZOO"], (3, 4)),
+        (["--conf", str(conf)], ["OTHER", "QUITE", "WORDS", "ZEBRAS", "ZIGZAG", "ZOO"], (2,)),
+    ):
+        done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+        for order in orders:
+            model = arpa.read(tmp_path / f"folds/speaker/A/lm_{order}gram/lm.arpa")
+            assert model.order == order and model.words == expected
+        assert "of its" in done.stdout
+    assert done.returncode == 1  # the model of order 4 that was there is of other text
+    assert "lm_4gram was made with other settings: the input" in done.stderr
+    conf.write_text("lm: {text: [nowhere.txt]}\n")
+    done = subprocess.run(
+        [*command, "--conf", str(conf)], capture_output=True, text=True, check=False
+    )
+    assert "nowhere.txt of lm.text" in done.stderr and "does not exist" in done.stderr

@@ -67,12 +67,13 @@ def main() -> None:
     args = parse()
     overrides = [] if args.method == DEFAULT_METHOD else [f"method={args.method}"]
     conf = config.load_decode(args.conf, Path(), overrides)
-    search, suffix = conf.model_dump(exclude={"max_duration"}), args.method
+    suffix = args.method
     if args.feats == "conv":
         suffix = "conv" if suffix == DEFAULT_METHOD else f"{suffix}_conv"
     about = read_model(args.model)
     trained = Trained(args.model, args.ctc or about.engine, conf)
-    options = {**search, "ctc": trained.engine, "feats": args.feats, "stack": provenance.stack()}
+    used = {"ctc": trained.engine, "feats": args.feats, "stack": provenance.stack()}
+    options = {**conf.options(), **used}
     tuned = args.model / f"tune_{args.method}"
     read = [args.model, *trained.ngrams.values()]
     if trained.ngrams:
