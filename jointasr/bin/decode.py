@@ -72,13 +72,13 @@ def main() -> None:
         suffix = "conv" if suffix == DEFAULT_METHOD else f"{suffix}_conv"
     about = read_model(args.model)
     trained = Trained(args.model, args.ctc or about.engine, conf)
-    used = {"ctc": trained.engine, "feats": args.feats, "stack": provenance.stack()}
-    options = {**conf.options(), **used}
+    options = {**conf.options(), "ctc": trained.engine, "stack": provenance.stack()}
     tuned = args.model / f"tune_{args.method}"
     read = [args.model, *trained.ngrams.values()]
     if trained.ngrams:
         tune(trained, tuned, options, [*read, Path(about.selected["on"])])
         read.append(tuned)
+    options["feats"] = args.feats
     for test in scenarios.read_tests(args.tests):
         source = Path(about.data) / f"test_{test}"
         out = args.model / decode_name(test, suffix)
