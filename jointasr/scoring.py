@@ -35,7 +35,7 @@ class Facts(NamedTuple):
     emotion: str = ""
     """spoken, not recognised"""
     style: str = ""
-    """impro or script"""
+    """improvised or scripted"""
 
 
 class Group(NamedTuple):

@@ -185,7 +185,7 @@ def test_small_report(
     assert [joint[0][1], joint[0][4:]] == ["62.5", ["1", "3", "1", "8"]]
     assert [joint[1][1], joint[1][4:]] == ["60.0", ["62.5", "58.3", "10.0", "5"]]
     header = lines(text, "system and test")
-    assert header[2][1:] == ["impro", "script", "ang", "hap", "neu", "sad", "all"]
+    assert header[2][1:] == ["improvised", "scripted", "ang", "hap", "neu", "sad", "all"]
     assert joint[2][1:] == ["100.0", "40.0", "25.0", "-", "50.0", "100.0", "62.5"]
     assert joint[3][1:] == ["33.3", "100.0", "50.0", "0.0", "100.0", "100.0", "60.0"]
     assert joint[4][1:] == ["80.0", "33.3", "62.5"] and header[4][1:] == ["Ses01F", "Ses02M", "all"]

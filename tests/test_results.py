@@ -80,8 +80,9 @@ def test_counts_are_summed_over_folds(recipe: Path, monkeypatch: pytest.MonkeyPa
         "ang": 4, "hap": 0, "neu": 2, "sad": 2,
     }  # fmt: skip
     assert emotions["hap"]["wer"]["value"] is None  # nothing was said in happy turns
-    assert styles["script"]["wer"] == {"value": 40.0, "sub": 1, "del": 1, "ins": 0, "ref_words": 5}
-    assert styles["impro"]["acc"]["n"] == 3
+    counts = {"sub": 1, "del": 1, "ins": 0, "ref_words": 5}
+    assert styles["scripted"]["wer"] == {"value": 40.0, **counts}
+    assert styles["improvised"]["acc"]["n"] == 3
     assert RESULTS.read_text().endswith("]\n")
 
 

@@ -75,8 +75,8 @@ def test_score_sh_writes_kaldis_files(recipe: Path) -> None:
     assert (DECODE / "scoring_ser/per_spk").read_text().splitlines()[1] == "Ses01F 3 2 66.67"
     assert (DECODE / "scoring_kaldi/per_style").read_text().splitlines() == [
         "# style sentences words corr sub ins del err%",
-        "impro 2 2 0 0 1 2 150.00",
-        "script 1 3 2 0 0 1 33.33",
+        "improvised 2 2 0 0 1 2 150.00",
+        "scripted 1 3 2 0 0 1 33.33",
     ]
     assert (DECODE / "scoring_ser/per_emo").read_text().splitlines() == [
         "# emotion utterances corr acc%",

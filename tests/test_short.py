@@ -108,7 +108,7 @@ def kill_once(copy: Copy, generator: random.Random, seconds: float) -> str:
 
 def stage(copy: Copy) -> str:
     text = (copy.home / "test.log").read_text(errors="replace").rpartition(" stage ")[2]
-    return "stage " + text.split(":")[0][:2] if text else "before stage 0"
+    return "stage " + text.split(":")[0][:2].strip() if text else "before stage 0"
 
 
 def name(pid: int) -> str:

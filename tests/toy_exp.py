@@ -56,7 +56,7 @@ def make_data(recipe: Path) -> None:
 
 def _cut(utterance: str) -> dict[str, object]:
     """As much of a cut as scoring looks at: every first turn is scripted."""
-    style = "script" if utterance.endswith("a") else "impro"
+    style = "scripted" if utterance.endswith("a") else "improvised"
     return {"id": utterance, "supervisions": [{"custom": {"style": style}}]}
 
 
