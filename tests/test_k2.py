@@ -26,7 +26,7 @@ BOTH = {
     "intersect_dense": "a_fsas b_fsas output_beam",
     "intersect_dense_pruned": "a_fsas b_fsas search_beam output_beam min_active_states "
     "max_active_states",
-    "invert": "fsa",
+    "invert": "fsa",  # of 1.24.4 not looked at; icefall calls it so with every k2
     "prune_on_arc_post": "fsas threshold_prob use_double_scores",
     "remove_epsilon": "fsa",
     "shortest_path": "fsa use_double_scores",

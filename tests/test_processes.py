@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,9 @@ time.sleep(60)
 """
 
 
-def wait_for(what: object, seconds: float = 20) -> bool:
+def wait_for(what: Callable[[], object], seconds: float = 20) -> bool:
     end = time.monotonic() + seconds
-    while not what():  # type: ignore[operator]
+    while not what():
         if time.monotonic() > end:
             return False
         time.sleep(0.01)
