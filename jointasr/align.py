@@ -1,6 +1,7 @@
 """Where units and words are in time: the best path of CTC with known units (forced alignment)."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from jointasr.ctc import (
     check_finite,
     dense,
     frame_counts,
+    groups,
     longest_first,
     min_frames,
     require_k2,
@@ -64,15 +66,15 @@ def _k2(
     rows: Sequence[int],
 ) -> Paths:
     k2 = require_k2(log_probs.device)
-    if not rows:
-        return
-    rows = longest_first(rows, lengths)
-    graph = k2.ctc_graph([list(targets[row]) for row in rows], device=log_probs.device)
-    lattice = k2.intersect_dense(graph, dense(k2, log_probs, lengths, rows), output_beam=BEAM)
-    best = k2.shortest_path(lattice, use_double_scores=True)
-    labels, counts = best.labels.tolist(), best.arcs.shape().remove_axis(1).row_splits(1).tolist()
-    for row, begin, end in zip(rows, counts, counts[1:], strict=False):
-        yield row, labels[begin : end - 1]  # the last arc leads to the end and has no frame
+    for group in groups(longest_first(rows, lengths), lengths, targets):
+        graph = k2.ctc_graph([list(targets[row]) for row in group], device=log_probs.device)
+        posteriors = dense(k2, log_probs, lengths, group)
+        lattice = k2.intersect_dense(graph, posteriors, output_beam=BEAM)
+        best = k2.shortest_path(lattice, use_double_scores=True)
+        labels, ends = best.labels.tolist(), best.arcs.shape().remove_axis(1).row_splits(1).tolist()
+        for row, (begin, end) in zip(group, pairwise(ends), strict=True):
+            if end > begin:
+                yield row, labels[begin : end - 1]  # the last arc leads to the end, has no frame
 
 
 def _torchaudio(

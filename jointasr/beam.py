@@ -15,8 +15,10 @@ from jointasr.lexicon import Lexicon
 from jointasr.ngram import BEGIN, END, Model
 
 WIDTH = 16  # prefixes kept without a lexicon
-NEAR = 10.0  # least log-posterior of a unit, below the frame's best, without a lexicon
-ABSENT = -1  # what flashlight takes for "no such token"
+NEAR = 10.0  # how far a prefix may be below the best, without a lexicon
+TIE = 4e-6  # share by which equal scores are told apart, else by where they are in memory
+ABSENT = -1  # what flashlight takes for "no such token" or word
+NOWHERE = -1e4  # log-posterior of what must not be
 Found = list[tuple[list[int], float]]
 """sequences of labels, best first, with their scores"""
 
@@ -61,7 +63,11 @@ class Words:
     """Search for words of a lexicon under an n-gram model; of use for many batches.
 
     Scores are flashlight's, which lets a label doubled without blank pass for two and separators
-    be last: rank what is found by :func:`jointasr.ctc.ctc_loss`.
+    be anywhere between words: rank what is found by :func:`jointasr.ctc.ctc_loss`.
+
+    A label can be held for several frames only within a word, and between words flashlight always
+    reads a silence. So each word ends in the separator, which is that silence; where there is none
+    a word may end in its last label twice, and the silence is a column that nothing goes through.
     """
 
     def __init__(
@@ -69,15 +75,19 @@ class Words:
     ) -> None:
         decoder = require_flashlight()
         self._lexicon = lexicon
-        self._trie = decoder.Trie(lexicon.units, lexicon.separator or 0)
-        # a separator ends each word: what comes before it is a word, and no other place is one
-        ending = [] if lexicon.separator is None else [lexicon.separator]
+        self._trie = decoder.Trie(lexicon.units + 1, BLANK)
         for index, word in enumerate(lexicon.words):
-            self._trie.insert([*lexicon.spellings[word], *ending], index, 0.0)
+            ids = lexicon.spellings[word]
+            if lexicon.separator is not None:
+                self._trie.insert([*ids, lexicon.separator], index, 0.0)
+            else:
+                self._trie.insert([*ids], index, 0.0)
+                self._trie.insert([*ids, ids[-1]], index, 0.0)
+        silence = lexicon.units if lexicon.separator is None else lexicon.separator
         self._trie.smear(decoder.SmearingMode.NONE)
         options = decoder.LexiconDecoderOptions(
             beam_size=width,
-            beam_size_token=lexicon.units,
+            beam_size_token=lexicon.units + 1,
             beam_threshold=near,
             lm_weight=scale,
             word_score=0.0,
@@ -88,7 +98,7 @@ class Words:
         )
         self._model = _language_model(decoder, lexicon, model)  # the decoder does not own it
         self._search = decoder.LexiconDecoder(
-            options, self._trie, self._model, ABSENT, BLANK, ABSENT, [], False
+            options, self._trie, self._model, silence, BLANK, ABSENT, [], False
         )
 
     def __call__(self, log_probs: Tensor, frames: Tensor) -> list[Found]:
@@ -96,9 +106,10 @@ class Words:
         found = []
         for row in _rows(log_probs, frames):
             if self._lexicon.separator is not None and len(row):
-                last = torch.full((1, row.shape[1]), -1e4)  # behind the last word one is free
+                last = torch.full((1, row.shape[1]), NOWHERE)  # behind the last word one is free
                 last[0, [BLANK, self._lexicon.separator]] = 0.0
                 row = torch.cat([row, last])
+            row = torch.cat([row, torch.full((len(row), 1), NOWHERE)], dim=1)
             results = _decode(self._search, row)
             words = (([w + 1 for w in r.words if w >= 0], r.score) for r in results)
             found.append(_merged(words))
@@ -122,7 +133,8 @@ def _language_model(decoder: ModuleType, lexicon: Lexicon, model: Model) -> Any:
         def score(self, state: Any, word: int) -> tuple[Any, float]:
             history, text = self.histories[state], lexicon.words[word]
             after = state.child(word)
-            self.histories.setdefault(after, (*history, text)[-model.order + 1 :])
+            line = (*history, text)
+            self.histories.setdefault(after, line[max(0, len(line) - model.order + 1) :])
             return after, self.log_prob(history, text)
 
         def finish(self, state: Any) -> tuple[Any, float]:
@@ -141,6 +153,10 @@ def _rows(log_probs: Tensor, frames: Tensor) -> list[Tensor]:
     lengths = frame_counts(log_probs, frames)
     check_finite(log_probs, lengths)
     scores = log_probs.detach().float().cpu()
+    places = torch.arange(scores.shape[1] * scores.shape[2], dtype=torch.float64)
+    golden = (places * (5**0.5 - 1) / 2) % 1 - 0.5  # no pattern, the same for every row
+    # by frames from each row's start, so that its neighbours do not matter
+    scores = (scores.double() * (1 + TIE * golden).view(scores.shape[1:])).float()
     return [row[:n] for row, n in zip(scores, lengths, strict=True)]
 
 

@@ -151,7 +151,7 @@ def _k2(
     k2 = require_k2(log_probs.device)
     order = longest_first(rows, lengths)
     parts = []
-    for group in _groups(order, lengths, targets):
+    for group in groups(order, lengths, targets):
         graph = k2.ctc_graph([list(targets[row]) for row in group], device=log_probs.device)
         parts.append(
             k2.ctc_loss(
@@ -166,7 +166,7 @@ def _k2(
     return torch.cat(parts)[[place[row] for row in rows]]
 
 
-def _groups(
+def groups(
     order: Sequence[int], lengths: Sequence[int], targets: Sequence[Sequence[int]]
 ) -> list[list[int]]:
     """Consecutive rows whose lattices together cannot have more than MAX_STATES states."""

@@ -96,6 +96,9 @@ def rescorer(arpa: Path, words: Lexicon, scale: float) -> Callable[[Any], Any]:
     acceptor = k2.arc_sort(acceptor)
 
     def rescore(words: Any) -> Any:
+        words = k2.connect(k2.remove_epsilon(words))
+        if words.num_arcs < 2:  # the empty sentence alone; k2 cannot compose a single arc
+            return words
         words.scores = words.scores - scale * words.lm_scores
         del words.lm_scores
         words.aux_labels = words.labels.clone()

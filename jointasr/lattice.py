@@ -1,7 +1,6 @@
 """Lattices of k2: made from a decoding graph and posteriors, searched, reduced to their labels."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -29,8 +28,10 @@ class Beams(NamedTuple):
 
 
 USUAL = Beams()
-MOST = 2000
-"""output labels of a lattice: without epsilons it may have the square of as many arcs"""
+MOST = 8_000_000
+"""active states, over all frames, of lattices that are made at once: about 4 GiB"""
+LABELS = 2000
+"""output labels of a lattice that is rescored: without epsilons it may have the square in arcs"""
 
 
 def lattices(
@@ -63,12 +64,41 @@ def searched(
     check_finite(log_probs, lengths)
     left = [row for row in longest_first(range(len(lengths)), lengths) if lengths[row]]
     for factor in (1, 4):
-        if not left:
-            break
-        lattice = lattices(graph, log_probs, lengths, left, beams.widened(factor))
-        yield left, lattice
-        arcs = lattice.arcs.shape().remove_axis(1).row_splits(1).diff().tolist()
-        left = [row for row, number in zip(left, arcs, strict=True) if not number]
+        again: list[int] = []
+        for rows, widths in _groups(left, lengths, beams.widened(factor), graph.shape[0]):
+            lattice = lattices(graph, log_probs, lengths, rows, widths)
+            yield rows, lattice
+            again += [row for row, number in zip(rows, _arcs(lattice), strict=True) if not number]
+        left = again
+
+
+def _groups(
+    rows: Sequence[int], lengths: Sequence[int], beams: Beams, states: int
+) -> Iterator[tuple[list[int], Beams]]:
+    """Rows whose lattices together can have MOST active states; for a row that alone could have
+    more, the limit at each frame is lower. A row's search never hangs on the others."""
+    group: list[int] = []
+    room = 0
+    for row in rows:
+        most = max(beams.min_active_states + 1, MOST // lengths[row])
+        own = beams._replace(max_active_states=min(beams.max_active_states, most))
+        if own != beams and states > own.max_active_states:
+            yield [row], own
+            continue
+        wanted = lengths[row] * min(states, beams.max_active_states)
+        if group and wanted > room:
+            yield group, beams
+            group = []
+        room = (room if group else MOST) - wanted
+        group.append(row)
+    if group:
+        yield group, beams
+
+
+def _arcs(lattice: Any) -> list[int]:
+    """Number of arcs of each lattice."""
+    ends: list[int] = lattice.arcs.shape().remove_axis(1).row_splits(1).diff().tolist()
+    return ends
 
 
 def best_paths(
@@ -78,15 +108,18 @@ def best_paths(
 
     None where there is no path, for the caller to decide. No frames give [].
     """
-    k2 = require_k2(log_probs.device)
     found: list[list[int] | None] = [None if n else [] for n in frames.tolist()]
     for rows, lattice in searched(graph, log_probs, frames, beams):
-        labels = k2.get_aux_labels(k2.shortest_path(lattice, use_double_scores=True))
-        arcs = lattice.arcs.shape().remove_axis(1).row_splits(1).diff().tolist()
-        for row, ids, number in zip(rows, labels, arcs, strict=True):
-            if number:
-                found[row] = ids
+        for row, ids in zip(rows, _best(lattice), strict=True):
+            found[row] = ids
     return found
+
+
+def _best(lattice: Any) -> list[list[int] | None]:
+    """Labels of the best path of each lattice, None where it has none."""
+    k2 = require_k2()
+    labels = k2.get_aux_labels(k2.shortest_path(lattice, use_double_scores=True))
+    return [ids if n else None for ids, n in zip(labels, _arcs(lattice), strict=True)]
 
 
 def n_best(
@@ -100,51 +133,29 @@ def n_best(
 ) -> list[list[nbest.Labels]]:
     """The n best sequences of each row's output labels, best first.
 
-    Arcs of a posterior below ``prune`` are left out. ``rescore``: applied to the lattices of labels
-    first (see :func:`jointasr.graphs.rescorer`). A row without a path has no sequence, one without
-    frames the empty one. A lattice of more than MOST labels, as flat posteriors make, is searched
-    again with half the output beam, until nothing but its best path is left.
+    Arcs of a posterior below ``prune`` are left out, but not those of the best path. ``rescore``:
+    applied to the lattices of labels first (see :func:`jointasr.graphs.rescorer`), as far as they
+    have at most LABELS of them. A row without a path has no sequence, one without frames the empty
+    one.
     """
-    k2 = require_k2(log_probs.device)
     found: list[list[nbest.Labels]] = [[] if many else [()] for many in frames.tolist()]
     for rows, lattice in searched(graph, log_probs, frames, beams):
+        sure = _best(lattice)
         if prune:
-            lattice = k2.prune_on_arc_post(lattice, prune, use_double_scores=True)
-        large = [number > MOST for number in _labels(lattice)]
-        if not any(large):
-            labels = of_labels(lattice)
-            some = acceptors(rescore(labels) if rescore else labels)
-            for row, acceptor in zip(rows, some, strict=True):
-                found[row] = [ids for ids, _ in nbest.n_best(acceptor, n)]
-            continue
-        for narrower in (False, True):
-            part = [row for row, is_large in zip(rows, large, strict=True) if is_large == narrower]
-            if not part:
-                continue
-            chosen = (graph, log_probs[part], frames[part])
-            if narrower and beams.output_beam <= 1:
-                again = [[tuple(ids)] for ids in best_paths(*chosen, beams) if ids is not None]
-            else:
-                width = beams.output_beam / 2 if narrower else beams.output_beam
-                again = n_best(*chosen, n, beams._replace(output_beam=width), prune, rescore)
-            for row, sequences in zip(part, again, strict=True):
-                found[row] = sequences
+            lattice = require_k2().prune_on_arc_post(lattice, prune, use_double_scores=True)
+        labels = of_labels(lattice)
+        for place, (row, best) in enumerate(zip(rows, sure, strict=True)):
+            one = labels[place]
+            if rescore and int((one.labels > 0).sum()) <= LABELS:
+                one = rescore(one)
+            found[row] = [ids for ids, _ in nbest.n_best(acceptor(one), n)]
+            if best is not None and tuple(best) not in found[row]:
+                found[row] = [*found[row][: n - 1], tuple(best)]
     return found
 
 
-def _labels(lattice: Any) -> list[int]:
-    """How many output labels are on the arcs of each lattice."""
-    labels = lattice.aux_labels
-    if isinstance(labels, Tensor):
-        each = (labels > 0).long()
-    else:
-        each = labels.shape.row_splits(1).diff().long()
-    ends = lattice.arcs.shape().remove_axis(1).row_splits(1).tolist()
-    return [int(each[begin:end].sum()) for begin, end in pairwise(ends)]
-
-
 def of_labels(lattice: Any) -> Any:
-    """The lattice's output labels as acceptors without epsilons, on the CPU: an accepted sequence's
+    """The lattice's output labels as acceptors with epsilons, on the CPU: an accepted sequence's
     best path has the score of the lattice's best path with these labels. Attributes that are left:
     ``scores`` and, where the graph had them, ``lm_scores``."""
     k2 = require_k2()
@@ -153,18 +164,13 @@ def of_labels(lattice: Any) -> Any:
     plain.scores = inverted.scores.clone()
     if hasattr(inverted, "lm_scores"):
         plain.lm_scores = inverted.lm_scores.clone()
-    return k2.connect(k2.remove_epsilon(plain))
+    return k2.connect(plain)
 
 
-def acceptors(labels: Any) -> list[Acceptor]:
-    """Acceptors without epsilons, one by one; one without paths has no arcs."""
-    arcs = zip(labels.arcs.values()[:, :3].tolist(), labels.scores.double().tolist(), strict=True)
-    ends = labels.arcs.shape().row_splits(1).diff().tolist()
-    counts = iter(labels.arcs.shape().row_splits(2).diff().tolist())
-    return [
-        [
-            [(label, target, score) for (_, target, label), score in islice(arcs, number)]
-            for number in islice(counts, states)
-        ]
-        for states in ends
-    ]
+def acceptor(labels: Any) -> Acceptor:
+    """An acceptor's arcs by state; [] where it has no path."""
+    arcs: list[list[nbest.Arc]] = [[] for _ in range(labels.shape[0])]
+    rows = labels.arcs.values()[:, :3].tolist()
+    for (source, target, label), score in zip(rows, labels.scores.tolist(), strict=True):
+        arcs[source].append((label, target, score))
+    return nbest.in_order(arcs)

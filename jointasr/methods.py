@@ -60,7 +60,7 @@ def rows(cells: Cells, tests: Sequence[str], exp: Path, conf: Report) -> list[Ro
                     for part in (places[:1], places[1:])
                 )
                 if clean or noisy:
-                    models = (part for part in analysis.load_parts(cells, exp))
+                    models = analysis.load_parts(cells, exp)
                     parts = [p for p in models if (p.model.system, p.model.train) == (name, train)]
                     found.append(Row(name, train, cells.method, clean, noisy, *_cost(parts)))
     return found
@@ -115,4 +115,4 @@ def _cost(parts: Sequence[results.Part]) -> tuple[float | None, float | None, fl
         return None, None, error
     audio = sum(usage["audio"] for usage in usages)
     search = sum(usage["search"] for usage in usages)
-    return search / audio, max(usage["memory"] for usage in usages), error
+    return search / audio if audio else None, max(usage["memory"] for usage in usages), error

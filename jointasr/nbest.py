@@ -10,16 +10,20 @@ END = -1  # label of the arcs into the last state
 
 
 Arc = tuple[int, int, float]
-"""label (1 and up, or END), state that it leads to, score"""
+"""label (1 and up, EPSILON or END), state that it leads to, score"""
 Acceptor = Sequence[Sequence[Arc]]
-"""An acyclic acceptor without epsilons: the arcs that leave each state; state 0 begins, the last
-one ends"""
+"""An acyclic acceptor: the arcs that leave each state, which lead to later ones; state 0 begins,
+the last one ends"""
 Labels = tuple[int, ...]
+EPSILON = 0
+WORK = 2_000_000
+"""arcs looked at before a search ends with what it has: some seconds"""
 
 
-def n_best(acceptor: Acceptor, n: int) -> list[tuple[Labels, float]]:
+def n_best(acceptor: Acceptor, n: int, work: int = WORK) -> list[tuple[Labels, float]]:
     """The n sequences of labels whose best paths score highest, best first; fewer if there are not
-    as many. Equal scores are sorted by labels.
+    as many, or ``work`` arcs have been looked at (the best one is always there). Equal scores are
+    sorted by labels.
 
     Best-first search over prefixes, each with the best score of every state that it leads to: that
     is determinizing as far as needed. What is ahead of a state is known exactly, so each sequence
@@ -30,54 +34,79 @@ def n_best(acceptor: Acceptor, n: int) -> list[tuple[Labels, float]]:
     ahead = _ahead(acceptor)
     heap: list[tuple[float, Labels, dict[int, float]]] = [(-ahead[0], (), {0: 0.0})]
     found: list[tuple[Labels, float]] = []
-    while heap and len(found) < n:
+    while heap and len(found) < n and (work > 0 or not found):
         cost, labels, reached = heapq.heappop(heap)
         if labels[-1:] == (END,):
             found.append((labels[:-1], -cost))
             continue
-        for label, states in _follow(acceptor, reached).items():
+        follows, looked = _follow(acceptor, reached)
+        work -= looked
+        for label, states in follows.items():
             best = max(score + ahead[state] for state, score in states.items())
-            heapq.heappush(heap, (-best, (*labels, label), states))
+            # rounded, for a sum in another order must not look better than what it is part of
+            heapq.heappush(heap, (round(-best, 9), (*labels, label), states))
     return found
 
 
-def _follow(acceptor: Acceptor, reached: Mapping[int, float]) -> dict[int, dict[int, float]]:
-    """Labels that may follow, each with the states it leads to and the best scores there."""
+def _follow(
+    acceptor: Acceptor, reached: Mapping[int, float]
+) -> tuple[dict[int, dict[int, float]], int]:
+    """Labels that may follow, behind any epsilons, each with the states it leads to and the best
+    scores there; and how many arcs were looked at."""
+    best = dict(reached)
+    todo = list(best)
+    heapq.heapify(todo)  # states in order: all that leads to one has been seen when it comes
     found: dict[int, dict[int, float]] = {}
-    for state, before in reached.items():
+    looked = 0
+    while todo:
+        state = heapq.heappop(todo)
+        before = best[state]
         for label, target, score in acceptor[state]:
-            states = found.setdefault(label, {})
             total = before + score
+            if label == EPSILON:
+                if target not in best:
+                    heapq.heappush(todo, target)
+                states = best
+            else:
+                states = found.setdefault(label, {})
             if total > states.get(target, -math.inf):
                 states[target] = total
-    return found
+        looked += len(acceptor[state])
+    return found, looked
+
+
+def in_order(arcs: Sequence[Sequence[Arc]]) -> Acceptor:
+    """The acceptor with its states numbered so that arcs lead to later ones; those that cannot be
+    reached are left out."""
+    if not any(arcs):
+        return []
+    done: list[int] = []
+    seen = {0}
+    path = [(0, iter(arcs[0]))]
+    while path:
+        state, leaving = path[-1]
+        target = next((target for _, target, _ in leaving if target not in seen), None)
+        if target is None:
+            done.append(state)
+            path.pop()
+        else:
+            seen.add(target)
+            path.append((target, iter(arcs[target])))
+    end = len(arcs) - 1
+    order = [state for state in reversed(done) if state != end] + [end]
+    place = {state: number for number, state in enumerate(order)}
+    return [[(label, place[t], score) for label, t, score in arcs[s]] for s in order]
 
 
 def _ahead(acceptor: Acceptor) -> list[float]:
     """Best score from each state to the end."""
     ahead = [-math.inf] * len(acceptor)
     ahead[-1] = 0.0
-    for state in _last_first(acceptor):
-        for _, target, score in acceptor[state]:
-            ahead[state] = max(ahead[state], score + ahead[target])
+    for state in reversed(range(len(acceptor) - 1)):
+        ahead[state] = max(
+            (score + ahead[target] for _, target, score in acceptor[state]), default=-math.inf
+        )
     return ahead
-
-
-def _last_first(acceptor: Acceptor) -> list[int]:
-    """States that can be reached, each after all that its arcs lead to."""
-    order: list[int] = []
-    seen = {0}
-    path = [(0, iter(acceptor[0]))]
-    while path:
-        state, arcs = path[-1]
-        target = next((t for _, t, _ in arcs if t not in seen), None)
-        if target is None:
-            order.append(state)
-            path.pop()
-        else:
-            seen.add(target)
-            path.append((target, iter(acceptor[target])))
-    return order
 
 
 def posteriors(scores: Sequence[float]) -> list[float]:

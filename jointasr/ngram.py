@@ -128,10 +128,11 @@ def _adjust(counts: list[Counter[Gram]]) -> list[dict[Gram, int]]:
 
 
 def _discounts(counts: Iterable[int]) -> tuple[float, ...] | None:
-    """D1, D2 and D3+ (equation 26 of the report), None where they cannot be estimated."""
+    """D1, D2 and D3+ (equation 26 of the report), None where they cannot be estimated so."""
     of = Counter(counts)
     if not all(of[n] for n in (1, 2, 3, 4)):
         return None
     y = of[1] / (of[1] + 2 * of[2])
     found = tuple(n - (n + 1) * y * of[n + 1] / of[n] for n in (1, 2, 3))
-    return found if all(0 <= d <= n for n, d in enumerate(found, 1)) else None
+    # a discount of nothing would leave nothing for words not seen
+    return found if all(0 < d <= n for n, d in enumerate(found, 1)) else None

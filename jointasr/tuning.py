@@ -33,7 +33,7 @@ class Row(NamedTuple):
     def __str__(self) -> str:
         c = self.counts
         values = (self.language, self.word_penalty, c.sub, c.dele, c.ins, c.ref_words)
-        return "\t".join([*(f"{value:g}" for value in values), f"{c.wer:.2f}"])
+        return "\t".join([*map(repr, values), f"{c.wer:.2f}"])
 
     @classmethod
     def parse(cls, line: str) -> "Row":
@@ -50,9 +50,12 @@ class Dev:
 
     def __init__(self, decoder: Decoder, cuts: CutSet) -> None:
         free = [cut for cut in cuts if (cut.supervisions[0].custom or {}).get("style") == FREE]
+        if not any(cut.supervisions[0].text for cut in free):
+            free = []
         self.part = FREE if free else "all"
         self.references = {cut.id: cut.supervisions[0].text or "" for cut in free or cuts}
-        if not any(self.references.values()):
+        lm = decoder.conf.lm
+        if not any(self.references.values()) and "auto" in (lm.scale, lm.word_penalty):
             raise DataError(
                 "dev has no words to choose scales by: set lm.scale and lm.word_penalty"
             )
@@ -112,7 +115,8 @@ def tune(dev: Dev, lm: LanguageModel, out: Path, origin: str) -> None:
         log.info("scale %g: WER %s", scale, " ".join(rates))
     chosen = choose(rows)
     weights = Scales(chosen.language, chosen.word_penalty)
-    fitted = dev.calibration(dev.candidates(chosen.language), weights)
+    known = dev.candidates(chosen.language) if any(dev.references.values()) else {}
+    fitted = dev.calibration(known, weights)
     files.write_json(
         out / CHOSEN,
         {

@@ -99,7 +99,8 @@ def test_hlg_is_exhaustive_search(tmp_path: Path, separator: int | None, scale: 
     graph = graphs.decoding_graph(path, toy(separator), "cpu")
     scores, frames = posteriors(6, 5, seed=int(10 * scale))
     for rows, lattices in lattice.searched(graph.scaled(scale), scores, frames, WIDE):
-        acceptors = lattice.acceptors(lattice.of_labels(lattices))
+        labels = lattice.of_labels(lattices)
+        acceptors = [lattice.acceptor(labels[place]) for place in range(len(rows))]
         for row, acceptor in zip(rows, acceptors, strict=True):
             expected = exhaustive(scores[row, : int(frames[row])], found, separator, scale)[:8]
             best = nbest.n_best(acceptor, 8)
@@ -202,3 +203,66 @@ def test_real_units_spell_what_the_graph_accepts(tmp_path: Path, kind: str) -> N
         scores[0, range(len(frames)), frames] = 6.0
         best = lattice.best_paths(fsa, scores.log_softmax(2), torch.tensor([len(frames)]))
         assert best[0] is not None and words.text(best[0]) == sentence
+
+
+@pytest.mark.parametrize("kind", ["char", "bpe"])
+@pytest.mark.parametrize("held", [1, 2, 3])
+def test_beam_holds_labels_and_reads_no_other_row(kind: str, held: int) -> None:
+    """A unit may last several frames; what stands in a neighbour's padding does not matter."""
+    text = ["I CAN'T SAY", "SAY I CAN", "CAN I SAY IT", "IT IS A CAT", "A CAT IS IT"] * 3
+    units = Units.char() if kind == "char" else Units.train_pieces(text, kind, 32)
+    found = ngram.estimate([line.split() for line in text], 3)
+    words = lexicon.build(found.words, units)
+    search = beam.Words(words, found, scale=0.5, width=100)
+    for sentence in ("I CAN'T SAY", "IT IS A CAT", "CAN I SAY IT", "CAT"):
+        ids = units.encode(sentence)
+        frames = [x for unit in ids for x in [*[unit] * held, 0]]
+        scores = torch.full((2, len(frames) + 1, units.size), -6.0)
+        scores[1, range(len(frames)), frames] = 6.0
+        scores = scores.log_softmax(2)
+        lengths = torch.tensor([1, len(frames)])
+        _, (first, *others) = search(scores, lengths)
+        assert words.text(first[0]) == sentence
+        (loss,) = ctc_loss(scores[1:], lengths[1:], [ids], "torch")
+        expected = -float(loss) + 0.5 * found.log_prob(sentence.split())
+        assert first[1] == pytest.approx(expected, abs=0.05)
+        scores[0, 1:] = 40.0
+        assert search(scores, lengths)[1] == [first, *others]
+
+
+def test_beam_of_units_tells_ties_apart() -> None:
+    """Rounded to bfloat16 many scores are equal: the same alone as in a batch, twice the same."""
+    generator = torch.Generator().manual_seed(3)
+    logits = 0.3 * torch.randn(8, 40, 29, generator=generator)
+    scores = logits.bfloat16().float().log_softmax(2).bfloat16().float()
+    frames = torch.full((8,), 40)
+    together = beam.units(scores, frames)
+    assert beam.units(scores, frames) == together
+    for row, some in enumerate(together):
+        assert beam.units(scores[row : row + 1], frames[:1]) == [some]
+
+
+@needs_k2
+def test_pruning_keeps_the_best_sentence_and_alternatives(tmp_path: Path) -> None:
+    """On posteriors that know nothing as well."""
+    _, path = model(tmp_path)
+    fsa = graphs.decoding_graph(path, toy(4), "cpu").scaled(0.5)
+    for spread in (0.0, 0.3, 1.0):
+        generator = torch.Generator().manual_seed(int(10 * spread))
+        scores = (spread * torch.randn(3, 60, 5, generator=generator)).log_softmax(2)
+        frames = torch.tensor([60, 30, 45])
+        best = lattice.best_paths(fsa, scores, frames)
+        for prune in (1e-3, 0.5):
+            listed = lattice.n_best(fsa, scores, frames, 20, prune=prune)
+            assert all(tuple(ids or []) in some for ids, some in zip(best, listed, strict=True))
+        full = lattice.n_best(graphs.topology(5, "cpu"), scores, frames, 20, prune=1e-3)
+        assert all(len(some) > 1 for some in full)
+
+
+def test_n_best_ends_when_it_has_looked_at_enough() -> None:
+    """Of 4 ** 14 sequences with equal scores; and what it found is right."""
+    arcs = [[(label, state + 1, -0.1) for label in (1, 2, 3, 4)] for state in range(14)]
+    acceptor = nbest.in_order([*arcs, [(nbest.END, 15, 0.0)], []])
+    found = nbest.n_best(acceptor, 50, work=20_000)
+    assert found and all(score == pytest.approx(-1.4) for _, score in found)
+    assert found[0][0] == (1,) * 14

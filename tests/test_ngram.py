@@ -52,7 +52,7 @@ class Exact:
         if all(of.values()):
             y = Fraction(of[1], of[1] + 2 * of[2])
             found = [k - (k + 1) * y * Fraction(of[k + 1], of[k]) for k in (1, 2, 3)]
-            if all(0 <= d <= k for k, d in enumerate(found, 1)):
+            if all(0 < d <= k for k, d in enumerate(found, 1)):
                 return found[min(n, 3) - 1]
         return [Fraction(1, 2), Fraction(1), Fraction(3, 2)][min(n, 3) - 1]
 

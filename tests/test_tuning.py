@@ -102,6 +102,8 @@ def test_every_method_decodes(
         for limit in (100.0, 0.01)
     )
     assert together.texts == alone.texts and together.texts.keys() == {cut.id for cut in cuts}
+    for name, row in together.certainty.items():
+        assert row == pytest.approx(alone.certainty[name], abs=1e-3)
     known = set(arpa.read(paths[2] / arpa.NAME).words)
     for name, text in together.texts.items():
         if method != "nbest":
@@ -167,13 +169,17 @@ def test_scales_are_chosen_on_what_is_improvised_and_go_on_where_they_were(
 
 
 def test_dev_without_words_is_an_error(
-    fold: tuple[checkpoint.Model, CutSet, dict[int, Path]],
+    fold: tuple[checkpoint.Model, CutSet, dict[int, Path]], tmp_path: Path
 ) -> None:
     model, cuts, paths = fold
     for cut in cuts:
         cut.supervisions[0].text = ""
     with pytest.raises(DataError, match=r"set lm\.scale"):
         tuning.Dev(Decoder(model, conf_of(METHODS[-1]), models=paths), cuts)
+    told = conf_of(METHODS[-1], scale=0.7, word_penalty=0.5)  # what it says to do
+    dev = tuning.Dev(Decoder(model, told, models=paths), cuts)
+    tuning.tune(dev, told.lm, tmp_path, "one")
+    assert tuning.read(tmp_path) == Scales(0.7, 0.5)
 
 
 def test_lattices_without_k2_are_refused(

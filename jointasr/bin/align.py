@@ -63,7 +63,8 @@ def load(folder: Path, engine: str) -> "Decoder":
 
     model = checkpoint.load(folder / "best")
     model = model._replace(conf=model.conf.model_copy(update={"ctc": engine}))
-    return Decoder(model, config.load_decode("decode.yaml", Path()), parallel.device())
+    conf = config.load_decode("decode.yaml", Path(), ["method=greedy"])  # nothing is searched
+    return Decoder(model, conf, parallel.device())
 
 
 def align(

@@ -8,7 +8,6 @@ from jointasr.errors import DataError, run
 from jointasr.experiment import model_name
 
 CODE = "jointasr.bin.prepare_lm"
-ABOUT = "lm.json"
 
 
 def main() -> None:
