@@ -252,6 +252,8 @@ def _language_models(parts: Sequence[Part]) -> Iterable[Finding]:
             others = inputs - {dev, str(home), *map(str, used)}
             weights[str(record.parent)] = sorted(others or {dev} - inputs)
             for folder in used:
+                if str(folder) in text:
+                    continue  # of another system or condition
                 extra = datadir.read_json(folder / lm_text.ABOUT)["extra"]
                 more.update(extra)
                 train = datadir.read_table(folder.parent / f"train_{model.train}" / "text")

@@ -15,6 +15,7 @@ from jointasr import arpa, calibration, checkpoint, decode, lm_text, ngram, tuni
 from jointasr.calibration import Calibration
 from jointasr.decoders import Candidate, Decoder, Scales, best, ranked
 from jointasr.errors import DataError
+from jointasr.experiment import WORD_POST
 from jointasr.lang import Units
 from jointasr.metrics import WordCounts
 from jointasr.schema import Decode, LanguageModel
@@ -110,6 +111,16 @@ def test_every_method_decodes(
             assert set(text.split()) <= known
         assert len(together.certainty[name]) == len(text.split())
         assert all(0 < p < 1 for p in together.certainty[name])
+
+
+def test_posteriors_of_a_former_method_go(
+    fold: tuple[checkpoint.Model, CutSet, dict[int, Path]], tmp_path: Path
+) -> None:
+    model, cuts, paths = fold
+    for method, known in ((METHODS[-1], True), ("greedy", False)):
+        decoder = Decoder(model, conf_of(method), models=paths)
+        decode.write(tmp_path / "out", model, decode.decode(decoder, cuts, scales=Scales(0.5)))
+        assert (tmp_path / "out" / WORD_POST).is_file() == known
 
 
 @pytest.mark.parametrize("method", METHODS)
