@@ -50,21 +50,22 @@ part "mypy"
 in_stack k2-pypi mypy
 
 export OMP_NUM_THREADS=1
+trap 'if [ -n "${other:-}" ]; then kill -- "-$other" 2>/dev/null || true; fi' EXIT
 beside() {  # beside STACK ARGUMENTS...: tests on the other core, until `tests` has run its own
   other_log=$(mktemp)
+  set -m  # a process group of its own, to be ended as a whole
   in_stack "$1" python3 -m pytest -x -q "${@:2}" >"$other_log" 2>&1 &
   other=$!
+  set +m
 }
 
 tests() {  # tests STACK ARGUMENTS...
-  if ! in_stack "$1" python3 -m pytest -x -q "${@:2}"; then
-    kill "$other"
-    die "a test failed on stack $1" "see above"
-  fi
+  if ! in_stack "$1" python3 -m pytest -x -q "${@:2}"; then die "a test failed on stack $1" "see above"; fi
   if ! wait "$other"; then
     cat "$other_log"
     die "a test failed of those run beside" "see above"
   fi
+  other=
   cat "$other_log"
   rm "$other_log"
 }

@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from data_fixtures import ROOT
 from test_train import decode_all, fold, recipe, start
 
 from jointasr import archive, checkpoint, config, datadir, decode, files, manifest
+from jointasr.bin.align import main as align_all
 from jointasr.decoders import Decoder
 from jointasr.errors import DataError
 from jointasr.experiment import DECODED
@@ -109,7 +111,10 @@ def damaged(recipe: Path, models: Path, tmp_path: Path) -> tuple[Path, str]:
 
 
 def test_damaged_entry_at_decode_time(
-    damaged: tuple[Path, str], models: Path, monkeypatch: pytest.MonkeyPatch
+    damaged: tuple[Path, str],
+    models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """An error that names it; with --skip-bad it is an error in every score, and listed."""
     home, name = damaged
@@ -135,6 +140,13 @@ def test_damaged_entry_at_decode_time(
     assert emotions[name] != truth[name]
     told = json.loads((folder / DECODED).read_text())["unread"]
     assert list(told) == [name] and "wav.ark" in told[name]
+    engine = "k2" if find_spec("k2") else "torch"
+    options = ["--model", str(out), "--method", "greedy", "--of", "hyp", "--ctc", engine]
+    monkeypatch.setattr(sys, "argv", ["align", *options])
+    align_all()
+    assert f"1 not aligned, for decoding could not read them: {name}" in capsys.readouterr().out
+    lines = (out / "align_clean_hyp_greedy/words.ctm").read_text().splitlines()
+    assert lines and name not in {line.split()[0] for line in lines}
 
 
 def test_nothing_can_be_read(damaged: tuple[Path, str], models: Path) -> None:

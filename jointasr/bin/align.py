@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jointasr import config, datadir, done, parallel, provenance, scenarios
 from jointasr.errors import run
 from jointasr.experiment import (
+    DECODED,
     DEFAULT_METHOD,
     HAS_WORDS,
     WORD_POST,
@@ -70,7 +71,8 @@ def load(folder: Path, engine: str) -> "Decoder":
 def align(
     decoder: "Decoder", source: Path, texts: dict[str, str], out: Path, decoded: Path | None
 ) -> None:
-    """Write ``out``/words.ctm and units.ctm; say which texts do not fit into their audio."""
+    """Write ``out``/words.ctm and units.ctm; say which texts do not fit into their audio, and what
+    decoding could not read (with --skip-bad)."""
     import torch
 
     from jointasr import align as alignment
@@ -80,8 +82,10 @@ def align(
     step = alignment.seconds_per_frame(decoder.model.system.encoder)
     spans: dict[str, dict[str, list[Span]]] = {"units": {}, "words": {}}
     misfits = []
+    unread = datadir.read_json(decoded / DECODED)["unread"] if decoded is not None else {}
+    sound = manifest.load(source).filter(lambda cut: cut.id not in unread).to_eager()
     with torch.no_grad():
-        for ids, _, output in decode.outputs(decoder, manifest.load(source)):
+        for ids, _, output in decode.outputs(decoder, sound) if len(sound) else ():
             assert output.log_probs is not None
             targets = [units.encode(texts[name]) for name in ids]
             found = alignment.paths(output.log_probs, output.frames, targets, engine)
@@ -103,6 +107,8 @@ def align(
             f"{out}: {len(misfits)} texts are longer than their audio has frames, not aligned: "
             f"{' '.join(sorted(misfits)[:5])}{' ...' if len(misfits) > 5 else ''}"
         )
+    if unread:
+        print(f"{out}: {len(unread)} not aligned, for decoding could not read them: {min(unread)}")
     print(f"{out}: {len(spans['words'])} utterances aligned")
 
 
