@@ -50,32 +50,37 @@ part "mypy"
 in_stack k2-pypi mypy
 
 export OMP_NUM_THREADS=1
-trap 'if [ -n "${other:-}" ]; then kill -- "-$other" 2>/dev/null || true; fi' EXIT
-beside() {  # beside STACK ARGUMENTS...: tests on the other core, until `tests` has run its own
-  other_log=$(mktemp)
-  set -m  # a process group of its own, to be ended as a whole
-  in_stack "$1" python3 -m pytest -x -q "${@:2}" >"$other_log" 2>&1 &
-  other=$!
-  set +m
+run() {  # run STACK TITLE ARGUMENTS...
+  local began=$SECONDS
+  printf '\n=== %s, on %s\n' "$2" "$1"
+  in_stack "$1" python3 -m pytest -x -q --durations=15 "${@:3}"
+  printf -- '--- %s, on %s: passed, %d s\n' "$2" "$1" $((SECONDS - began))
 }
 
-tests() {  # tests STACK ARGUMENTS...
-  if ! in_stack "$1" python3 -m pytest -x -q "${@:2}"; then die "a test failed on stack $1" "see above"; fi
-  if ! wait "$other"; then
-    cat "$other_log"
-    die "a test failed of those run beside" "see above"
+first_lane() {
+  run k2-pypi "unit tests" -m "not slow"
+  if [ "$fast" = false ]; then run k2-pypi "the mini recipe" tests/test_mini.py; fi
+}
+
+second_lane() {  # on the other core
+  run torch "unit tests" -m "not slow and not once"
+  if [ "$fast" = false ]; then
+    run k2-pypi "other tests that train" -m slow --ignore tests/test_mini.py
   fi
-  other=
-  cat "$other_log"
-  rm "$other_log"
 }
 
-part "unit tests on k2-pypi and, on the other core, on torch"
-beside torch --durations=10 -m "not slow"
-tests k2-pypi --durations=10 -m "not slow"
-
-if [ "$fast" = false ]; then
-  part "tests that train, on k2-pypi: the mini recipe and, on the other core, the others"
-  beside k2-pypi --durations=15 -m slow --ignore tests/test_mini.py
-  tests k2-pypi --durations=15 tests/test_mini.py
-fi
+part "tests, in two lanes"
+other_log=$(mktemp)
+set -m  # process groups of their own, to be ended as a whole
+first_lane &
+first=$!
+second_lane >"$other_log" 2>&1 &
+second=$!
+set +m
+trap 'kill -- "-$first" "-$second" 2>/dev/null || true; rm -f "$other_log"' EXIT
+failed=false
+wait -n || failed=true
+[ "$failed" = true ] || wait -n || failed=true
+cat "$other_log"
+if [ "$failed" = true ]; then die "a test failed" "see above"; fi
+part "all"

@@ -21,8 +21,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Heed Ctrl-C: shells start background jobs, perhaps us, deaf to it, and children inherit."""
+    """Heed Ctrl-C and hang-ups: shells start background jobs, and nohup all, deaf to them, and
+    children inherit."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from shell import run
 
 from jointasr.lang import CHARACTERS
 
+pytestmark = pytest.mark.once
+
 IEMOCAP, MINI = "egs/iemocap/run.sh", "run.sh"
 DIALOGUE = "Ses01F_impro01"
 TURN = f"{DIALOGUE}_F000"

@@ -9,6 +9,8 @@ from shell import ROOT, nvidia_smi, run
 
 from jointasr import doctor
 
+pytestmark = pytest.mark.once
+
 
 def test_lock_is_read_for_this_python(tmp_path: Path) -> None:
     old = "numpy==1.0 ; python_version < '3' \\\n    --hash=sha256:0\n"

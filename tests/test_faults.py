@@ -44,6 +44,7 @@ def train(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kilobytes", "minutes", "what"), [(40, 10, "model.safetensors"), (250, 0, "resume/")]
 )

@@ -16,6 +16,8 @@ from local import make_mini, prepare_iemocap, prepare_musan, prepare_pretrain
 from local.iemocap import counts, turns
 from local.mini import plan, sentences, sounds, voices
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parent.parent
 COUNTS = ROOT / "egs" / "mini" / "conf" / "counts.tsv"
 FOUR = ("ang", "hap", "neu", "sad")

@@ -26,6 +26,8 @@ from jointasr.blocks import (
     Version,
 )
 
+pytestmark = pytest.mark.once
+
 TESTS = ["clean", *(f"{kind}_snr{db}" for kind in ("noise", "music", "speech") for db in (15, 5))]
 NASTY = '<script>alert("x")</script> & `code<b>`'
 LONG = "x" * 200

@@ -150,6 +150,7 @@ def test_another_trainings_state_is_the_users_to_decide_on(
     assert other.load() is None and not tmp_path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
 def test_signals(recipe: Path, models: Path, tmp_path: Path, number: signal.Signals) -> None:
     """TERM and USR1: a state is saved first; in any case the same command goes on."""

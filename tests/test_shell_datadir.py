@@ -6,6 +6,8 @@ import pytest
 from data_fixtures import make_iemocap
 from shell import ROOT, run
 
+pytestmark = pytest.mark.once
+
 VALIDATE = ROOT / "utils/validate_data_dir.sh"
 FIX = ROOT / "utils/fix_data_dir.sh"
 DIR = "data/local/iemocap"

@@ -9,6 +9,8 @@ from subprocess import CompletedProcess
 import pytest
 from shell import ROOT, executable, run
 
+pytestmark = pytest.mark.once
+
 UV = """#!/usr/bin/env bash
 # stands in for uv: `venv` makes a folder with a python, `pip sync` writes down what was asked
 set -euo pipefail

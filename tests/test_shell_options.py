@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from shell import ROOT, executable, run
 
+pytestmark = pytest.mark.once
+
 SCRIPT = f"""#!/usr/bin/env bash
 set -euo pipefail
 nj=4

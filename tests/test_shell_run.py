@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from shell import ROOT, nvidia_smi, run
 
+pytestmark = pytest.mark.once
+
 RUN = ROOT / "utils" / "run.py"
 
 

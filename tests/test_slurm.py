@@ -21,6 +21,8 @@ from jointasr import doctor
 sys.path.insert(0, str(ROOT / "utils"))
 import slurm
 
+pytestmark = pytest.mark.once
+
 __all__ = ["fold", "recipe"]  # fixtures
 SLURM, RUN = ROOT / "utils/slurm.py", ROOT / "utils/run.py"
 CONF = """command sbatch --export=ALL {more}

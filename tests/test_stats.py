@@ -123,18 +123,21 @@ def rejections(name: str, gain: float, runs: int = 1000) -> float:
     return found / runs
 
 
+@pytest.mark.slow
 def test_matched_pairs_has_its_size_and_finds_an_effect() -> None:
     low, high = band(1000, LEVEL)
     assert low <= rejections("matched_pairs", 0) <= high
     assert rejections("matched_pairs", 4) > 0.9
 
 
+@pytest.mark.slow
 def test_mcnemar_has_its_size_and_finds_an_effect() -> None:
     """Exact tests of counts are conservative: below .05, not above."""
     assert 0.01 <= rejections("mcnemar", 0) <= band(1000, LEVEL)[1]
     assert rejections("mcnemar", 6) > 0.8
 
 
+@pytest.mark.slow
 def test_no_worse_has_its_size_at_the_margin_and_passes_an_equal_system() -> None:
     low, high = band(1000, LEVEL)
     assert low <= rejections("no_worse", -2) <= high
@@ -143,6 +146,7 @@ def test_no_worse_has_its_size_at_the_margin_and_passes_an_equal_system() -> Non
     assert rejections("no_worse", -4) < 0.005
 
 
+@pytest.mark.slow
 def test_tests_over_speakers_have_their_size_and_find_an_effect() -> None:
     generator, runs = np.random.default_rng(5), 1000
     for name, null, effect in (("sign_flip", 0.0, 1.5), ("no_worse", -2.0, 0.0)):
