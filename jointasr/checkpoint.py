@@ -52,7 +52,7 @@ def load(folder: Path) -> Model:
     for name in (WEIGHTS, CONF, "lang"):
         if not (folder / name).exists():
             raise DataError(f"{folder}: no {name} in it, so no trained model; train it (stage 7)")
-    conf = config.load(str(folder / CONF), folder)
+    conf = read_conf(folder)
     units, labels = Units.load(folder / "lang"), read_labels(folder / "lang")
     system = systems.build(
         conf,
@@ -63,6 +63,11 @@ def load(folder: Path) -> Model:
     )
     load_weights(folder / WEIGHTS, system)
     return Model(system.eval(), conf, units, labels)
+
+
+def read_conf(folder: Path) -> schema.Config:
+    """The configuration of a trained model."""
+    return config.load(str(folder / CONF), folder)
 
 
 def initial(conf: schema.Config, units: Units, labels: list[str]) -> Model:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
 from huggingface_hub.utils import logging as hub_logging
 from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import cached_file, logging
@@ -77,6 +78,14 @@ def file(model: str, name: str) -> Path | None:
     """A file of a model, or None where it has no such file."""
     found = cached_file(model, name, _raise_exceptions_for_missing_entries=False)
     return None if found is None else Path(found)
+
+
+def folder(model: str) -> Path:
+    """A folder as it is, or all files of a hub id. Raises DataError where there is neither."""
+    if Path(model).is_dir():
+        return Path(model)
+    with _user_errors(model, "model", "--model"), _quiet():
+        return Path(snapshot_download(model))
 
 
 @contextmanager

@@ -87,7 +87,7 @@ k2_lock() {  # requirements/k2.txt with the index in use, made where relative pa
 }
 
 install() {  # install STACK PYTHON
-  local venv=.venv-$1 uv files check=--require-hashes
+  local venv=.venv-$1 uv files site check=--require-hashes
   uv=$(find_uv)
   export UV_PYTHON_DOWNLOADS=never UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300}
   rm -f "$venv/jointasr.lock"
@@ -103,6 +103,11 @@ install() {  # install STACK PYTHON
   "$uv" pip sync --quiet "$check" --python "$venv/bin/python" "${files[@]}" ||
     die "the libraries of stack $1 could not be installed" \
       "read uv's message above and run again; what was downloaded is kept"
+  for site in "$venv"/lib/python3*/site-packages; do
+    [ ! -d "$site" ] || printf '%s\n' "$ROOT" > "$site/jointasr.pth"  # `import jointasr` anywhere
+  done
+  printf '#!/bin/sh\nexec "%s" -m jointasr "$@"\n' "$ROOT/$venv/bin/python3" > "$venv/bin/jointasr"
+  chmod +x "$venv/bin/jointasr"
   wanted "$1" > "$venv/jointasr.lock.tmp"
   mv "$venv/jointasr.lock.tmp" "$venv/jointasr.lock"  # last: an interrupted one is not up to date
 }

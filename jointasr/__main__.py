@@ -1,0 +1,22 @@
+"""The ``jointasr`` command: what is done with trained models; the recipe's stages are run.sh's."""
+
+import sys
+from importlib import import_module
+
+from jointasr.errors import run
+
+COMMANDS = {"recognize": "jointasr.bin.recognize"}
+
+
+def main() -> None:
+    names = ", ".join(COMMANDS)
+    if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
+        program = import_module(COMMANDS[sys.argv.pop(1)])
+        run(program.main)
+    else:
+        print(f"usage: jointasr COMMAND ...; commands: {names}; --help after each tells more")
+        sys.exit(0 if sys.argv[1:] == ["--help"] else 2)
+
+
+if __name__ == "__main__":
+    main()

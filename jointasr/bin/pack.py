@@ -1,0 +1,31 @@
+"""Make a trained model a folder that others can use: weights, search, confidences, model card."""
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from jointasr import parallel, schema
+from jointasr.errors import run
+from jointasr.experiment import DEFAULT_METHOD
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="exp/<system>_<condition>/fold_<fold>")
+    parser.add_argument("out", type=Path, help="folder to make")
+    methods = (DEFAULT_METHOD, *get_args(schema.Method))
+    parser.add_argument("--method", choices=methods, default=DEFAULT_METHOD, help="of search")
+    parser.add_argument("--push", metavar="ID", default="", help="also put it on the hub as ID")
+    args = parser.parse_args()
+    from jointasr import packing
+    from jointasr.progress import start_log
+
+    start_log()
+    packing.pack(args.model, args.out, args.method, parallel.device())
+    print(f"{args.out}: ready; try: jointasr recognize --model {args.out} AUDIO")
+    if args.push:
+        print(f"{args.out}: now at {packing.push(args.out, args.push)}")
+
+
+if __name__ == "__main__":
+    run(main)
