@@ -5,7 +5,7 @@ from importlib import import_module
 
 from jointasr.errors import run
 
-COMMANDS = {"recognize": "jointasr.bin.recognize"}
+COMMANDS = {"recognize": "jointasr.bin.recognize", "demo": "jointasr.bin.demo"}
 
 
 def main() -> None:

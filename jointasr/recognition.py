@@ -26,28 +26,31 @@ class Recognition(NamedTuple):
 def to_json(found: Recognition) -> str:
     """One line of JSON, as docs/recognition.schema.json describes it; times in ms, the rest to four
     digits."""
-    turns = [
-        {
-            "begin": round(turn.begin, 3),
-            "end": round(turn.end, 3),
-            "text": turn.text,
-            "words": [
-                {
-                    "word": word.text,
-                    "begin": round(word.begin, 3),
-                    "end": round(word.end, 3),
-                    "confidence": round(word.confidence, 4),
-                }
-                for word in turn.words
-            ],
-            "emotion": (turn.emotion or UNSURE) if turn.posteriors else None,
-            "confidence": None if turn.confidence is None else round(turn.confidence, 4),
-            "posteriors": {name: round(value, 4) for name, value in turn.posteriors.items()},
-        }
-        for turn in found.turns
-    ]
+    turns = [turn_values(turn) for turn in found.turns]
     values = {**found._asdict(), "duration": round(found.duration, 3), "turns": turns}
     return json.dumps(values, ensure_ascii=False)
+
+
+def turn_values(turn: Turn) -> dict[str, Any]:
+    """A turn as it stands in JSON."""
+    words = [
+        {
+            "word": word.text,
+            "begin": round(word.begin, 3),
+            "end": round(word.end, 3),
+            "confidence": round(word.confidence, 4),
+        }
+        for word in turn.words
+    ]
+    return {
+        "begin": round(turn.begin, 3),
+        "end": round(turn.end, 3),
+        "text": turn.text,
+        "words": words,
+        "emotion": (turn.emotion or UNSURE) if turn.posteriors else None,
+        "confidence": None if turn.confidence is None else round(turn.confidence, 4),
+        "posteriors": {name: round(value, 4) for name, value in turn.posteriors.items()},
+    }
 
 
 def from_json(line: str, where: str) -> Recognition:

@@ -30,20 +30,25 @@ def about(file: Path | BinaryIO, name: str) -> About:
         return About(sound.samplerate, sound.channels)
 
 
-def read(file: Path | BinaryIO, name: str, channel: int | None = None) -> np.ndarray:
+def read(
+    file: Path | BinaryIO, name: str, channel: int | None = None, longest: float = float("inf")
+) -> np.ndarray:
     """Samples (T,) float32 at 16 kHz of one channel, from 0, or of the mean of all.
 
     Decoded and resampled block by block, so that a long file takes the memory of what is returned:
-    0.23 GB for an hour. Raises DataError naming the file that cannot be read, has no samples, no
-    such channel, or samples that are not numbers.
+    0.23 GB for an hour. Raises DataError naming the file that cannot be read, is longer than
+    ``longest`` seconds, has no samples, no such channel, or samples that are not numbers.
     """
     with _opened(file, name) as sound:
         if channel is not None and channel >= sound.channels:
             raise DataError(f"{name}: has {sound.channels} channels, no channel {channel}")
         converter = _Converter(sound.samplerate)
-        parts = []
+        parts, left = [], longest * sound.samplerate
         try:
             for block in sound.blocks(BLOCK, dtype="float32", always_2d=True):
+                left -= len(block)
+                if left < 0:
+                    raise DataError(f"{name}: longer than {longest:g} seconds")
                 mono = block.mean(1) if channel is None else block[:, channel]
                 if not np.isfinite(mono).all():
                     raise DataError(f"{name}: has samples that are not finite numbers")

@@ -1,0 +1,300 @@
+"""The demo page: its server alone and under load, and in a browser."""
+
+import asyncio
+import base64
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+import tiny
+import uvicorn
+from data_fixtures import RATE, write_wav
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+from test_recognize import ear, home
+from test_train import fold
+
+import jointasr
+from jointasr import demo, jsonl, noise, systems
+from jointasr.scenarios import KINDS
+
+__all__ = ["fold", "home"]  # fixtures
+PHONE, DESKTOP = (360, 740), (1280, 900)
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="module")
+def noises(tmp_path_factory: pytest.TempPathFactory) -> noise.Noises:
+    """A pool with a minute of white noise."""
+    folder = tmp_path_factory.mktemp("musan")
+    wave = np.random.default_rng(0).normal(0, 3000, 60 * RATE).astype(np.int16)
+    path = write_wav(folder / "n.wav", wave)
+    sources = [{"type": "file", "channels": [0], "source": str(path)}]
+    item = {"id": "n", "sources": sources, "num_samples": len(wave)}
+    jsonl.write(folder / "recordings.jsonl.gz", [item])
+    (folder / "pools.tsv").write_text("n noise test\n")
+    return noise.Noises(folder, "test")
+
+
+@pytest.fixture(scope="module")
+def made(home: Path, noises: noise.Noises) -> demo.Demo:
+    """The page of two models that have the ear (see test_recognize)."""
+    model = jointasr.load(str(home / "model"), "cpu")
+    limits = demo.Limits(megabytes=1.5, seconds=20, upload=3)
+    return demo.Demo({"joint": model, "baseline": model}, noises, limits)
+
+
+@pytest.fixture(autouse=True)
+def learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systems, "forward", ear)
+
+
+@pytest.fixture(scope="module")
+def address(made: demo.Demo) -> Iterator[str]:
+    """Of the server, running in this process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = uvicorn.Config(demo.app(made), host="127.0.0.1", port=port, log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(20)
+
+
+def file(text: str = "GOOD ROAD", emotion: str = "sad", kind: str = "WAV") -> bytes:
+    data = BytesIO()
+    soundfile.write(data, tiny.tones(text, emotion, 3), RATE, format=kind)
+    return data.getvalue()
+
+
+def test_answer(address: str, made: demo.Demo) -> None:
+    answer = httpx.post(f"{address}/recognise", content=file()).json()
+    assert [system["name"] for system in answer["systems"]] == ["joint", "baseline"]
+    (turn,) = answer["systems"][0]["turns"]
+    assert (turn["text"], turn["emotion"]) == ("GOOD ROAD", "sad")
+    heard, rate = soundfile.read(BytesIO(base64.b64decode(answer["audio"])), dtype="int16")
+    assert rate == RATE and np.array_equal(heard, tiny.tones("GOOD ROAD", "sad", 3))
+    assert answer["duration"] == pytest.approx(len(heard) / RATE)
+    least, most = np.array(answer["peaks"]).T
+    assert most.max() == pytest.approx(heard.max() / 32768, abs=1e-3)
+    assert least.min() == pytest.approx(heard.min() / 32768, abs=1e-3)
+    about = httpx.get(f"{address}/about").json()
+    assert about["labels"] == tiny.LABELS and about["noises"] == list(KINDS)
+    assert demo.Demo(made.models, None).about()["noises"] == []
+
+
+@pytest.mark.parametrize("snr", [20.0, 0.0, -5.0])
+def test_noise_is_as_loud_as_asked(made: demo.Demo, snr: float) -> None:
+    speech = tiny.tones("GOOD ROAD", "sad", 3) / 32768
+    answer = made.answer(file(), "noise", snr)
+    mixed, _ = soundfile.read(BytesIO(base64.b64decode(answer["audio"])))
+    scale = mixed @ speech / (speech @ speech)  # what is left of the speech: noise is independent
+    rest = mixed - scale * speech
+    ratio = 10 * np.log10(scale**2 * (speech @ speech) / (rest @ rest))
+    assert ratio == pytest.approx(snr, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("data", "query", "status", "message"),
+    [
+        (b"junk", "", 400, "This file: not readable as audio"),
+        (b"", "", 400, "This file: not readable as audio"),
+        (file(kind="WAV") + bytes(1_500_000), "", 413, "Files of up to 1.5 MB, please."),
+        (file(), "?noise=music&snr=0", 400, "no music in the test pool"),
+        (file(), "?noise=rain&snr=0", 400, "No noise 'rain' at 0.0 dB here."),
+        (file(), "?noise=noise&snr=nan", 400, "No noise 'noise' at nan dB here."),
+        (file(), "?noise=noise&snr=loud", 400, "could not convert"),
+    ],
+)
+def test_bad_requests_are_answered(
+    address: str, data: bytes, query: str, status: int, message: str
+) -> None:
+    response = httpx.post(f"{address}/recognise{query}", content=data)
+    assert response.status_code == status
+    assert message.lower() in response.json()["error"].lower()
+
+
+def test_silence_under_noise_and_length(address: str) -> None:
+    data = BytesIO()
+    soundfile.write(data, np.zeros(25 * RATE, np.int16), RATE, format="FLAC")
+    response = httpx.post(f"{address}/recognise", content=data.getvalue(), timeout=60)
+    assert response.json()["error"] == "This file: longer than 20 seconds."
+    data = BytesIO()
+    soundfile.write(data, np.zeros(RATE, np.int16), RATE, format="FLAC")
+    response = httpx.post(f"{address}/recognise?noise=noise&snr=5", content=data.getvalue())
+    assert "silent" in response.json()["error"]
+
+
+def test_only_this_machines_names_and_no_other_origin(address: str) -> None:
+    response = httpx.get(address, headers={"Host": "evil.example"})
+    assert response.status_code == 400
+    response = httpx.get(address)
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+    assert httpx.get(f"{address}/../demo.py").status_code == 404
+    for name in ("index.html", "demo.js", "demo.css"):
+        text = (demo.PAGE / name).read_text()
+        assert "//" not in text.replace("// ", "").replace("http://www.w3.org/2000/svg", ""), name
+
+
+def test_fifty_at_once(address: str, made: demo.Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are answered or told to wait, those that ask again are answered, and no more than a few
+    are held at a time."""
+    most = 0
+    answer = made.answer
+
+    def slow(*given: Any) -> dict[str, Any]:
+        nonlocal most
+        most = max(most, made.waiting)
+        time.sleep(0.02)
+        return answer(*given)
+
+    monkeypatch.setattr(made, "answer", slow)
+    refused = 0
+
+    async def ask(client: httpx.AsyncClient) -> str:
+        nonlocal refused
+        while True:
+            response = await client.post(f"{address}/recognise", content=file())
+            if response.status_code == 200:
+                return str(response.json()["systems"][0]["turns"][0]["text"])
+            assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+            refused += 1
+            await asyncio.sleep(0.2)
+
+    async def crowd() -> list[str]:
+        limits = httpx.Limits(max_connections=50)
+        async with httpx.AsyncClient(timeout=120, limits=limits) as client:
+            return await asyncio.gather(*(ask(client) for _ in range(50)))
+
+    assert asyncio.run(crowd()) == ["GOOD ROAD"] * 50
+    assert refused > 0 and 1 <= most <= made.limits.waiting and made.waiting == 0
+
+
+def test_sending_for_ever(address: str, made: demo.Demo) -> None:
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"POST /recognise HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\nRIFF"
+        connection.sendall(head.encode())
+        connection.settimeout(30)
+        assert b"408" in connection.recv(100).splitlines()[0]
+    assert made.waiting == 0
+
+
+@pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
+def browser(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
+    width, height = request.param
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    arguments += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    for argument in arguments:
+        options.add_argument(argument)
+    if request.param == PHONE:
+        metrics = {"width": width, "height": height, "pixelRatio": 2.0}
+        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
+    else:
+        options.add_argument(f"--window-size={width},{height}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def test_in_a_browser(browser: Any, address: str, tmp_path: Path) -> None:
+    waits = WebDriverWait(browser, 60)
+    browser.get(address)
+    waits.until(lambda page: page.find_element(By.ID, "noises").is_displayed())
+    (tmp_path / "a.wav").write_bytes(file())
+    browser.find_element(By.ID, "file").send_keys(str(tmp_path / "a.wav"))
+    waits.until(lambda page: page.find_elements(By.CSS_SELECTOR, "#results table"))
+
+    def table() -> list[list[str]]:
+        rows = browser.find_elements(By.CSS_SELECTOR, "#results section tbody tr")
+        cells = [row.find_elements(By.TAG_NAME, "td") for row in rows]
+        return [[cell.text for cell in row] for row in cells]
+
+    rows = table()
+    assert [row[:3] for row in rows] == [["0:00", "GOOD ROAD", "sad"]] * 2
+    assert rows[0][3].split("\n")[0].startswith("sad")
+    bands = browser.find_elements(By.CSS_SELECTOR, ".band")
+    assert [band.text.split()[0] for band in bands] == ["sad", "sad"]
+    words = [word.text for word in browser.find_elements(By.CSS_SELECTOR, ".word")]
+    assert words == ["GOOD", "ROAD"] * 2
+    assert browser.find_element(By.ID, "status").text.endswith("heard: 1 turn.")
+    wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert browser.execute_script(wide) <= 0
+    browser.save_screenshot(str(tmp_path / "page.png"))
+
+    audio = "return document.getElementById('player').src"
+    before = browser.execute_script(audio)
+    Select(browser.find_element(By.ID, "kind")).select_by_value("noise")
+    waits.until(lambda page: page.execute_script(audio) != before)
+    before, quiet = browser.execute_script(audio), table()
+    script = "const s = document.getElementById('snr'); s.value = -5;"
+    script += "s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change'))"
+    browser.execute_script(script)
+    waits.until(lambda page: page.execute_script(audio) != before)
+    assert browser.find_element(By.ID, "ratio").text == "-5 dB"
+    assert table() != quiet, "noise as loud as this changes what is heard"
+
+    (tmp_path / "b.wav").write_text("no audio")
+    browser.find_element(By.ID, "file").send_keys(str(tmp_path / "b.wav"))
+    alert = browser.find_element(By.ID, "error")
+    waits.until(lambda page: alert.text)
+    assert alert.text.startswith("This file: not readable as audio")
+    assert not browser.find_elements(By.CSS_SELECTOR, "#results section")
+
+    Select(browser.find_element(By.ID, "kind")).select_by_value("")
+    record = browser.find_element(By.ID, "record")
+    record.click()
+    waits.until(lambda page: record.get_attribute("aria-pressed") == "true")
+    time.sleep(1)
+    record.click()
+    waits.until(lambda page: page.find_elements(By.CSS_SELECTOR, "#results section"))
+
+    unnamed = browser.execute_script(
+        "return [...document.querySelectorAll('button, input, select, meter, audio')].filter("
+        "e => !e.textContent.trim() && !e.getAttribute('aria-label') && !(e.labels || []).length"
+        ").map(e => e.outerHTML)"
+    )
+    assert unnamed == []
+    log = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = {
+        entry["params"]["request"]["url"].split("?")[0]
+        for entry in log
+        if entry["method"] == "Network.requestWillBeSent"
+    }
+    allowed = (f"{address}/", f"blob:{address}/", "data:")
+    assert all(url.startswith(allowed) for url in asked), asked
+    errors = [e for e in browser.get_log("browser") if "400" not in e["message"]]
+    assert errors == []
+
+
+def test_keys_alone_reach_everything(browser: Any, address: str) -> None:
+    browser.get(address)
+    WebDriverWait(browser, 60).until(lambda p: p.find_element(By.ID, "noises").is_displayed())
+    reached = []
+    for _ in range(4):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        reached.append(browser.switch_to.active_element.get_attribute("id"))
+    assert reached[:3] == ["record", "file", "kind"]
