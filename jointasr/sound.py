@@ -43,7 +43,7 @@ def read(
         if channel is not None and channel >= sound.channels:
             raise DataError(f"{name}: has {sound.channels} channels, no channel {channel}")
         converter = _Converter(sound.samplerate)
-        parts, left = [], longest * sound.samplerate
+        data, left = bytearray(), longest * sound.samplerate  # grows without a second copy
         try:
             for block in sound.blocks(BLOCK, dtype="float32", always_2d=True):
                 left -= len(block)
@@ -52,14 +52,13 @@ def read(
                 mono = block.mean(1) if channel is None else block[:, channel]
                 if not np.isfinite(mono).all():
                     raise DataError(f"{name}: has samples that are not finite numbers")
-                parts.append(converter(mono))
+                data += converter(mono).tobytes()
         except soundfile.LibsndfileError as error:
             raise DataError(f"{name}: damaged ({error.error_string})") from None
-        parts.append(converter(np.zeros(0, np.float32), last=True))
-    wave = np.concatenate(parts)
-    if not len(wave):
+        data += converter(np.zeros(0, np.float32), last=True).tobytes()
+    if not data:
         raise DataError(f"{name}: no samples")
-    return wave
+    return np.frombuffer(data, np.float32)
 
 
 def convert(wave: np.ndarray, rate: int) -> np.ndarray:

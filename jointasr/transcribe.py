@@ -17,7 +17,7 @@ from jointasr.wavio import RATE
 
 log = logging.getLogger(__name__)
 AT_ONCE = 600.0
-"""seconds of audio that batches are made of, before anything is given out"""
+"""seconds of recordings that batches are made of, before anything is given out"""
 RESULTS, MADE_BY = "results.jsonl", "made_by.json"
 NAMES = {"ctm": "words.ctm", "rttm": "emotions.rttm", "tsv": "turns.tsv", "text": "text.txt"}
 
@@ -49,7 +49,7 @@ class Transcriber:
     def __call__(self, sources: list[Source]) -> Iterator[Recognition]:
         """One recognition for each source that can be read, in their order.
 
-        Memory: the longest recording and ten minutes of turns.
+        Memory: the longest recording, or ten minutes of shorter ones.
         """
         progress, waiting, seconds = Progress(), list[Waiting](), 0.0
         for number, source in enumerate(sources, 1):
@@ -60,7 +60,7 @@ class Transcriber:
                 log.error("%s", error)
                 continue
             waiting.append(each)
-            seconds += sum(len(wave) for wave in each.waves) / RATE
+            seconds += each.duration
             progress.add(each.duration)
             if seconds >= AT_ONCE or number == len(sources):
                 yield from self._heard(waiting)
@@ -72,7 +72,7 @@ class Transcriber:
         wave = source.read()
         how, longest, pause = self.division
         found = turns.find(wave, "whole" if source.turn else how, longest, pause)
-        waves = [wave[first:end].copy() for first, end in found]
+        waves = [wave[first:end] for first, end in found]
         return Waiting(source, len(wave) / RATE, found, waves)
 
     def _heard(self, waiting: list[Waiting]) -> Iterator[Recognition]:

@@ -474,3 +474,27 @@ def test_card_has_the_results(home: Path, tmp_path: Path) -> None:
     card = (tmp_path / "scored/README.md").read_text()
     assert "| test | word errors | emotions right, weighted | unweighted |" in card
     assert "|---|---|---|---|\n| clean | 12.3 | 61.0 | - |\n" in card and "99.0" not in card
+
+
+@pytest.mark.slow
+def test_an_hour(home: Path, tmp_path: Path) -> None:
+    """In windows, with a tiny model: no more memory than twice its samples above a minute's."""
+    minute = np.concatenate([*waves(home).values()] * 20)[: 60 * RATE]
+    memory = {}
+    for minutes in (1, 60):
+        path = tmp_path / f"{minutes}.flac"
+        with soundfile.SoundFile(path, "w", RATE, 1) as file:
+            for _ in range(minutes):
+                file.write(minute)
+        code = "import resource, sys\nfrom jointasr.bin.recognize import main\nmain()\n"
+        code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        command = [sys.executable, "-c", code, "--model", str(home / "model")]
+        command += ["--turns", "windows", "--max-turn", "30", "--format", "jsonl", str(path)]
+        env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert found["duration"] == 60 * minutes and len(found["turns"]) == 2 * minutes
+        memory[minutes] = int(done.stderr.splitlines()[-1]) * 1024
+    samples = 4 * 3600 * RATE
+    assert memory[60] - memory[1] < 2 * samples, memory
