@@ -24,6 +24,7 @@ ROOT = provenance.ROOT
 IMPORTS = {
     "pyyaml": "yaml",
     "espeakng-loader": "espeakng_loader",
+    "silero-vad": "silero_vad",
     "flashlight-text": "flashlight.lib.text",
     "graphviz": "graphviz",
 }  # where the name to import is not the name of the package

@@ -17,6 +17,7 @@ from jointasr import (
     files,
     manifest,
     metrics,
+    onnx_export,
     recognizer,
     results,
     tuning,
@@ -46,9 +47,11 @@ class Dev(NamedTuple):
     """per cent of them"""
 
 
-def pack(home: Path, out: Path, method: str, device: torch.device) -> Dev:
+def pack(
+    home: Path, out: Path, method: str, device: torch.device, onnx: bool = False
+) -> Dev:
     """Make ``out`` of exp/<system>_<condition>/fold_<fold>: the model, its search by ``method``,
-    confidences fitted on dev, a card with the results there are.
+    confidences fitted on dev, a card with the results there are; with ``onnx`` also graphs.
 
     Raises DataError where ``out`` is there already, or the model was not decoded by ``method``,
     which chooses the weight of a language model.
@@ -66,6 +69,8 @@ def pack(home: Path, out: Path, method: str, device: torch.device) -> Dev:
         _language_models(home, about, decode, making, method)
         dev = _fit(making, Path(about.selected["on"]), device)
         files.write_text(making / CARD, card(making, out.name, about, home.parent.parent, dev))
+        if onnx:
+            onnx_export.export(making / "onnx", checkpoint.load(making))
         making.rename(out)
     finally:
         shutil.rmtree(making, ignore_errors=True)

@@ -3,11 +3,12 @@
 set -euo pipefail
 
 method=default # of search; one that stage 8 has decoded with
+onnx=false     # also graphs for programs without Python
 push=""        # id on the hub to put it at as well
 
 help_message="Usage: $0 [options] <exp/system_condition/fold_ID> <folder>
 Makes <folder>, which \"jointasr recognize --model <folder>\" uses. Run it in the recipe's folder.
-Options: --method NAME  --push ID"
+Options: --method NAME  --onnx true  --push ID"
 if [ -z "${ROOT:-}" ]; then
   # shellcheck source=path.sh
   . "$(dirname "${BASH_SOURCE[0]}")"/../path.sh
@@ -16,4 +17,6 @@ fi
 . "$ROOT"/utils/parse_options.sh
 
 if [ $# -ne 2 ]; then die "a model and a folder are needed" "see $0 --help"; fi
-exec python3 -m jointasr.bin.pack --method "$method" --push "$push" "$1" "$2"
+program=(python3 -m jointasr.bin.pack --method "$method" --push "$push")
+if [ "$onnx" = true ]; then program+=(--onnx); fi
+exec "${program[@]}" "$1" "$2"

@@ -16,12 +16,13 @@ def main() -> None:
     methods = (DEFAULT_METHOD, *get_args(schema.Method))
     parser.add_argument("--method", choices=methods, default=DEFAULT_METHOD, help="of search")
     parser.add_argument("--push", metavar="ID", default="", help="also put it on the hub as ID")
+    parser.add_argument("--onnx", action="store_true", help="also ONNX graphs; wants library onnx")
     args = parser.parse_args()
     from jointasr import packing
     from jointasr.progress import start_log
 
     start_log()
-    packing.pack(args.model, args.out, args.method, parallel.device())
+    packing.pack(args.model, args.out, args.method, parallel.device(), args.onnx)
     print(f"{args.out}: ready; try: jointasr recognize --model {args.out} AUDIO")
     if args.push:
         print(f"{args.out}: now at {packing.push(args.out, args.push)}")

@@ -1,0 +1,80 @@
+"""ONNX graphs against the models they are made of."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_train import start
+
+from jointasr import encoder, onnx_export, systems
+from jointasr.errors import DataError
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def waves(*samples: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = np.random.default_rng(0)
+    each = [generator.normal(0, 0.1, n).astype(np.float32) for n in samples]
+    return encoder.pad(each), torch.tensor(samples)
+
+
+def session(path: Path) -> "onnxruntime.InferenceSession":
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("norm", ["layer", "group"])
+@pytest.mark.parametrize("kind", ["asr", "ser", "joint"])
+def test_graphs_give_what_the_model_gives(
+    models: Path, tmp_path: Path, kind: str, norm: str
+) -> None:
+    """In batches of other sizes and lengths than they were traced with."""
+    model = start(models, f"{kind}.yaml", f"encoder.model={models / norm}")
+    system = model.system.eval()
+    onnx_export.export(tmp_path, model)
+    hear = session(tmp_path / onnx_export.HEAR)
+    texts = ["GOOD ROAD", "", "A GOOD LONG GAME OF OLD LAMBS"]
+    for samples in ((9000,), (20000, 16000), (33333, 4000, 22222)):
+        given, lengths = waves(*samples)
+        with torch.no_grad():
+            hidden, frames = system.encoder(given, lengths)
+        found = dict(
+            zip(
+                [output.name for output in hear.get_outputs()],
+                hear.run(None, {"waves": given.numpy(), "lengths": lengths.numpy()}),
+                strict=True,
+            )
+        )
+        assert found["frames"].tolist() == frames.tolist()
+        for row, count in enumerate(frames):
+            ours = hidden[row, :count].numpy()
+            assert np.abs(found["hidden"][row, :count] - ours).max() < 1e-3
+        if kind != "ser":
+            assert not isinstance(system, systems.Ser)
+            with torch.no_grad():
+                expected = torch.log_softmax(system.head(hidden), -1)
+            for row, count in enumerate(frames):
+                ours = expected[row, :count].numpy()
+                assert np.abs(found["log_probs"][row, :count] - ours).max() < 1e-3
+        if kind == "asr":
+            continue
+        inputs = {"hidden": found["hidden"], "frames": found["frames"]}
+        states = systems.States(hidden, frames)
+        with torch.no_grad():
+            if isinstance(system, systems.Joint):
+                assert system.bert is not None
+                said = texts[: len(samples)]
+                lower = [text.lower() for text in said]
+                tokens = system.bert.tokenizer(lower, padding=True, return_tensors="np")
+                inputs |= {name: tokens[name] for name in ("input_ids", "attention_mask")}
+                logits = system.fusion(states, system.bert(said))
+            else:
+                logits = system.feel(systems.Heard(states, None), None)
+        (graph,) = session(tmp_path / onnx_export.FEEL).run(["logits"], inputs)
+        assert np.abs(graph - logits.numpy()).max() < 1e-3
+
+
+def test_what_is_no_single_text(models: Path, tmp_path: Path) -> None:
+    model = start(models, "ablation/nbest_text.yaml")
+    with pytest.raises(DataError, match=r"emotion\.transcript nbest: its text branch reads more"):
+        onnx_export.export(tmp_path, model)
