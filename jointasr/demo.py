@@ -55,6 +55,9 @@ class Limits(NamedTuple):
     """requests that are worked on or wait"""
 
 
+USUAL = Limits()
+
+
 class Demo:
     """The models, by the names they are shown under, and the noises there are."""
 
@@ -62,7 +65,7 @@ class Demo:
         self,
         models: dict[str, Recognizer],
         noises: noise.Noises | None,
-        limits: Limits = Limits(),  # noqa: B008 (a tuple)
+        limits: Limits = USUAL,
     ) -> None:
         self.models, self.noises, self.limits = models, noises, limits
         self.waiting = 0

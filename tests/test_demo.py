@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import shutil
 import socket
 import threading
 import time
@@ -18,8 +17,8 @@ import pytest
 import soundfile
 import tiny
 import uvicorn
+from chrome import DESKTOP, PHONE, chromium
 from data_fixtures import RATE, write_wav
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -32,8 +31,7 @@ from jointasr import demo, jsonl, noise, systems
 from jointasr.scenarios import KINDS
 
 __all__ = ["fold", "home"]  # fixtures
-PHONE, DESKTOP = (360, 740), (1280, 900)
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")
@@ -200,24 +198,9 @@ def test_sending_for_ever(address: str, made: demo.Demo) -> None:
 
 @pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
 def browser(request: pytest.FixtureRequest) -> Iterator[Any]:
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
-    width, height = request.param
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    arguments += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    for argument in arguments:
-        options.add_argument(argument)
-    if request.param == PHONE:
-        metrics = {"width": width, "height": height, "pixelRatio": 2.0}
-        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
-    else:
-        options.add_argument(f"--window-size={width},{height}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    fakes = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    with chromium(request.param, *fakes) as driver:
+        yield driver
 
 
 def test_in_a_browser(browser: Any, address: str, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from selenium import webdriver
+from chrome import DESKTOP, PHONE, chromium
 
 from jointasr import figures, page
 from jointasr.blocks import (
@@ -31,8 +30,6 @@ pytestmark = pytest.mark.once
 TESTS = ["clean", *(f"{kind}_snr{db}" for kind in ("noise", "music", "speech") for db in (15, 5))]
 NASTY = '<script>alert("x")</script> & `code<b>`'
 LONG = "x" * 200
-PHONE, DESKTOP = (360, 740), (1280, 900)
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
 def wave(number: int) -> np.ndarray:
@@ -136,22 +133,8 @@ def test_ids_of_figures_do_not_clash() -> None:
 @pytest.fixture(scope="module", params=[PHONE, DESKTOP], ids=["phone", "desktop"])
 def browser(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Chromium, as wide as a phone (with a phone's viewport) or a desktop."""
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
-    width, height = request.param
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    if request.param == PHONE:
-        metrics = {"width": width, "height": height, "pixelRatio": 2.0}
-        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
-    else:
-        options.add_argument(f"--window-size={width},{height}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    with chromium(request.param) as driver:
+        yield driver
 
 
 @pytest.mark.parametrize("make", [full, sparse])
