@@ -182,7 +182,7 @@ def test_recognition_of_files_is_that_of_stage_8(mini: Copy) -> None:
     right = [max(h["posteriors"], key=h["posteriors"].get) == emotions[n] for n, h in heard.items()]
     assert mean(right) > 0.5
     sure = [h["emotion"] == emotions[n] for n, h in heard.items() if h["emotion"] != "not_sure"]
-    assert mean(sure) >= mean(right)
+    assert len(sure) > 20 and mean(sure) > 0.5
     silence = np.zeros(12800, np.int16)
     parts = [part for path in audio.values() for part in (silence, wavio.read(str(path)))]
     soundfile.write(mini.home / "call.flac", np.concatenate([*parts, silence]), 16000)
