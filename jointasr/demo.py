@@ -88,9 +88,9 @@ class Demo:
         Raises DataError, for the user, where it is no audio, too long, or silent under noise.
         """
         wave = sound.read(BytesIO(data), "this file", longest=self.limits.seconds)
-        if kind:
-            wave = self._noisy(wave, kind, snr)
         stretches = turns.find(wave, "auto", 20.0, 0.5)
+        if kind:  # later, so that its turns are those without noise
+            wave = self._noisy(wave, kind, snr)
         parts = [wave[first:end] for first, end in stretches]
         systems = []
         for name, model in self.models.items():
