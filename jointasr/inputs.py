@@ -17,7 +17,7 @@ from jointasr.errors import DataError
 from jointasr.wavio import RATE
 
 assert archive.BACKEND is not None
-FORMATS = [*soundfile.available_formats(), "AIF", "OGA", "OPUS"]
+FORMATS = {*soundfile.available_formats(), "AIF", "OGA", "OPUS", "SPH"} - {"RAW"}  # has no header
 SUFFIXES = {f".{name.lower()}" for name in FORMATS}
 """of files that are taken from a folder"""
 STDIN = "-"

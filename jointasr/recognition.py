@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jointasr.errors import DataError
 from jointasr.recognizer import Turn, Word
 
-UNSURE = "not_sure"
+NOT_SURE = "not_sure"
 
 
 class Recognition(NamedTuple):
@@ -47,7 +47,7 @@ def turn_values(turn: Turn) -> dict[str, Any]:
         "end": round(turn.end, 3),
         "text": turn.text,
         "words": words,
-        "emotion": (turn.emotion or UNSURE) if turn.posteriors else None,
+        "emotion": (turn.emotion or NOT_SURE) if turn.posteriors else None,
         "confidence": None if turn.confidence is None else round(turn.confidence, 4),
         "posteriors": {name: round(value, 4) for name, value in turn.posteriors.items()},
     }
@@ -65,7 +65,7 @@ def from_json(line: str, where: str) -> Recognition:
 
 def _turn(values: dict[str, Any]) -> Turn:
     words = [Word(w["word"], w["begin"], w["end"], w["confidence"]) for w in values.pop("words")]
-    values["emotion"] = None if values["emotion"] == UNSURE else values["emotion"]
+    values["emotion"] = None if values["emotion"] == NOT_SURE else values["emotion"]
     return Turn(**values, words=words)
 
 
@@ -83,7 +83,7 @@ def rttm(found: Recognition) -> Iterable[str]:
     for turn in found.turns:
         if turn.posteriors:
             times = f"{turn.begin:.3f} {turn.end - turn.begin:.3f}"
-            name = turn.emotion or UNSURE
+            name = turn.emotion or NOT_SURE
             head = f"SPEAKER {_label(found.id)} {_side(found)} {times}"
             yield f"{head} <NA> <NA> {name} {turn.confidence:.4f} <NA>"
 
@@ -91,7 +91,7 @@ def rttm(found: Recognition) -> Iterable[str]:
 def tsv(found: Recognition) -> Iterable[str]:
     """A row for each turn: recording, channel, begin, end, emotion, its confidence, text."""
     for turn in found.turns:
-        emotion = (turn.emotion or UNSURE) if turn.posteriors else ""
+        emotion = (turn.emotion or NOT_SURE) if turn.posteriors else ""
         sure = "" if turn.confidence is None else f"{turn.confidence:.4f}"
         times = [f"{turn.begin:.3f}", f"{turn.end:.3f}"]
         name = found.id.replace("\t", " ")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,8 @@ from jointasr.schema import Decode
 from jointasr.wavio import RATE
 
 DECODE, CERTAINTY, TUNED = "decode.yaml", "certainty.json", "tune"
+DECIDE = (".safetensors", ".json", ".arpa", ".txt")
+"""endings of the files of a model that decide what is recognised; its options do besides"""
 UNSURE = 0.5
 """an emotion that is right less often than this on dev is not named"""
 
@@ -86,14 +89,24 @@ class Recognizer:
         self.decoder = Decoder(self.model, conf, device, lms)
         self.scales = tuning.read(folder / TUNED) if lms else Scales()
         self.certainty = read_certainty(folder)
-        self.digest = _digest(folder, conf)
-        """of weights and search: what results hang on"""
+        self._origin = folder, conf
         self.model.system.to(device).eval()
 
     @property
     def labels(self) -> list[str]:
         """The emotions that the model tells apart; none where it hears words only."""
         return self.model.labels if self.model.conf.has_emotion else []
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the folder's files and the search: what results hang on."""
+        folder, conf = self._origin
+        found = hashlib.sha256(json.dumps(conf.options(), sort_keys=True).encode())
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in DECIDE):
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    found.update(block)
+        return found.hexdigest()[:16]
 
     def recognize(
         self,
@@ -231,11 +244,3 @@ def write_certainty(folder: Path, certainty: Certainty) -> None:
     """Write certainty.json."""
     values = {name: each._asdict() for name, each in certainty._asdict().items()}
     files.write_json(folder / CERTAINTY, values)
-
-
-def _digest(folder: Path, conf: Decode) -> str:
-    digest = hashlib.sha256(json.dumps(conf.options(), sort_keys=True).encode())
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if path.suffix in (".safetensors", ".json", ".arpa", ".txt"):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

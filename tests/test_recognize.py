@@ -2,6 +2,7 @@
 files told; and the folder it is done with."""
 
 import json
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -348,6 +349,19 @@ def test_a_folder_of_results_is_gone_on_with(
         file.write("{}\n")
     with pytest.raises(DataError, match=rf"results.jsonl:{len(lines) + 1}: not a recognition"):
         program(monkeypatch, "--out", str(out), TEST)
+
+
+def test_another_models_results_are_refused(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of a model is the same model; one with other confidences is not."""
+    program(monkeypatch, "--out", str(tmp_path / "out"), TEST)
+    copy = shutil.copytree(home / "model", tmp_path / "copy")
+    program(monkeypatch, "--out", str(tmp_path / "out"), "--model", str(copy), TEST)
+    calibration = {"slope": 2.0, "offset": 0.0}
+    files.write_json(copy / "certainty.json", {"words": calibration, "emotion": calibration})
+    with pytest.raises(DataError, match="another model or other options"):
+        program(monkeypatch, "--out", str(tmp_path / "out"), "--model", str(copy), TEST)
 
 
 def test_bad_files_are_named_and_counted(
