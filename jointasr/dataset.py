@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -161,10 +162,19 @@ def audio(cut: MonoCut) -> np.ndarray:
 def _load(loader: DataLoader[Batch]) -> Iterator[Batch]:
     """The batches; a user's error in a worker without the worker's traceback before it."""
     try:
-        yield from loader
+        with alive_readers():
+            yield from loader
     except DataError as error:
         last = str(error).strip().splitlines()[-1]
         raise DataError(last.removeprefix("jointasr.errors.DataError: ")) from None
+
+
+@contextmanager
+def alive_readers() -> Iterator[None]:
+    """A worker's death as the user's error: torch tells it to whatever the process is just doing,
+    by a signal."""
+    try:
+        yield
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise

@@ -86,8 +86,13 @@ class Trainer:
     def fit(self) -> Choice:
         """Train all epochs; returns which one was best on dev.
 
-        Raises DataError when the model diverges, naming the batch that showed it.
+        Raises DataError when the model diverges, naming the batch that showed it, and when a
+        process that reads audio dies.
         """
+        with dataset.alive_readers():
+            return self._fit()
+
+    def _fit(self) -> Choice:
         self._describe()
         self.stop.listen()
         start, position, done = self.place

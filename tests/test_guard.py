@@ -1,8 +1,10 @@
 """Faults inside a training or a decoding: what the user is told, and what goes on."""
 
 import logging
+import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +156,17 @@ def test_killed_worker(recipe: Path, models: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^DataLoader worker .*fewer batch.workers") as told:
         one.fit()
     assert "\n" not in str(told.value)
+
+
+def test_reader_killed_while_a_state_is_saved(recipe: Path, models: Path, tmp_path: Path) -> None:
+    """torch raises it wherever the process is just then."""
+
+    def save(*args: object) -> None:
+        (reader,) = multiprocessing.active_children()
+        reader.kill()
+        time.sleep(60)
+
+    one = trainer.Trainer(start(models, "asr.yaml", "batch.workers=1"), *data(), tmp_path, 0)
+    one._save_in_time = save
+    with pytest.raises(DataError, match=r"^DataLoader worker .*fewer batch.workers"):
+        one.fit()
