@@ -11,6 +11,7 @@ conditions="clean noisy" # training sets
 folds=all                # test speakers or sessions, blank between
 seed=0                   # of training, several with blanks; k > 0 writes to exp/<name>-s<k>_*
 iemocap=                 # folder of the corpus; never written to
+corpus=                  # CSV file or Kaldi data dir of your own (egs/own); never written to
 musan=                   # folder of the noises; never written to
 encoder=                 # hub id or folder, instead of the conf's encoder.model
 bert=                    # hub id or folder, instead of the conf's bert.model
@@ -35,7 +36,7 @@ Stages:  0 doctor: is everything there?        6 pretrained models, made or fetc
          3 folds: who trains, who tests        9 score, pool over folds
          4 units, labels, language models     10 report: Table 1
          5 archives, data dirs of the folds
-Recipes: egs/mini (default; makes its own corpora), egs/iemocap (the paper)
+Recipes: egs/mini (default; makes its own corpora), egs/iemocap (the paper), egs/own (your corpus)
 Options, with their defaults:
 $(sed -n '/^stage=/,/^nj=/s/^/  --/p' "${BASH_SOURCE[0]}")"
 
@@ -52,7 +53,8 @@ if [ ! -f "$recipe/recipe.sh" ]; then
 fi
 # shellcheck source=conf/site.sh.example
 if [ -f conf/site.sh ]; then . conf/site.sh; fi
-# It sets defaults of options and says what doctor, make_corpora and make_pretrained are.
+# It sets defaults of options, names the corpora it needs (options), and says what doctor,
+# make_corpora, prepare_corpus and make_pretrained are.
 # shellcheck source=egs/mini/recipe.sh
 . "$recipe/recipe.sh"
 . utils/parse_options.sh
@@ -64,9 +66,11 @@ if [ "$stage" -gt "$stop_stage" ]; then
   die "--stage $stage is after --stop-stage $stop_stage" "swap them"
 fi
 if [ "$dry_run" = true ]; then stage=7 && stop_stage=8; fi
-for i in iemocap musan encoder bert; do  # what the user's folder has is meant, then the recipe's
-  if [ -n "${!i}" ] && [ -d "$OLDPWD/${!i}" ]; then printf -v "$i" %s "$OLDPWD/${!i}"; fi
+for i in iemocap corpus musan encoder bert; do  # what the user's folder has, then the recipe's
+  if [ -n "${!i}" ] && [ -e "$OLDPWD/${!i}" ]; then printf -v "$i" %s "$OLDPWD/${!i}"; fi
 done
+
+export iemocap corpus  # used in the recipe's functions
 
 . path.sh
 . cmd.sh
@@ -96,10 +100,10 @@ check_run() {  # check_run STAGE: what was asked for, before work begins
     --nj "$nj" "${confs[@]}" || exit 1
 }
 check_run "$stage"
-datas=$(conf_values data data.emotions data.turns data.snr data.babble_talkers data.noise_window \
-  data.seed data.scheme data.dev data.dev_fraction units.type units.size)
+datas=$(conf_values data data.letters data.emotions data.turns data.snr data.babble_talkers \
+  data.noise_window data.seed data.scheme data.dev data.dev_fraction units.type units.size)
 each_data() {  # calls a function once for each data folder that the confs need
-  while IFS=$'\t' read -ru 3 data emotions turns snr talkers window data_seed scheme dev \
+  while IFS=$'\t' read -ru 3 data letters emotions turns snr talkers window data_seed scheme dev \
     dev_fraction units units_size; do "$1"; done 3<<<"$datas"
 }
 
@@ -110,13 +114,12 @@ fi
 
 if [ $stage -le 1 ] && [ $stop_stage -ge 1 ]; then
   begin_stage 1 "corpora to manifests and data dirs"
-  for i in iemocap musan; do
-    [ -n "${!i}" ] || die "where is the corpus?" "give --$i FOLDER, or write it into conf/site.sh"
+  for i in $corpora; do
+    [ -n "${!i}" ] || die "where is the corpus?" "give --$i PATH, or write it into conf/site.sh"
   done
   make_corpora
   "$ROOT"/local/prepare_musan.py "${partial[@]}" "$musan" data/local/musan  # looked at in seconds
-  "$ROOT"/local/prepare_iemocap.py --counts conf/counts.tsv "${partial[@]}" "$iemocap" \
-    data/local/iemocap
+  prepare_corpus "${partial[@]}"
 fi
 
 if [ $stage -le 2 ] && [ $stop_stage -ge 2 ]; then
@@ -142,8 +145,8 @@ if [ $stage -le 4 ] && [ $stop_stage -ge 4 ]; then
   begin_stage 4 "units, emotion labels, language models"
   make_lang() {
     "$ROOT"/steps/prepare_lang.sh --scheme "$scheme" --folds "$folds" --emotions "$emotions" \
-      --units-type "$units" --units-size "$units_size" "$data"
-    "$ROOT"/steps/prepare_lm.sh --scheme "$scheme" --folds "$folds" "$data"
+      --letters "$letters" --units-type "$units" --units-size "$units_size" "$data"
+    "$ROOT"/steps/prepare_lm.sh --scheme "$scheme" --folds "$folds" --letters "$letters" "$data"
   }
   each_data make_lang
 fi

@@ -148,10 +148,10 @@ def _references(parts: Sequence[Part]) -> Iterable[Finding]:
     for folder in sorted({part.data for part in parts}):
         source = folder.parents[3] / "local/selected"
         listed = datadir.read_list(folder.parent / "test.list")
-        wrong = set(listed) ^ datadir.read_table(folder / "text").keys()
+        wrong = set(listed) ^ datadir.read_table(folder / "utt2spk").keys()
         for table in ("text", "utt2emo", "utt2spk"):
             truth, used = datadir.read_table(source / table), datadir.read_table(folder / table)
-            wrong |= {utt for utt, value in used.items() if truth.get(utt) != value}
+            wrong |= {utt for utt in listed if truth.get(utt) != used.get(utt)}
         culprits[str(folder)] = sorted(wrong)
     yield from _none("references that are not the corpus'", culprits, "test sets")
 
@@ -177,7 +177,7 @@ def _hypotheses(parts: Sequence[Part]) -> Iterable[Finding]:
     """One hypothesis for each utterance of the test set, no more, no less."""
     culprits: dict[str, list[str]] = {}
     for part in parts:
-        wanted = datadir.read_table(part.data / "text").keys()
+        wanted = datadir.read_table(part.data / "utt2spk").keys()
         names = ["text"] if part.model.kind in HAS_WORDS else []
         names += ["utt2emo", "emo_post"] if part.model.kind in HAS_EMOTIONS else []
         for name in names:
@@ -200,19 +200,21 @@ def _unread(parts: Sequence[Part]) -> Iterable[Finding]:
 def _left_out(homes: Sequence[Path]) -> Iterable[Finding]:
     """Turns of the prepared corpus that the experiment does not use, by reason."""
     for data in sorted({home.parents[2] for home in homes}):
-        kept = datadir.read_table(data / "local/selected/utt2emo")
+        kept = datadir.read_table(data / "local/selected/utt2spk")
+        used = {"", *datadir.read_table(data / "local/selected/utt2emo").values()}
         for corpus in datadir.read_json(data / "local/selected" / done.NAME)["inputs"]:
             emotions = datadir.read_table(Path(corpus) / "utt2emo")
             texts = datadir.read_table(Path(corpus) / "text")
-            used = set(kept.values())
+            everyone = datadir.read_table(Path(corpus) / "utt2spk")
+            labels = {utt: emotions.get(utt, "") for utt in everyone}
             reasons = Counter(
                 f"label {emotion}" if emotion not in used else "no words"
-                for utt, emotion in emotions.items()
-                if utt not in kept and (emotion not in used or not texts[utt])
+                for utt, emotion in labels.items()
+                if utt not in kept and (emotion not in used or texts.get(utt) == "")
             )
-            unexplained = emotions.keys() - kept.keys()
+            unexplained = labels.keys() - kept.keys()
             left = len(unexplained) - sum(reasons.values())
-            value = f"{len(kept)} of {len(emotions)} used; left out: "
+            value = f"{len(kept)} of {len(labels)} used; left out: "
             value += ", ".join(f"{why} {n}" for why, n in sorted(reasons.items())) or "none"
             if left:
                 value += f", without a reason {left}"

@@ -10,6 +10,8 @@ from jointasr import files, wavio
 from jointasr.errors import DataError
 
 PER_UTTERANCE = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2dur")
+MAY_LACK = ("text", "utt2emo")
+"""Tables without those utterances that nobody has transcribed, or labelled; one of them has each"""
 TABLES = (*PER_UTTERANCE, "spk2utt")
 MAY_BE_EMPTY = frozenset({"text"})  # a turn of non-speech tags only, or an empty hypothesis
 BLANKS = re.compile(r"[ \t]+")  # Kaldi's separators; other Unicode spaces belong to the value
@@ -86,9 +88,10 @@ def spk2utt(utt2spk: Mapping[str, str]) -> dict[str, str]:
 def validate(path: Path, audio: bool = True) -> list[str]:
     """What is wrong with the data dir, one line per problem; [] when it is fine.
 
-    Looked at: all tables exist, parse and are sorted; the same utterances in each; spk2utt is
-    the inverse of utt2spk; ids start with their speaker; durations are positive. ``audio`` also
-    opens every header: mono, 16 kHz, not truncated, as long as utt2dur says to the sample.
+    Looked at: all tables exist, parse and are sorted; the same utterances in each, but that text
+    or utt2emo may lack some; spk2utt is the inverse of utt2spk; ids start with their speaker;
+    durations are positive. ``audio`` also opens every header: mono, 16 kHz, not truncated, as long
+    as utt2dur says to the sample.
     """
     problems: list[str] = []
     tables: dict[str, dict[str, str]] = {}
@@ -98,7 +101,7 @@ def validate(path: Path, audio: bool = True) -> list[str]:
         except DataError as error:
             problems.append(str(error))
             continue
-        if not tables[name]:
+        if not tables[name] and name not in MAY_LACK:
             problems.append(f"{path / name}: empty")
         if list(tables[name]) != sorted(tables[name]):
             problems.append(f"{path / name}: not sorted (LC_ALL=C sort)")
@@ -115,7 +118,8 @@ def validate(path: Path, audio: bool = True) -> list[str]:
 
 
 def fix(path: Path) -> list[str]:
-    """Keep the utterances that every table has, sort, rebuild spk2utt; say what was dropped.
+    """Keep the utterances that every table has (text or utt2emo is enough), sort, rebuild spk2utt;
+    say what was dropped.
 
     A table that does not parse (a duplicate id, say) raises DataError: which of two entries is
     right is not for a program to guess. Returns one line per change.
@@ -123,7 +127,7 @@ def fix(path: Path) -> list[str]:
     tables = {name: read_table(path / name) for name in PER_UTTERANCE if (path / name).exists()}
     if not {"wav.scp", "text", "utt2spk"} <= tables.keys():
         raise DataError(f"{path}: wav.scp, text and utt2spk are needed in a data dir")
-    keep = set.intersection(*(set(table) for table in tables.values()))
+    keep = set.intersection(*_ids(tables).values())
     if not keep:
         raise DataError(f"{path}: no utterance is in all of {', '.join(tables)}")
     report = []
@@ -151,9 +155,17 @@ def _lines(path: Path) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
+def _ids(tables: Mapping[str, Mapping[str, str]]) -> dict[str, set[str]]:
+    """Ids of each table that must have all utterances; of those that may lack some, together."""
+    ids = {name: set(tables[name]) for name in PER_UTTERANCE if name in tables}
+    if ids.keys() >= set(MAY_LACK):
+        ids[" or ".join(MAY_LACK)] = set().union(*(ids.pop(name) for name in MAY_LACK))
+    return ids
+
+
 def _compare_ids(path: Path, tables: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Utterances that are in some tables only, by table."""
-    present = {name: set(tables[name]) for name in PER_UTTERANCE if name in tables}
+    present = _ids(tables)
     everyone = set().union(*present.values())
     problems = []
     for name, ids in present.items():
@@ -195,7 +207,7 @@ def _is_positive(text: str) -> bool:
 
 
 def _absent(utterance: str, tables: Mapping[str, Mapping[str, str]]) -> str:
-    return ", ".join(name for name, table in tables.items() if utterance not in table)
+    return ", ".join(name for name, ids in _ids(tables).items() if utterance not in ids)
 
 
 def _others(names: Collection[str]) -> str:

@@ -18,6 +18,10 @@ from jointasr.batching import Plan, pack
 from jointasr.errors import DataError
 from jointasr.lang import Units, check_characters
 from jointasr.parallel import ALONE, World
+from jointasr.schema import Config
+
+UNKNOWN = -1
+"""class of an utterance whose emotion nobody has labelled"""
 
 
 class Batch(NamedTuple):
@@ -28,11 +32,12 @@ class Batch(NamedTuple):
     """(N, T) float32 in [-1, 1], zero-padded"""
     lengths: Tensor
     """samples (N,), always on the host"""
-    texts: list[str]
+    texts: list[str | None]
+    """None where nobody has transcribed it"""
     targets: list[list[int]]
-    """unit ids, for CTC"""
+    """unit ids, for CTC; [] where there is no text"""
     emotions: Tensor
-    """class indices (N,)"""
+    """class indices (N,), UNKNOWN where nobody has labelled it"""
     of: int
     """utterances of the whole batch, where several processes share it"""
 
@@ -59,13 +64,13 @@ class Utterances(Dataset[Batch]):
         cuts = list(batch)[self.world.rank :: self.world.size]
         waves = [audio(cut) if self.load else np.zeros(0) for cut in cuts]
         lengths = [len(wave) for wave in waves] if self.load else [cut.num_samples for cut in cuts]
-        texts = [cut.supervisions[0].text or "" for cut in cuts]
+        texts = [cut.supervisions[0].text for cut in cuts]
         return Batch(
             [cut.id for cut in cuts],
             encoder.pad(waves),
             torch.tensor(lengths),
             texts,
-            [self.units.encode(text) for text in texts],
+            [self.units.encode(text or "") for text in texts],
             torch.tensor([self._emotion(cut) for cut in cuts]),
             len(batch),
         )
@@ -77,7 +82,8 @@ class Utterances(Dataset[Batch]):
         emotion is unknown or that has fewer than ``shortest`` samples.
         """
         for cut in cuts:
-            check_characters(cut.supervisions[0].text or "", f"utterance {cut.id}")
+            text = cut.supervisions[0].text or ""
+            check_characters(text, self.units.letters, f"utterance {cut.id}")
             self._emotion(cut)
             if cut.num_samples < shortest:
                 raise DataError(
@@ -86,11 +92,32 @@ class Utterances(Dataset[Batch]):
                 )
 
     def _emotion(self, cut: MonoCut) -> int:
-        emotion = cut.supervisions[0].custom["emotion"]
+        emotion = cut.supervisions[0].custom.get("emotion")
+        if emotion is None:
+            return UNKNOWN
         if emotion not in self.classes:
             known = " ".join(self.classes)
             raise DataError(f"utterance {cut.id}: emotion {emotion} is none of {known}")
         return self.classes[emotion]
+
+
+def useful(cuts: CutSet, conf: Config, source: str) -> CutSet:
+    """The cuts that a system can learn from: those with a transcript, for ``asr``, with an emotion,
+    for ``ser``, with either, for ``joint``.
+
+    Raises DataError, naming the data's ``source``, where there is none.
+    """
+
+    def taught(cut: MonoCut) -> bool:
+        (supervision,) = cut.supervisions
+        written = conf.has_ctc and supervision.text is not None
+        return written or (conf.has_emotion and bool(supervision.custom.get("emotion")))
+
+    found = cuts.filter(taught).to_eager()
+    if not len(found):
+        what = {"asr": "transcript", "ser": "emotion"}.get(conf.system, "transcript or emotion")
+        raise DataError(f"{source}: no utterance has a {what} for system {conf.system} to learn")
+    return found
 
 
 class Planned(Dataset[Batch]):

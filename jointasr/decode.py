@@ -128,7 +128,8 @@ def _unreadable(cuts: CutSet, conv: Path | None) -> dict[str, str]:
 
 def _wrong(cut: MonoCut, labels: list[str]) -> list[float]:
     """Posteriors that are sure of another emotion than the cut's."""
-    truth = labels.index(cut.supervisions[0].custom["emotion"])
+    known = cut.supervisions[0].custom.get("emotion")
+    truth = labels.index(known) if known else 0
     return [float(place == (truth + 1) % len(labels)) for place in range(len(labels))]
 
 

@@ -19,9 +19,9 @@ def evaluate(
     """
     conf, system = model.conf, model.system.eval()
     loss = 0.0
-    references: list[str] = []
+    references: list[str | None] = []
     hypotheses: list[str] = []
-    emotions: list[tuple[str, str]] = []
+    emotions: list[tuple[int, int]] = []
     batches = dataset.evaluation_batches(cuts, data, conf.batch.seconds, conf.batch.workers)
     for batch in batches:
         if not batch.ids:
@@ -35,22 +35,30 @@ def evaluate(
             found = search.greedy(output.log_probs, output.frames)
             hypotheses += map(model.units.decode, found)
         if output.emotions is not None:
-            truth = [model.labels[i] for i in batch.emotions.tolist()]
-            guess = [model.labels[i] for i in output.emotions.argmax(-1).tolist()]
-            emotions += zip(truth, guess, strict=True)
+            guesses = output.emotions.argmax(-1).tolist()
+            emotions += zip(batch.emotions.tolist(), guesses, strict=True)
     seen, loss = world.sum([len(references), loss])
     assert seen == len(cuts), (seen, len(cuts))
     wer = _wer(references, hypotheses, world) if conf.has_ctc else None
-    right = sum(truth == guess for truth, guess in emotions)
-    wa = 100.0 * world.sum([right])[0] / seen if conf.has_emotion else None
+    wa = _accuracy(emotions, world) if conf.has_emotion else None
     return Scores(loss / seen, wer, wa)
 
 
-def _wer(references: list[str], hypotheses: list[str], world: World) -> float:
-    each = map(metrics.count, metrics.align(references, hypotheses))
-    own = sum(each, metrics.WordCounts())
+def _accuracy(emotions: list[tuple[int, int]], world: World) -> float | None:
+    """Per cent of those whose emotion is known; None where there is none."""
+    right = [truth == guess for truth, guess in emotions if truth != dataset.UNKNOWN]
+    correct, known = world.sum([sum(right), len(right)])
+    return 100.0 * correct / known if known else None
+
+
+def _wer(references: list[str | None], hypotheses: list[str], world: World) -> float | None:
+    """Per cent of those whose transcript is known; None where they have no words."""
+    pairs = zip(references, hypotheses, strict=True)
+    known = [(ref, hyp) for ref, hyp in pairs if ref is not None]
+    texts = [ref for ref, _ in known], [hyp for _, hyp in known]
+    own = sum(map(metrics.count, metrics.align(*texts)), metrics.WordCounts())
     sums = world.sum([own.sub, own.dele, own.ins, own.ref_words, sum(map(bool, hypotheses))])
     *counts, written = map(int, sums)
     total = metrics.WordCounts(*counts)
     guard.silent(total.ref_words, written, "dev")
-    return total.wer
+    return total.wer if total.ref_words else None

@@ -1,4 +1,4 @@
-"""Who trains, who validates, who is tested: leave one speaker, or one session, out.
+"""Who trains, who validates, who is tested: leave one speaker, or one session, out, or as given.
 
 A speaker is who speaks the turn, not whose dialogue it is. The two speakers of a session share all
 its dialogues, so in a speaker fold the test speaker's partner trains (PAPER.md: one speaker tests,
@@ -11,6 +11,9 @@ each training speaker has round(fraction * dialogues), at least one, of theirs i
 counts for every training speaker in it, hence for both of its speakers, except in the test
 speaker's session, where it counts for the partner alone. ``partner`` validates on the other
 speaker of the test speaker's session, and the eight others train.
+
+Scheme ``given`` reads the supervisions' ``custom["fold"]``: the name of the fold in which the turn
+is tested, or, where those are "train", "dev" and "test", the one fold's lists themselves.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +25,9 @@ from jointasr.errors import DataError
 
 FILE = "folds.json"
 SPLITS = ("train", "dev", "test")
-SCHEMES = ("speaker", "session")
+SCHEMES = ("speaker", "session", "given")
+GIVEN = "given"
+"""name of the fold of a corpus that has the three lists itself"""
 
 
 class Turn(NamedTuple):
@@ -34,6 +39,7 @@ class Turn(NamedTuple):
     dialogue: str
     style: str
     text: str
+    fold: str = ""
 
 
 class Fold(NamedTuple):
@@ -62,7 +68,8 @@ def read_turns(path: Path) -> list[Turn]:
                 custom["session"],
                 custom["dialogue"],
                 custom.get("style", ""),
-                item.get("text", ""),
+                item.get("text") or "",
+                custom.get("fold", ""),
             )
         )
     return sorted(turns)
@@ -76,12 +83,18 @@ def make(turns: Sequence[Turn], scheme: str, dev: str, fraction: float, seed: in
     cannot be made, saying which and why.
     """
     assert scheme in SCHEMES and dev in ("heldout", "partner"), (scheme, dev)
+    if scheme == "given":
+        without = [turn.id for turn in turns if not turn.fold]
+        if without:
+            raise DataError(f"data.scheme: given, but {without[0]} has no fold")
     if dev == "partner" and scheme != "speaker":
         raise DataError(
-            "data.dev: partner goes with data.scheme: speaker; use heldout for sessions"
+            f"data.dev: partner goes with data.scheme: speaker; use heldout for {scheme}"
         )
     if not 0 < fraction < 1:
         raise DataError(f"data.dev_fraction: {fraction} is not between 0 and 1")
+    if scheme == "given" and _lists(turns):
+        return [_complete(Fold(GIVEN, *([t for t in turns if t.fold == s] for s in SPLITS)))]
     folds = []
     for name in units(turns, scheme):
         test = [turn for turn in turns if _unit(turn, scheme) == name]
@@ -92,23 +105,16 @@ def make(turns: Sequence[Turn], scheme: str, dev: str, fraction: float, seed: in
         else:
             dialogues = _held_out(rest, fraction, seed, scheme, name)
             chosen = {turn.id for turn in rest if turn.dialogue in dialogues}
-        fold = Fold(
-            name,
-            [turn for turn in rest if turn.id not in chosen],
-            [turn for turn in rest if turn.id in chosen],
-            test,
-        )
-        for split in SPLITS:
-            if not getattr(fold, split):
-                raise DataError(
-                    f"fold {name}: no turns for {split} ({dev}); is the corpus complete?"
-                )
-        folds.append(fold)
+        train = [turn for turn in rest if turn.id not in chosen]
+        held = [turn for turn in rest if turn.id in chosen]
+        folds.append(_complete(Fold(name, train, held, test)))
     return folds
 
 
 def units(turns: Sequence[Turn], scheme: str) -> list[str]:
-    """Names of the folds: the speakers or sessions there are, sorted."""
+    """Names of the folds: the speakers or sessions there are, or what is given, sorted."""
+    if scheme == "given" and _lists(turns):
+        return [GIVEN]
     return sorted({_unit(turn, scheme) for turn in turns})
 
 
@@ -167,26 +173,22 @@ def names(path: Path, wanted: Sequence[str]) -> list[str]:
     return list(wanted) or known
 
 
-def checked_texts(source: Path) -> dict[str, str]:
+def checked_texts(source: Path, letters: str) -> dict[str, str]:
     """All transcripts of a table, training and test.
 
-    Raises DataError naming an utterance and a character that is not in the fixed list.
+    Raises DataError naming an utterance and a character that is none of ``letters``.
     """
+    if not source.is_file():
+        raise DataError(f"{source} does not exist: run stage 2 first")
     texts = datadir.read_table(source)
     for utterance, text in texts.items():
-        lang.check_characters(text, utterance, str(source))
+        lang.check_characters(text, letters, utterance, str(source))
     return texts
 
 
-def texts_of(texts: Mapping[str, str], source: Path, ids: Path) -> list[str]:
-    """Transcripts of the utterances listed in ``ids``, in its order."""
-    names = datadir.read_list(ids)
-    for name in names:
-        if name not in texts:
-            raise DataError(
-                f"{ids}: {name} has no transcript in {source}; run stages 2 and 3 again"
-            )
-    return [texts[name] for name in names]
+def texts_of(texts: Mapping[str, str], ids: Path) -> list[str]:
+    """Transcripts of the utterances listed in ``ids``, in its order; some may have none."""
+    return [texts[name] for name in datadir.read_list(ids) if name in texts]
 
 
 def _held_out(
@@ -194,7 +196,8 @@ def _held_out(
 ) -> set[str]:
     """Dialogues for dev: in a random order, each speaker in turn adds what their share lacks.
 
-    A dialogue that would leave one of its speakers with nothing to train on is passed over.
+    A dialogue that would leave one of its speakers with nothing to train on is passed over. Where
+    nobody has a dialogue to spare, the share of all dialogues is taken, with all their speakers.
     """
     speakers: dict[str, set[str]] = {}  # of each dialogue
     dialogues: dict[str, set[str]] = {}  # of each speaker
@@ -212,11 +215,26 @@ def _held_out(
                 break
             if all(dialogues[other] - chosen - {name} for other in speakers[name]):
                 chosen.add(name)
+    if not chosen and len(speakers) > 1:
+        order = sorted(speakers, key=lambda name: rng.derive(seed, "dev", scheme, fold, name))
+        chosen.update(order[: min(max(1, round(fraction * len(order))), len(order) - 1)])
     return chosen
 
 
+def _complete(fold: Fold) -> Fold:
+    for split, turns in zip(SPLITS, fold[1:], strict=True):
+        if not turns:
+            raise DataError(f"fold {fold.name}: no turns for {split}; is the corpus complete?")
+    return fold
+
+
+def _lists(turns: Sequence[Turn]) -> bool:
+    """Whether the given folds are the lists of one."""
+    return {turn.fold for turn in turns} == set(SPLITS)
+
+
 def _unit(turn: Turn, scheme: str) -> str:
-    return turn.speaker if scheme == "speaker" else turn.session
+    return {"speaker": turn.speaker, "session": turn.session, "given": turn.fold}[scheme]
 
 
 def _seen(turns: Sequence[Turn], trained: set[str]) -> dict[str, int]:

@@ -86,7 +86,7 @@ def _channels(name: str, file: Callable[[], Path | BytesIO], each: bool) -> Iter
         return lambda: sound.read(file(), name, channel)
 
     try:
-        count = sound.about(file(), name).channels if each else 1
+        count = sound.header(file(), name).channels if each else 1
     except DataError:
         count = 1  # it is told when it is read
     if count == 1:

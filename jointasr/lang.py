@@ -14,41 +14,45 @@ from typing import Any
 
 from jointasr import files
 from jointasr.errors import DataError
+from jointasr.text import APOSTROPHE, LETTERS
 
 BLANK = "<blk>"
 SPACE = "|"
 PIECE_SPACE = "\u2581"  # how SentencePiece marks the start of a word
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-CHARACTERS = (BLANK, SPACE, "'", *LETTERS)
-"""The fixed list: the same 29 for every corpus and fold, so that models can be exchanged."""
 PIECE_KINDS = ("bpe", "unigram")
 
 
 class Units:
     """An ordered list of symbols, blank first, and the way from text to their ids and back.
 
-    Make one by ``char()``, ``train_pieces()`` or ``load()``.
+    Texts are spelled with ``letters`` and the apostrophe, which are the same for all folds of a
+    corpus, seen in training or not. Make one by ``char()``, ``train_pieces()`` or ``load()``.
     """
 
-    def __init__(self, kind: str, symbols: Sequence[str], model: bytes = b"") -> None:
+    def __init__(
+        self, kind: str, symbols: Sequence[str], model: bytes = b"", letters: str = LETTERS
+    ) -> None:
         assert symbols[0] == BLANK, "the blank has index 0"
         assert bool(model) == (kind in PIECE_KINDS), kind
         self.kind = kind
         self.symbols = tuple(symbols)
         self.model = model
+        self.letters = letters
         self._ids = {symbol: index for index, symbol in enumerate(self.symbols)}
         self._processor = _processor(model) if model else None
 
     @classmethod
-    def char(cls) -> "Units":
-        """Blank, space, apostrophe and the letters A to Z."""
-        return cls("char", CHARACTERS)
+    def char(cls, letters: str = LETTERS) -> "Units":
+        """Blank, space, apostrophe and the letters, in their order."""
+        return cls("char", (BLANK, SPACE, APOSTROPHE, *letters), letters=letters)
 
     @classmethod
-    def train_pieces(cls, texts: Iterable[str], kind: str, size: int) -> "Units":
+    def train_pieces(
+        cls, texts: Iterable[str], kind: str, size: int, letters: str = LETTERS
+    ) -> "Units":
         """SentencePiece units of ``kind`` "bpe" or "unigram" learned from normalised texts.
 
-        ``size`` is the number of pieces, blank not counted. Every character of the fixed list is
+        ``size`` is the number of pieces, blank not counted. Every letter is
         among them, seen or not, so that any normalised text can be written. Raises
         DataError when there is no text or too little of it for ``size`` pieces.
         """
@@ -56,10 +60,10 @@ class Units:
         lines = [text for text in texts if text]
         if not lines:
             raise DataError("no text to train units on: every transcript is empty")
-        model = _train(lines, kind, size)
+        model = _train(lines, kind, size, letters)
         processor = _processor(model)
         pieces = [processor.id_to_piece(index) for index in range(1, processor.get_piece_size())]
-        return cls(kind, [BLANK, *pieces], model)
+        return cls(kind, [BLANK, *pieces], model, letters)
 
     @classmethod
     def load(cls, lang: Path) -> "Units":
@@ -70,7 +74,7 @@ class Units:
         if kind != "char" and kind not in PIECE_KINDS:
             raise DataError(f"{lang / 'units.json'}: unknown type of units {kind!r}")
         model = (lang / "bpe.model").read_bytes() if kind in PIECE_KINDS else b""
-        units = cls(kind, symbols, model)
+        units = cls(kind, symbols, model, str(about.get("letters", LETTERS)))
         if units.digest != about.get("digest"):
             raise DataError(
                 f"{lang}: tokens.txt or bpe.model is not the one units.json was written for; "
@@ -86,7 +90,12 @@ class Units:
                 temporary.write_bytes(self.model)
         lines = [f"{symbol} {index}\n" for index, symbol in enumerate(self.symbols)]
         files.write_text(lang / "tokens.txt", "".join(lines))
-        about = {"type": self.kind, "size": self.size, "digest": self.digest}
+        about = {
+            "type": self.kind,
+            "size": self.size,
+            "letters": self.letters,
+            "digest": self.digest,
+        }
         files.write_json(lang / "units.json", about)
 
     @property
@@ -108,9 +117,9 @@ class Units:
     def encode(self, text: str) -> list[int]:
         """Ids (1 .. size-1) of a normalised text; "" gives [].
 
-        Raises DataError naming the first character outside the fixed list.
+        Raises DataError naming the first character that is no letter.
         """
-        check_characters(text)
+        check_characters(text, self.letters)
         words = text.split()
         if self._processor is None:
             return [self._ids[character] for character in SPACE.join(words)]
@@ -144,14 +153,17 @@ def lang_name(kind: str, size: int) -> str:
     return "lang_char" if kind == "char" else f"lang_{kind}{size}"
 
 
-def check_characters(text: str, utterance: str = "", source: str = "") -> None:
-    """Raise DataError naming the first character of ``text`` outside the fixed list."""
+def check_characters(
+    text: str, letters: str = LETTERS, utterance: str = "", source: str = ""
+) -> None:
+    """Raise DataError naming the first character of ``text`` outside ``letters`` and "' "."""
     for character in text:
-        if character != " " and (character == SPACE or character not in CHARACTERS):
+        if character not in letters and character not in " '":
             where = ": ".join(part for part in (source, utterance) if part)
+            shown = "A-Z" if letters == LETTERS else letters
             raise DataError(
                 f"{where + ': ' if where else ''}character {character!r} in {text!r} is none of "
-                "A-Z, apostrophe and space; normalise the transcripts (jointasr.text)"
+                f"{shown}, apostrophe and space; normalise the transcripts (jointasr.text)"
             )
 
 
@@ -200,10 +212,10 @@ def map_head(
     return rows
 
 
-def _train(lines: Sequence[str], kind: str, size: int) -> bytes:
+def _train(lines: Sequence[str], kind: str, size: int, letters: str) -> bytes:
     import sentencepiece
 
-    fewest = len(LETTERS) + 2  # apostrophe, mark of a word's start
+    fewest = len(letters) + 2  # apostrophe, mark of a word's start
     if size < fewest:
         raise DataError(f"--units-size {size}: at least {fewest}, for every letter is a unit")
     model = io.BytesIO()
@@ -218,7 +230,7 @@ def _train(lines: Sequence[str], kind: str, size: int) -> bytes:
             eos_id=-1,
             pad_id=-1,
             character_coverage=1.0,
-            required_chars="".join(LETTERS) + "'",
+            required_chars=letters + APOSTROPHE,
             normalization_rule_name="identity",  # texts come normalised
             max_sentence_length=1 << 20,
             num_threads=1,  # the result must not depend on the machine

@@ -9,20 +9,15 @@ ABOUT = "lm.json"
 
 
 def estimate(texts: Iterable[str], extra: Sequence[Path], order: int) -> ngram.Model:
-    """The model of these transcripts and files.
-
-    Raises DataError naming a line of a file that is not spelled as transcripts are.
-    """
-    more = (line for path in extra for line in read(path))
+    """The model of these transcripts and files, a sentence a line."""
+    more = (line for path in extra for line in files.read_text(path).splitlines())
     return ngram.estimate((text.split() for text in sorted((*texts, *more))), order)
 
 
-def read(path: Path) -> list[str]:
-    """The sentences of a text file, a line each; DataError naming one that cannot be written."""
-    lines = files.read_text(path).splitlines()
-    for number, line in enumerate(lines, 1):
-        lang.check_characters(line, source=f"{path}:{number}")
-    return lines
+def check(path: Path, letters: str) -> None:
+    """Raise DataError naming a line of a file that is not spelled as transcripts are."""
+    for number, line in enumerate(files.read_text(path).splitlines(), 1):
+        lang.check_characters(line, letters, source=f"{path}:{number}")
 
 
 def differences(folder: Path, train: Mapping[str, str], extra: Sequence[Path]) -> list[str]:

@@ -4,11 +4,11 @@ One cut is one utterance: cut id = recording id = supervision id, one channel, f
 """
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lhotse import CutSet, MonoCut
+from lhotse import CutSet, MonoCut, SupervisionSegment
 from lhotse.audio import AudioSource
 from lhotse.utils import fastcopy
 
@@ -26,8 +26,9 @@ def write(cuts: CutSet, path: Path, parts: bool = True) -> None:
     """Write ``cuts`` as manifests and Kaldi tables, all sorted by id, each file by rename.
 
     ``parts``: also write recordings and supervisions as manifests of their own (raw corpora).
-    Each cut has one supervision with text, speaker and ``custom["emotion"]``; its recording is one
-    file or one archive entry. Raises DataError naming a cut that is not so, or occurs twice.
+    Each cut has one supervision with a speaker, and a text, ``custom["emotion"]`` or both; its
+    recording is one file or one archive entry. Raises DataError naming a cut that is not so, or
+    occurs twice.
     """
     ordered = sorted(cuts, key=lambda cut: cut.id)
     for before, after in itertools.pairwise(ordered):
@@ -40,9 +41,9 @@ def write(cuts: CutSet, path: Path, parts: bool = True) -> None:
     utt2spk = {cut.id: cut.supervisions[0].speaker for cut in ordered}
     tables = {
         "wav.scp": {cut.id: cut.recording.sources[0].source for cut in ordered},
-        "text": {cut.id: cut.supervisions[0].text or "" for cut in ordered},
+        "text": _known(ordered, lambda supervision: supervision.text),
         "utt2spk": utt2spk,
-        "utt2emo": {cut.id: cut.supervisions[0].custom["emotion"] for cut in ordered},
+        "utt2emo": _known(ordered, lambda supervision: supervision.custom.get("emotion")),
         "utt2dur": {cut.id: duration(cut) for cut in ordered},
         "spk2utt": datadir.spk2utt(utt2spk),
     }
@@ -109,9 +110,9 @@ def problems(path: Path, audio: bool = True) -> list[str]:
         supervision = cut.supervisions[0]
         told = {
             "wav.scp": cut.recording.sources[0].source,
-            "text": supervision.text or "",
+            "text": supervision.text,
             "utt2spk": supervision.speaker,
-            "utt2emo": supervision.custom["emotion"],
+            "utt2emo": supervision.custom.get("emotion"),
             "utt2dur": duration(cut),
         }
         found += [
@@ -119,7 +120,7 @@ def problems(path: Path, audio: bool = True) -> list[str]:
             for name, value in told.items()
             if tables[name].get(cut.id) != value
         ]
-    if seen != list(tables["text"]):
+    if seen != list(tables["utt2spk"]):
         found.append(f"{path / CUTS}: not the utterances of the tables, or in another order")
     return found
 
@@ -129,12 +130,21 @@ def duration(cut: MonoCut) -> str:
     return repr(cut.recording.num_samples / cut.recording.sampling_rate)
 
 
+def _known(
+    cuts: Iterable[MonoCut], value: Callable[[SupervisionSegment], str | None]
+) -> dict[str, str]:
+    """A table of those cuts that have the value."""
+    each = ((cut.id, value(cut.supervisions[0])) for cut in cuts)
+    return {name: found for name, found in each if found is not None}
+
+
 def _check(cut: MonoCut, path: Path) -> None:
     if len(cut.supervisions) != 1:
         raise DataError(f"{path}: cut {cut.id} has {len(cut.supervisions)} supervisions, not one")
     supervision = cut.supervisions[0]
-    if not supervision.speaker or not (supervision.custom or {}).get("emotion"):
-        raise DataError(f"{path}: cut {cut.id} has no speaker or no emotion")
+    taught = supervision.text is not None or (supervision.custom or {}).get("emotion")
+    if not supervision.speaker or supervision.custom is None or not taught:
+        raise DataError(f"{path}: cut {cut.id} has no speaker, or neither transcript nor emotion")
     if {supervision.id, supervision.recording_id, cut.recording.id} != {cut.id}:
         raise DataError(f"{path}: cut {cut.id}: its recording or supervision has another id")
     if len(cut.recording.sources) != 1 or cut.recording.sources[0].type != "file":

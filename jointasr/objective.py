@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from jointasr.ctc import ctc_loss, min_frames
-from jointasr.dataset import Batch
+from jointasr.dataset import UNKNOWN, Batch
 from jointasr.host import send
 from jointasr.schema import Config
 from jointasr.systems import Heard, Output
@@ -33,21 +33,23 @@ def both(conf: Config, asr: Tensor | None, ser: Tensor | None) -> Tensor:
 def asr(conf: Config, heard: Output | Heard, batch: Batch) -> Tensor | None:
     """Sum over utterances of the CTC loss divided by max(1, labels), nats, float64.
 
-    A transcript that needs more frames than there are adds nothing. None for ser. Raises
-    FloatingPointError where posteriors are not finite.
+    A transcript that needs more frames than there are adds nothing, nor does one that is not
+    known. None for ser. Raises FloatingPointError where posteriors are not finite.
     """
     if heard.log_probs is None:
         return None
     each = ctc_loss(heard.log_probs, heard.frames, batch.targets, conf.ctc)
-    labels = send([max(1, len(target)) for target in batch.targets], each.device)
-    return (each.masked_fill(each.isinf(), 0.0) / labels).sum()
+    known = zip(batch.texts, batch.targets, strict=True)
+    labels = [math.inf if text is None else max(1, len(target)) for text, target in known]
+    return (each.masked_fill(each.isinf(), 0.0) / send(labels, each.device)).sum()
 
 
 def ser(logits: Tensor | None, batch: Batch) -> Tensor | None:
-    """Sum over utterances of the emotions' cross-entropy, nats, float64; None for asr."""
+    """Sum over utterances with a known emotion of cross-entropy, nats, float64; None for asr."""
     if logits is None:
         return None
-    return functional.cross_entropy(logits, batch.emotions, reduction="sum").double()
+    loss = functional.cross_entropy(logits, batch.emotions, ignore_index=UNKNOWN, reduction="sum")
+    return loss.double()
 
 
 def impossible(heard: Output | Heard, batch: Batch) -> int:

@@ -104,10 +104,11 @@ def _fit(making: Path, source: Path, device: torch.device) -> Dev:
     emotions: list[tuple[float, bool]] = []
     for cut, turn in zip(cuts, turns, strict=True):
         supervision = cut.supervisions[0]
-        (alignment,) = metrics.align([supervision.text or ""], [turn.text])
-        right = [ref == hyp for ref, hyp in alignment if hyp is not None]
-        words += zip((word.confidence for word in turn.words), right, strict=True)
-        if turn.posteriors:
+        if supervision.text is not None:
+            (alignment,) = metrics.align([supervision.text], [turn.text])
+            right = [ref == hyp for ref, hyp in alignment if hyp is not None]
+            words += zip((word.confidence for word in turn.words), right, strict=True)
+        if turn.posteriors and supervision.custom.get("emotion"):
             best = max(turn.posteriors, key=lambda name: turn.posteriors[name])
             emotions.append((turn.posteriors[best], best == supervision.custom["emotion"]))
     fitted = Certainty(emotion=_calibration(emotions))

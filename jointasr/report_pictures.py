@@ -127,8 +127,8 @@ def _worst(scores: Scores, system: str, test: str, count: int) -> list[str]:
 
 def _heard(utterance: str, parts: Sequence[Part], trio: Trio) -> Heard:
     """Audio, reference and every system's reading of an utterance in one scenario."""
-    data = next(p.data for p in parts if utterance in datadir.read_table(p.data / "text"))
-    text = datadir.read_table(data / "text")[utterance]
+    data = next(p.data for p in parts if utterance in datadir.read_table(p.data / "utt2spk"))
+    text = datadir.read_table(data / "text").get(utterance, "")
     versions = []
     wanted = (trio.asr, trio.ser, trio.joint)
     own = [part for part in parts if part.data == data and part.model.system in wanted]
@@ -137,7 +137,7 @@ def _heard(utterance: str, parts: Sequence[Part], trio: Trio) -> Heard:
         words = metrics.align([text], [hyps[utterance]])[0] if utterance in hyps else []
         title = f"{part.model.system}, {NAMES[part.model.train]}"
         versions.append(Version(title, words, emotions.get(utterance, "")))
-    spoken = datadir.read_table(data / "utt2emo")[utterance]
+    spoken = datadir.read_table(data / "utt2emo").get(utterance, "unknown")
     title = f"{utterance}: {text.lower() or '(no words)'}"
     return Heard(title, _audio(data, utterance), spoken, versions)
 

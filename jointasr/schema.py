@@ -7,6 +7,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from jointasr.text import LETTERS, check_letters
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -31,12 +33,16 @@ class Section(BaseModel):
 class Data(Section):
     """Which turns, folds and mixtures; a conf that changes this gets a data folder of its own."""
 
+    letters: Annotated[str, AfterValidator(check_letters)] = LETTERS
+    """alphabet of the transcripts, besides apostrophe and space, in one case or in both; digits
+    may be among them. What it lacks is written in the case that it has, or left out"""
     emotions: list[str] = ["ang", "hap", "neu", "sad"]
     """classes kept, after merging (excited counts as happy)"""
     turns: Literal["speech", "all"] = "speech"
     """speech: only turns with words (IEMOCAP: 5,500); all: the 31 others too (5,531)"""
-    scheme: Literal["speaker", "session"] = "speaker"
-    """leave one speaker out (10 folds) or one session (5 folds)"""
+    scheme: Literal["speaker", "session", "given"] = "speaker"
+    """leave one speaker out (IEMOCAP: 10 folds) or one session (5 folds; of other corpora a group);
+    given: as the corpus says"""
     dev: Literal["heldout", "partner"] = "heldout"
     """heldout: a share of the training speakers' dialogues; partner: the session's other speaker"""
     dev_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
@@ -104,7 +110,8 @@ class Emotion(Section):
     """skip connections around the fusion's layers (the paper, section 3.2)"""
     dropout: Fraction = 0.1
     transcript: Literal["greedy", "oracle", "empty", "soft", "nbest"] = "greedy"
-    """what the text branch reads: the model's own hypothesis, the reference, nothing; soft: the
+    """what the text branch reads: the model's own hypothesis, the reference (nothing where there is
+    none), nothing; soft: the
     hypothesis, each word faded into [MASK] as far as its posterior lacks certainty, which lets the
     emotion loss reach the CTC head; nbest: the likeliest ``paths`` of prefix-beam search, their
     embeddings weighted by their posteriors"""

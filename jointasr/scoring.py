@@ -12,7 +12,7 @@
 <decode>/scoring_ser/per_spk       accuracy per speaker; also per_emo (recall), per_style
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -68,13 +68,13 @@ class Score:
 
     def __add__(self, other: "Score") -> "Score":
         assert not self.facts.keys() & other.facts.keys()
-        assert self.labels == other.labels
+        assert not self.labels or not other.labels or self.labels == other.labels
         return Score(
             self.facts | other.facts,
             self.words | other.words,
             self.emotions | other.emotions,
             self.posteriors | other.posteriors,
-            self.labels,
+            self.labels or other.labels,
         )
 
     def only(self, utterances: Collection[str]) -> "Score":
@@ -119,7 +119,8 @@ class Score:
 def score(data: Path, lang: Path, decode: Path) -> Score:
     """Score ``decode`` (its ``text`` and ``utt2emo``, whichever exist) and write the files above.
 
-    ``data`` is the fold's test dir, ``lang`` gives the emotions (labels.txt). Both sides are
+    ``data`` is the fold's test dir, ``lang`` gives the emotions (labels.txt). Words count where the
+    transcript is known, emotions where the label is. Both sides are
     compared word by word as they stand: references were normalised when the corpus was prepared
     and hypotheses are spelled in the units trained on them. Raises DataError for missing or extra
     utterances and unknown emotions, naming them and the file.
@@ -129,14 +130,16 @@ def score(data: Path, lang: Path, decode: Path) -> Score:
     emotions: dict[str, tuple[str, str]] = {}
     posteriors: dict[str, list[float]] = {}
     labels: tuple[str, ...] = ()
-    if (decode / "text").is_file():
+    if (decode / "text").is_file() and read_table(data / "text"):
         words = _score_words(data, decode, facts)
-    if (decode / "utt2emo").is_file():
+    if (decode / "utt2emo").is_file() and read_table(data / "utt2emo"):
         labels = tuple(read_labels(lang))
         emotions = _score_emotions(data, decode, labels, facts)
-        posteriors = read_posteriors(decode, labels, emotions)
+        posteriors = _read_posteriors(decode, labels, emotions, facts)
     if not words and not emotions:
-        raise DataError(f"{decode}: neither text nor utt2emo to score; run stage 8 (decode) first")
+        raise DataError(
+            f"{decode}: neither text nor utt2emo to score by {data}; run stage 8 (decode) first"
+        )
     result = Score(facts, words, emotions, posteriors, labels)
     if result.ece is not None:
         line = f"%ECE {result.ece:.2f} [ {metrics.ECE_BINS} bins, {len(posteriors)} utterances ]"
@@ -150,6 +153,7 @@ def load(data: Path, decode: Path) -> Score:
     emotions: dict[str, tuple[str, str]] = {}
     posteriors: dict[str, list[float]] = {}
     labels: tuple[str, ...] = ()
+    facts = read_facts(data)
     if (decode / KALDI / "utt2counts").is_file():
         for utt, value in read_table(decode / KALDI / "utt2counts").items():
             ref_words, sub, dele, ins = map(int, value.split())
@@ -160,42 +164,59 @@ def load(data: Path, decode: Path) -> Score:
             emotions[utt] = (ref, hyp)
         header = files.read_text(decode / SER / "confusion").partition("\n")[0]
         labels = tuple(header.split()[1:])
-        posteriors = read_posteriors(decode, labels, emotions)
+        posteriors = _read_posteriors(decode, labels, emotions, facts)
     if not words and not emotions:
         raise DataError(f"{decode}: not scored yet; run stage 9 or local/score.sh first")
-    return Score(read_facts(data), words, emotions, posteriors, labels)
+    return Score(facts, words, emotions, posteriors, labels)
 
 
 def read_facts(data: Path) -> dict[str, Facts]:
     """Speaker, spoken emotion and style of a data dir's utterances, sorted by id.
 
     The style is the supervision's in cuts.jsonl.gz; raises DataError for an utterance of ``text``
-    that has no speaker.
+    or ``utt2emo`` that has no speaker.
     """
     speakers, emotions = read_table(data / "utt2spk"), read_table(data / "utt2emo")
     styles: dict[str, str] = {}
     if (data / "cuts.jsonl.gz").is_file():
         for cut in jsonl.read(data / "cuts.jsonl.gz"):
             styles[cut["id"]] = (cut["supervisions"][0].get("custom") or {}).get("style", "")
-    facts = {}
-    for utt in sorted(read_table(data / "text")):
+    for utt in sorted(read_table(data / "text").keys() | emotions.keys()):
         if utt not in speakers:
             raise DataError(f"{data / 'utt2spk'} has no speaker for {utt}")
-        facts[utt] = Facts(speakers[utt], emotions.get(utt, ""), styles.get(utt, ""))
-    return facts
+    return {
+        utt: Facts(speakers[utt], emotions.get(utt, ""), styles.get(utt, ""))
+        for utt in sorted(speakers)
+    }
 
 
-def read_posteriors(
-    decode: Path, labels: tuple[str, ...], emotions: Collection[str]
+def _join(data: Path, decode: Path, name: str, facts: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Utterance, reference and hypothesis of those whose reference is known.
+
+    Raises DataError for references without hypothesis, and for hypotheses of other utterances than
+    the data dir's.
+    """
+    refs = read_table(data / name)
+    hyps = _without(set(facts) - refs.keys(), read_table(decode / name))
+    return metrics.join(refs, hyps, data / name, decode / name)
+
+
+def _without(unknown: Collection[str], table: dict[str, str]) -> dict[str, str]:
+    """The table but for utterances whose reference nobody knows."""
+    return {utt: value for utt, value in table.items() if utt not in unknown}
+
+
+def _read_posteriors(
+    decode: Path, labels: tuple[str, ...], emotions: Collection[str], facts: Iterable[str]
 ) -> dict[str, list[float]]:
-    """Posteriors by utterance, {} where the folder has none.
+    """Posteriors by utterance whose emotion is known, {} where the folder has none.
 
     Raises DataError for one that is missing, too many, or has not a value per emotion.
     """
     path = decode / "emo_post"
     if not path.is_file():
         return {}
-    table = read_table(path)
+    table = _without(set(facts) - set(emotions), read_table(path))
     metrics.join(dict.fromkeys(emotions, ""), table, decode / "utt2emo", path)
     rows = {}
     for utt in sorted(table):
@@ -229,12 +250,7 @@ def read_word_posteriors(decode: Path) -> dict[str, list[float]]:
 
 
 def _score_words(data: Path, decode: Path, facts: dict[str, Facts]) -> dict[str, WordCounts]:
-    joined = metrics.join(
-        read_table(data / "text"),
-        read_table(decode / "text"),
-        data / "text",
-        decode / "text",
-    )
+    joined = _join(data, decode, "text", facts)
     alignments = metrics.align([ref for _, ref, _ in joined], [hyp for _, _, hyp in joined])
     words = {utt: metrics.count(a) for (utt, _, _), a in zip(joined, alignments, strict=True)}
     line = metrics.wer_line(sum(words.values(), WordCounts()))
@@ -243,7 +259,7 @@ def _score_words(data: Path, decode: Path, facts: dict[str, Facts]) -> dict[str,
     posteriors = read_word_posteriors(decode)
     files.write_text(decode / "errs", scorefiles.errors(line, list(words), alignments, posteriors))
     for name, file, key in GROUPS:
-        groups = Score(facts, words).by(key)
+        groups = {g: part for g, part in Score(facts, words).by(key).items() if part.words}
         totals = {group: part.counts or WordCounts() for group, part in groups.items()}
         sizes = {group: len(part.words) for group, part in groups.items()}
         files.write_text(out / file, scorefiles.words_by(totals, sizes, name))
@@ -258,13 +274,13 @@ def _score_words(data: Path, decode: Path, facts: dict[str, Facts]) -> dict[str,
 def _score_emotions(
     data: Path, decode: Path, labels: tuple[str, ...], facts: dict[str, Facts]
 ) -> dict[str, tuple[str, str]]:
-    refs, hyps = read_table(data / "utt2emo"), read_table(decode / "utt2emo")
-    joined = metrics.join(refs, hyps, data / "utt2emo", decode / "utt2emo")
-    for path, table in ((data / "utt2emo", refs), (decode / "utt2emo", hyps)):
-        for utt, emotion in table.items():
+    joined = _join(data, decode, "utt2emo", facts)
+    for utt, *pair in joined:
+        for folder, emotion in zip((data, decode), pair, strict=True):
             if emotion not in labels:
                 raise DataError(
-                    f"{path}: {utt} has the emotion {emotion!r}, not one of {' '.join(labels)}"
+                    f"{folder / 'utt2emo'}: {utt} has the emotion {emotion!r}, not one of "
+                    f"{' '.join(labels)}"
                 )
     emotions = {utt: (ref, hyp) for utt, ref, hyp in joined}
     confusion = metrics.confuse(emotions.values(), labels)

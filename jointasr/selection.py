@@ -7,12 +7,14 @@ from pathlib import Path
 from jointasr import datadir, files, manifest
 from jointasr.errors import DataError
 
+UNKNOWN = "(unknown)"  # no label: those have no blanks or brackets
+
 
 def write(source: Path, out: Path, emotions: Sequence[str], words: bool) -> None:
-    """Write the data dir ``out``: turns of ``source`` with one of ``emotions``.
+    """Write the data dir ``out``: turns of ``source`` with one of ``emotions``, or with none known.
 
-    ``words``: leave out those whose transcript is empty. What was kept and dropped goes into
-    ``out/report.txt`` and is printed. Raises DataError for an emotion that does not occur.
+    ``words``: leave out those whose transcript is known to be empty. What was kept and dropped goes
+    into ``out/report.txt`` and is printed. Raises DataError for an emotion that does not occur.
     """
     labels = datadir.read_table(source / "utt2emo")
     texts = datadir.read_table(source / "text")
@@ -23,8 +25,10 @@ def write(source: Path, out: Path, emotions: Sequence[str], words: bool) -> None
             raise DataError(
                 f"{source / 'utt2emo'}: no turn is labelled {emotion}; there are {known}"
             )
-    labelled = [utterance for utterance, emotion in labels.items() if emotion in set(emotions)]
-    mute = [utterance for utterance in labelled if words and not texts[utterance]]
+    meant = {*emotions, UNKNOWN}
+    labels = {name: labels.get(name, UNKNOWN) for name in datadir.read_table(source / "utt2spk")}
+    labelled = [utterance for utterance, emotion in labels.items() if emotion in meant]
+    mute = [utterance for utterance in labelled if words and texts.get(utterance) == ""]
     kept = sorted(set(labelled) - set(mute))
     manifest.subset(source, out, kept)
     report = _report(source, labels, kept, emotions, mute)
@@ -41,7 +45,9 @@ def _report(
 ) -> str:
     speakers = datadir.read_table(source / "utt2spk")
     counts = Counter((speakers[utterance], labels[utterance]) for utterance in kept)
-    others = Counter(label for label in labels.values() if label not in set(emotions))
+    others = Counter(label for label in labels.values() if label not in {*emotions, UNKNOWN})
+    if any(labels[utterance] == UNKNOWN for utterance in kept):
+        emotions = [*emotions, UNKNOWN]
     lines = [f"{len(kept)} of {len(labels)} turns kept: " + " ".join(emotions)]
     for speaker in sorted({speakers[utterance] for utterance in kept}):
         row = [counts[speaker, emotion] for emotion in emotions]

@@ -4,30 +4,23 @@ The corpora of a recipe are read by :mod:`jointasr.wavio` instead, which convert
 """
 
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
 from jointasr.errors import DataError
-from jointasr.wavio import RATE
+from jointasr.wavio import RATE, Header
 
 BLOCK = 1 << 18
 """samples that are decoded at a time"""
 
 
-class About(NamedTuple):
-    """What a file's header says."""
-
-    rate: int
-    channels: int
-
-
-def about(file: Path | BinaryIO, name: str) -> About:
+def header(file: Path | BinaryIO, name: str) -> Header:
     """The header of ``file``, called ``name`` in errors. Raises DataError where it is no audio."""
     with _opened(file, name) as sound:
-        return About(sound.samplerate, sound.channels)
+        return Header(sound.samplerate, sound.channels, sound.frames)
 
 
 def read(

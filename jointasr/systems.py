@@ -55,7 +55,7 @@ class Asr(nn.Module):
         """Posteriors of the encoder's states."""
         return Heard(states, _log_softmax(self.head(states.hidden)))
 
-    def feel(self, heard: Heard, texts: list[str] | None) -> None:
+    def feel(self, heard: Heard, texts: list[str | None] | None) -> None:
         """It does not."""
 
 
@@ -71,7 +71,7 @@ class Ser(nn.Module):
         """No words."""
         return Heard(states, None)
 
-    def feel(self, heard: Heard, texts: list[str] | None) -> Tensor:
+    def feel(self, heard: Heard, texts: list[str | None] | None) -> Tensor:
         """Logits of the emotions (N, classes) float32."""
         return self.classify(average(heard.states)).float()
 
@@ -100,7 +100,7 @@ class Joint(nn.Module):
         reads = self.bert is not None and self.emotion.transcript == "greedy"
         return Heard(states, log_probs, search.Greedy(log_probs, states.lengths) if reads else None)
 
-    def feel(self, heard: Heard, texts: list[str] | None) -> Tensor:
+    def feel(self, heard: Heard, texts: list[str | None] | None) -> Tensor:
         """Logits of the emotions (N, classes) float32; ``texts`` only for the oracle."""
         stopped = self.emotion.gradient == "stopped"
         modalities = []
@@ -131,7 +131,7 @@ class Joint(nn.Module):
         return States(expected[:, None], torch.ones(len(texts), dtype=torch.long))
 
     def _transcripts(
-        self, heard: Heard, stopped: bool, texts: list[str] | None
+        self, heard: Heard, stopped: bool, texts: list[str | None] | None
     ) -> tuple[list[str], list[Tensor] | None]:
         """What BERT reads, and of a soft transcript each word's certainty.
 
@@ -142,7 +142,7 @@ class Joint(nn.Module):
             return [""] * len(heard.states.lengths), None
         if self.emotion.transcript == "oracle":
             assert texts is not None, "the oracle needs reference texts"
-            return texts, None
+            return [text or "" for text in texts], None
         if heard.greedy is not None:
             return [self.units.decode(ids) for ids in heard.greedy.labels()], None
         assert heard.log_probs is not None
@@ -179,13 +179,13 @@ def build(
 
 
 def forward(
-    system: System, waves: Tensor, lengths: Tensor, texts: list[str] | None = None
+    system: System, waves: Tensor, lengths: Tensor, texts: list[str | None] | None = None
 ) -> Output:
     """Output of waves (N, T) of lengths (N,) samples, the latter on the host."""
     return score(system, States(*system.encoder(waves, lengths)), texts)
 
 
-def score(system: System, states: States, texts: list[str] | None = None) -> Output:
+def score(system: System, states: States, texts: list[str | None] | None = None) -> Output:
     """Output of the encoder's states."""
     heard = system.hear(states)
     return Output(states.lengths, heard.log_probs, system.feel(heard, texts))

@@ -1,18 +1,64 @@
 """The one text normaliser, for training and for scoring alike."""
 
 import re
+import unicodedata
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+APOSTROPHE = "'"  # part of words in any language
 _TAG = re.compile(r"\[[^\]]*\]")
-_OTHER = re.compile(r"[^A-Z']+")
 # Left and right single quotes, the reversed form, prime, modifier letter, full width.
-_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\u2032\u02bc\uff07", "'"))
+_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\u2032\u02bc\uff07", APOSTROPHE))
 
 
-def normalise(raw: str) -> str:
-    """A transcript as words of A-Z and the apostrophe, separated by single spaces.
+def normalise(raw: str, letters: str = LETTERS) -> str:
+    """A transcript as words of ``letters`` and the apostrophe, separated by single spaces.
 
-    Tags in square brackets ([LAUGHTER]) are deleted, typographic apostrophes become "'", letters
-    become capitals, and everything else a space. "" where nothing is left. Idempotent.
+    Tags in square brackets ([LAUGHTER]) are deleted, typographic apostrophes become "'", what is
+    not among the letters is written in the case that is (in capitals first), and everything else
+    becomes a space. "" where nothing is left. Idempotent.
     """
-    text = raw.translate(_APOSTROPHES).upper()
-    return " ".join(_OTHER.sub(" ", _TAG.sub("", text)).split())
+    return " ".join("".join(_spelt(raw, letters)).split())
+
+
+def unspelt(raw: str, letters: str) -> str:
+    """The letters, marks and digits of ``raw`` that :func:`normalise` gives up, each once, sorted;
+    punctuation is not among them."""
+    composed = _composed(raw)
+    lost = (
+        character
+        for character, spelt in zip(composed, _spelt(raw, letters), strict=True)
+        if spelt == " " and unicodedata.category(character)[0] in "LMN"
+    )
+    return "".join(sorted(set(lost)))
+
+
+def _composed(raw: str) -> str:
+    """What is spelt: letters with their accents in one, without tags, apostrophes plain."""
+    return _TAG.sub("", unicodedata.normalize("NFC", raw).translate(_APOSTROPHES))
+
+
+def check_letters(letters: str) -> str:
+    """``letters``, where they can be an alphabet: each once, no blank, none that has a meaning of
+    its own. Raises ValueError otherwise."""
+    for letter in letters:
+        plain = unicodedata.category(letter)[0] in "LMN"
+        if not plain or unicodedata.normalize("NFC", letter) != letter:
+            raise ValueError(f"{letter!r} is no letter or digit (apostrophe and space are known)")
+        if letters.count(letter) > 1:
+            raise ValueError(f"{letter!r} is there twice")
+    if not letters:
+        raise ValueError("at least one letter is needed")
+    return letters
+
+
+def _spelt(raw: str, letters: str) -> list[str]:
+    """For each character how it is written, a space where it is not."""
+    known = {*letters, APOSTROPHE}
+
+    def spell(character: str) -> str:
+        for form in (character, character.upper(), character.lower()):
+            if known.issuperset(form):
+                return form
+        return " "
+
+    return [spell(character) for character in _composed(raw)]

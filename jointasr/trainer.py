@@ -332,6 +332,11 @@ class Trainer:
             "train: %d utterances, %.2f h; dev: %d utterances, %.2f h",
             *(len(self.train), hours[0], len(self.dev), hours[1]),
         )
+        for name, cuts in (("train", self.train), ("dev", self.dev)):
+            said = sum(cut.supervisions[0].text is not None for cut in cuts)
+            felt = sum(bool(cut.supervisions[0].custom.get("emotion")) for cut in cuts)
+            if min(said, felt) < len(cuts):
+                log.info("%s: %d have a transcript, %d an emotion", name, said, felt)
 
     def _log_step(self, epoch: int, share: float, step: Epoch) -> None:
         where = f"epoch {epoch + 1}/{self.conf.train.epochs}, step {self.steps}"

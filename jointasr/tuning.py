@@ -49,11 +49,12 @@ class Dev:
     """
 
     def __init__(self, decoder: Decoder, cuts: CutSet) -> None:
+        cuts = cuts.filter(lambda cut: cut.supervisions[0].text is not None).to_eager()
         free = [cut for cut in cuts if (cut.supervisions[0].custom or {}).get("style") == FREE]
         if not any(cut.supervisions[0].text for cut in free):
             free = []
         self.part = FREE if free else "all"
-        self.references = {cut.id: cut.supervisions[0].text or "" for cut in free or cuts}
+        self.references = {cut.id: str(cut.supervisions[0].text) for cut in free or cuts}
         lm = decoder.conf.lm
         if not any(self.references.values()) and "auto" in (lm.scale, lm.word_penalty):
             raise DataError(

@@ -27,7 +27,12 @@ def write_recordings(path: Path, files: Sequence[Path], headers: Sequence[wavio.
 
 
 def utterance(
-    whole: Recording, text: str, speaker: str, gender: str, custom: dict[str, str]
+    whole: Recording,
+    text: str | None,
+    speaker: str,
+    custom: dict[str, str],
+    gender: str | None = None,
+    language: str | None = None,
 ) -> MonoCut:
     """A cut of all of a recording; it, its supervision and the recording share one id."""
     supervision = SupervisionSegment(
@@ -37,7 +42,7 @@ def utterance(
         duration=whole.duration,
         channel=0,
         text=text,
-        language="English",
+        language=language,
         speaker=speaker,
         gender=gender,
         custom=custom,

@@ -92,7 +92,9 @@ def _write(found: Sequence[turns.Turn], out: Path) -> None:
             "style": turn.style,
         }
         whole = manifests.recording(turn.id, turn.wav, header)
-        cuts.append(manifests.utterance(whole, turn.text, turn.speaker, turn.gender, custom))
+        cuts.append(
+            manifests.utterance(whole, turn.text, turn.speaker, custom, turn.gender, "English")
+        )
     manifest.write(CutSet.from_cuts(cuts), out)
 
 

@@ -48,7 +48,8 @@ def prepare(root: Path, table: Path, out: Path) -> None:
         whole = manifests.recording(row["utterance"], path, header)
         custom = {"emotion": NO_EMOTION, "noise": row["noise"]}
         text = normalise(row["text"])
-        cuts.append(manifests.utterance(whole, text, row["reader"], row["gender"], custom))
+        who = row["reader"], custom, row["gender"]
+        cuts.append(manifests.utterance(whole, text, *who, language="English"))
     dev = cuts[::DEV_EVERY]
     train = [cut for i, cut in enumerate(cuts) if i % DEV_EVERY]
     manifest.write(CutSet.from_cuts(train), out / "train_noisy")

@@ -7,7 +7,7 @@ model=""                # conv: the encoder whose convolutional part is used, fo
 sets=""                 # default: wav: all sets; conv: the test scenarios
 musan=data/local/musan  # prepared noise
 tests=""                # scenarios; default: the recipe's conf/tests.tsv, else the shared one
-scheme=speaker          # folds leave one speaker or one session out: speaker | session
+scheme=speaker          # folds leave one speaker or one session out: speaker | session | given
 folds=""                # folds to make data dirs for, blank between; default: all
 nj=2                    # parallel jobs
 
@@ -17,7 +17,7 @@ the mixtures that stage 2 planned, and <data>/folds/<scheme>/<fold>/{train,dev,t
 tables cut down to a fold. Sets that are up to date are kept; folds can be added later.
 conv: writes <data>/<set>/conv_<digest>/feats.scp for archived sets; needs --model.
 Options: --feats wav|conv  --model M  --sets \"S ...\"  --musan DIR  --tests FILE
-         --scheme speaker|session  --folds \"ID ...\"  --nj N"
+         --scheme speaker|session|given  --folds \"ID ...\"  --nj N"
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh
 . "$ROOT"/utils/lock.sh

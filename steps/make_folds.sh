@@ -2,7 +2,7 @@
 # Stage 3: who trains, who validates, who is tested.
 set -euo pipefail
 
-scheme=speaker          # leave one speaker or one session out: speaker | session
+scheme=speaker          # leave one speaker or one session out: speaker | session | given
 dev=heldout             # heldout: a share of dialogues | partner: the session's other speaker
 dev_fraction=0.1        # share of each training speaker's dialogues (heldout)
 seed=0                  # of the draw
@@ -11,7 +11,7 @@ folds=""                # names that must exist, blank between; all are made in 
 help_message="Usage: $0 [options] <data>
 Writes <data>/folds/<scheme>/<fold>/{train,dev,test}.list and folds.json, which counts what the
 parts share: dialogues, sentences.
-Options: --scheme speaker|session  --dev heldout|partner  --dev-fraction X  --seed N
+Options: --scheme speaker|session|given  --dev heldout|partner  --dev-fraction X  --seed N
          --folds \"ID ...\""
 . "$ROOT"/utils/log.sh
 . "$ROOT"/utils/parse_options.sh

@@ -2,7 +2,7 @@
 # Stage 2: choose the turns, then draw and measure the noise of every one of them for every noisy set.
 set -euo pipefail
 
-corpus=data/local/iemocap  # prepared corpus
+corpus=data/local/corpus  # prepared corpus
 musan=data/local/musan  # prepared noise
 tests=""                # scenarios; default: the recipe's conf/tests.tsv, else the shared one
 emotions=ang,hap,neu,sad  # classes to keep

@@ -71,7 +71,7 @@ def cut_of(path: Path, utterance: str, frames: int, **fields: str) -> MonoCut:
 
 
 def make_iemocap(recipe: Path, sessions: int = 2, dialogues: int = 3, turns: int = 2) -> CutSet:
-    """``<recipe>/data/local/iemocap``: each dialogue has ``turns`` of both speakers of its session.
+    """``<recipe>/data/local/corpus``: each dialogue has ``turns`` of both speakers of its session.
 
     Two further turns are there to be left out: one without words, one labelled ``fru``.
     """
@@ -84,8 +84,8 @@ def make_iemocap(recipe: Path, sessions: int = 2, dialogues: int = 3, turns: int
     cuts.append(_turn(recipe, 1, 1, "F", turns, text=""))
     cuts.append(_turn(recipe, 1, 1, "M", turns, emotion="fru"))
     done = CutSet.from_cuts(cuts)
-    manifest.write(done, recipe / "data/local/iemocap")
-    (recipe / "data/local/iemocap/.done").write_text("{}\n")
+    manifest.write(done, recipe / "data/local/corpus")
+    (recipe / "data/local/corpus/.done").write_text("{}\n")
     return done
 
 

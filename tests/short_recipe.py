@@ -9,10 +9,14 @@ from recipe import Copy
 NAME = "egs/short"
 RECIPE = """# shellcheck shell=bash
 export iemocap=data/corpora/iemocap musan=data/corpora/musan
-export encoder="" bert="" folds=Ses01F allow_partial=true self_test=false conditions=clean
+export corpora="iemocap musan" encoder="" bert="" folds=Ses01F conditions=clean
+export allow_partial=true self_test=false
 export conf=conf/asr.yaml,conf/joint.yaml
 doctor() { "$ROOT"/utils/doctor.sh "$@"; }
 make_corpora() { "$ROOT"/local/make_mini.py --scale 0.06 data/corpora; }
+prepare_corpus() {
+  "$ROOT"/local/prepare_iemocap.py --counts conf/counts.tsv "$@" "$iemocap" data/local/corpus
+}
 make_pretrained() { "$ROOT"/local/make_mini_pretrained.sh --ctc "${ctc:-}" data/corpora/pretrain; }
 """
 

@@ -89,7 +89,7 @@ def test_nothing_is_found_in_a_sound_experiment(recipe: Path) -> None:
     said = {(one.check, one.where): one.value for one in found}
     assert said["speakers in training and test", "all 2 folds"] == "none"
     assert said["noise files in two pools", "all 3 pairs of pools"] == "none"
-    assert said["utterances left out", "data/local/iemocap"] == (
+    assert said["utterances left out", "data/local/corpus"] == (
         "32 of 34 used; left out: label fru 1, no words 1"
     )
     shared = said["dialogues in training and test", "all 2 folds"]

@@ -102,7 +102,7 @@ def test_told_before_anything_is_done(
     ("stage", "words"),
     [
         (1, "where is the corpus?"),
-        (2, "data/local/iemocap does not exist: run the stage that makes it first"),
+        (2, "data/local/corpus does not exist: run the stage that makes it first"),
         (7, "data/folds/speaker: no folds there; run stage 3 first"),
         (9, "data/folds/speaker: no folds there; run stage 3 first"),
         (10, "run stage 9"),
@@ -216,7 +216,7 @@ def test_advice_works_and_an_unknown_fold_is_told_before_noise_is_planned(home: 
     assert "the release is incomplete; --allow-partial true goes on" in error
     output, error = refused(home, IEMOCAP, *options, "--allow-partial", "true")
     assert f"INCOMPLETE: {root / 'Session4'} does not exist" in output
-    assert "Ses04F is no speaker of data/local/iemocap; there are Ses01F" in error
+    assert "Ses04F is no speaker of data/local/corpus; there are Ses01F" in error
     assert output.splitlines()[-1] == "FAILED at stage 2"
     _, error = refused(home, IEMOCAP, *options)
     assert "report.txt: INCOMPLETE: " in error, "an earlier permission is not for ever"

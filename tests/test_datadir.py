@@ -80,7 +80,7 @@ def test_text_may_be_empty_and_keeps_its_inner_blanks(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("text", None, "text does not exist"),
-        ("text", "a-1 X\nb-1 Y\n", "text: no entry for a-2"),
+        ("utt2dur", "a-1 0.1\nb-1 0.1110625\n", "utt2dur: no entry for a-2"),
         ("utt2emo", "b-1 neu\na-1 neu\na-2 neu\n", "utt2emo: not sorted"),
         ("spk2utt", "a a-1\nb b-1\n", "spk2utt: not the inverse"),
         ("utt2spk", "a-1 b\na-2 a\nb-1 b\n", "a-1 does not start with its speaker b"),
@@ -98,6 +98,17 @@ def test_validate_names_what_is_wrong(
     assert any(message in problem for problem in datadir.validate(good))
 
 
+def test_not_everything_need_be_transcribed_and_labelled(good: Path) -> None:
+    """But each utterance must be one of both."""
+    (good / "text").write_text("a-1 X\n")
+    (good / "utt2emo").write_text("a-2 neu\nb-1 neu\n")
+    assert datadir.validate(good) == []
+    (good / "utt2emo").write_text("b-1 neu\n")
+    assert datadir.validate(good) == [f"{good / 'text or utt2emo'}: no entry for a-2"]
+    assert f"{good / 'wav.scp'}: dropped a-2 (not in text or utt2emo)" in datadir.fix(good)
+    assert datadir.validate(good) == []
+
+
 def test_validate_opens_the_audio(good: Path) -> None:
     sources = datadir.read_table(good / "wav.scp")
     write_wav(Path(sources["a-1"]), sound(1, 1600).reshape(-1, 2))
@@ -112,8 +123,9 @@ def test_validate_opens_the_audio(good: Path) -> None:
 
 def test_fix_says_what_it_drops(good: Path) -> None:
     (good / "text").write_text("b-1 YES\na-1 HELLO\n")
+    (good / "utt2emo").write_text("a-1 neu\nb-1 neu\n")
     report = "\n".join(datadir.fix(good))
-    assert "utt2spk: dropped a-2 (not in text)" in report
+    assert "utt2spk: dropped a-2 (not in text or utt2emo)" in report
     assert "text: sorted" in report
     assert "spk2utt: rebuilt" in report
     assert datadir.validate(good) == []

@@ -36,8 +36,8 @@ def per_speaker(path: Path, emotions: tuple[str, ...] = lookalike.LABELS) -> Cou
 
 def test_counts_are_the_papers(paper: Copy) -> None:
     data = paper.home / "egs/iemocap/data"
-    assert len(datadir.read_table(data / "local/iemocap/text")) == 10039
-    iem4 = per_speaker(data / "local/iemocap")
+    assert len(datadir.read_table(data / "local/corpus/text")) == 10039
+    iem4 = per_speaker(data / "local/corpus")
     assert sum(iem4.values()) == 5531
     assert [iem4[f"Ses0{k}{g}"] for k in range(1, 6) for g in "FM"] == [
         528, 557, 481, 542, 522, 629, 528, 503, 590, 651,

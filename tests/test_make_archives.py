@@ -43,7 +43,7 @@ def failure(recipe: Path, name: str, *args: str) -> str:
 def stages(recipe: Path, jobs: int) -> None:
     """What steps/mix_noise.sh, make_folds.sh and make_archives.sh do."""
     common = ["data", "--musan", "data/local/musan", "--tests", TESTS, "--jobs", str(jobs)]
-    program(recipe, "select_turns", "data/local/iemocap", "data/local/selected")
+    program(recipe, "select_turns", "data/local/corpus", "data/local/selected")
     for name, step, end in (("mix_noise", "plan", "merge"), ("make_archives", "write", "combine")):
         todo = program(recipe, name, "todo", *common)
         for job in range(1, jobs + 1):
@@ -208,7 +208,7 @@ def test_bad_audio_is_named(
         patch.chdir(tmp_path)
         make_iemocap(Path(), sessions=1)
         make_musan(Path())
-    program(tmp_path, "select_turns", "data/local/iemocap", "data/local/selected")
+    program(tmp_path, "select_turns", "data/local/corpus", "data/local/selected")
     table = datadir.read_table(tmp_path / "data/local/selected/wav.scp")
     utterance = sorted(table)[3]
     path = tmp_path / table[utterance]
@@ -237,7 +237,7 @@ def test_unknown_names_are_errors() -> None:
     common = ["data", "--musan", "data/local/musan", "--tests", TESTS]
     assert "jazz is no set" in failure(Path(), "make_archives", "todo", *common, "--sets", "jazz")
     assert "jazz is none of" in failure(Path(), "mix_noise", "todo", *common, "--sets", "jazz")
-    message = failure(Path(), "select_turns", "data/local/iemocap", "x", "--emotions", "ang,joy")
+    message = failure(Path(), "select_turns", "data/local/corpus", "x", "--emotions", "ang,joy")
     assert "no turn is labelled joy" in message and not Path("x").exists()
 
 
@@ -295,7 +295,7 @@ def test_a_pool_without_music_is_noticed_before_work(
     monkeypatch.chdir(tmp_path)
     make_iemocap(Path(), sessions=1)
     make_musan(Path())
-    program(tmp_path, "select_turns", "data/local/iemocap", "data/local/selected")
+    program(tmp_path, "select_turns", "data/local/corpus", "data/local/selected")
     pools = Path("data/local/musan/pools.tsv")
     lines = pools.read_text().splitlines(keepends=True)
     pools.write_text("".join(line for line in lines if "music\tdev" not in line))

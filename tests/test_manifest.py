@@ -14,7 +14,7 @@ from jointasr.errors import DataError
 def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     make_iemocap(Path())
-    return Path("data/local/iemocap")
+    return Path("data/local/corpus")
 
 
 def test_tables_and_manifests_agree(raw: Path) -> None:
@@ -66,5 +66,5 @@ def test_write_refuses_duplicates_and_odd_cuts(raw: Path) -> None:
     with pytest.raises(DataError, match=f"{cuts[3].id} occurs twice"):
         manifest.write(CutSet([*cuts[:4], cuts[3]]), Path("x"))
     cuts[0].supervisions[0].custom = None
-    with pytest.raises(DataError, match=f"{cuts[0].id} has no speaker or no emotion"):
+    with pytest.raises(DataError, match=f"{cuts[0].id} has no speaker, or neither"):
         manifest.write(CutSet.from_cuts(cuts), Path("x"))

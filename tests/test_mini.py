@@ -262,7 +262,7 @@ def test_paper_recipe_runs_all_stages_on_the_mini_corpora(mini: Copy) -> None:
     cells = mini.cells("egs/iemocap")
     assert len(cells) == 6 * 7
     assert wer(mini, "asr", "clean", "clean") < 100
-    report = Path(mini.home / "egs/iemocap/data/local/iemocap/report.txt").read_text()
+    report = Path(mini.home / "egs/iemocap/data/local/corpus/report.txt").read_text()
     assert "1000" in report
     assert sorted((p, p.stat().st_mtime_ns) for p in (home / "data/corpora").rglob("*")) == before
 

@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from jointasr import objective
+from jointasr import dataset, objective
 from jointasr.dataset import Batch
 from jointasr.systems import Output
 
@@ -34,10 +34,18 @@ def rows(output: Output, batch: Batch, index: list[int]) -> tuple[Output, Batch]
         Output(output.frames[index], output.log_probs[index], output.emotions[index]),
         batch._replace(
             ids=[batch.ids[i] for i in index],
+            texts=[batch.texts[i] for i in index],
             targets=[batch.targets[i] for i in index],
             emotions=batch.emotions[index],
         ),
     )
+
+
+def rows_of_emotions(
+    output: Output, batch: Batch, index: list[int]
+) -> tuple[torch.Tensor | None, Batch]:
+    some, part = rows(output, batch, index)
+    return some.emotions, part
 
 
 def ctc(scores: torch.Tensor, target: list[int]) -> float:
@@ -90,6 +98,23 @@ def test_sums_do_not_depend_on_grouping(models: Path, groups: list[list[int]]) -
     whole = number(objective.losses(conf, output, batch))
     found = [number(objective.losses(conf, *rows(output, batch, group))) for group in groups]
     assert sum(found) == pytest.approx(whole, rel=1e-6)
+
+
+def test_what_nobody_knows_weighs_nothing(models: Path) -> None:
+    """Of one utterance the transcript is unknown, of another the emotion: the loss and its gradient
+    are those of what is there."""
+    conf = tiny.conf(models, "joint.yaml", "alpha=0.3")
+    output, batch = parts()
+    emotions = torch.tensor([0, dataset.UNKNOWN, 2])
+    found = objective.losses(conf, output, batch._replace(texts=[None, "", ""], emotions=emotions))
+    asr = objective.asr(conf, *rows(output, batch, [1, 2]))
+    ser = objective.ser(*rows_of_emotions(output, batch, [0, 2]))
+    assert asr is not None and ser is not None
+    assert number(found) == pytest.approx(0.3 * number(ser) + 0.7 * number(asr), rel=1e-6)
+    assert output.log_probs is not None and output.emotions is not None
+    gradients = torch.autograd.grad(found, [output.log_probs, output.emotions])
+    assert gradients[0][0].abs().sum() == 0 == gradients[1][1].abs().sum()
+    assert all(g.isfinite().all() and g.abs().sum() > 0 for g in gradients)
 
 
 def test_impossible_transcripts_are_counted_and_harmless(models: Path) -> None:

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.once
 
 VALIDATE = ROOT / "utils/validate_data_dir.sh"
 FIX = ROOT / "utils/fix_data_dir.sh"
-DIR = "data/local/iemocap"
+DIR = "data/local/corpus"
 
 
 @pytest.fixture
@@ -42,18 +42,18 @@ def test_missing_audio_is_named_unless_not_asked(recipe: Path) -> None:
 
 
 def test_fix_sorts_drops_says_so_and_keeps_the_old(recipe: Path) -> None:
-    text = lines(recipe, "text")
+    text = lines(recipe, "utt2dur")
     dropped = text[2].split()[0]
-    put(recipe, "text", [*text[3:], *text[:2]])
+    put(recipe, "utt2dur", [*text[3:], *text[:2]])
     broken = run(VALIDATE, DIR, cwd=recipe)
     assert broken.returncode == 1 and "not sorted" in broken.stderr and dropped in broken.stderr
     fixed = run(FIX, DIR, cwd=recipe)
     assert fixed.returncode == 0, fixed.stderr
-    assert f"{DIR}/wav.scp: dropped {dropped} (not in text)" in fixed.stdout
-    assert f"{DIR}/text: sorted" in fixed.stdout
+    assert f"{DIR}/wav.scp: dropped {dropped} (not in utt2dur)" in fixed.stdout
+    assert f"{DIR}/utt2dur: sorted" in fixed.stdout
     assert f"cuts.jsonl.gz: dropped {dropped}" in fixed.stdout
-    assert (recipe / DIR / ".backup/text").read_text().splitlines() == [*text[3:], *text[:2]]
-    assert lines(recipe, "text") == [line for line in text if not line.startswith(dropped)]
+    assert (recipe / DIR / ".backup/utt2dur").read_text().splitlines() == [*text[3:], *text[:2]]
+    assert lines(recipe, "utt2dur") == [line for line in text if not line.startswith(dropped)]
     checked = run(VALIDATE, DIR, cwd=recipe)
     assert checked.returncode == 0, checked.stderr
 

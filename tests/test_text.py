@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jointasr.text import normalise
+from jointasr.text import LETTERS, check_letters, normalise, unspelt
 
 PAIRS = {
     "Good morning.": "GOOD MORNING",
-    "I don't -- know... \"really\"?!": "I DON'T KNOW REALLY",
+    'I don\'t -- know... "really"?!': "I DON'T KNOW REALLY",
     "I don\u2019t, \u201ctruly\u201d\u2026": "I DON'T TRULY",
     "[LAUGHTER] Yes [BREATHING] no [GARBAGE]": "YES NO",
     "[LAUGHTER]": "",
@@ -34,3 +34,47 @@ def test_only_letters_apostrophes_and_single_blanks_remain(raw: str) -> None:
     text = normalise(raw)
     assert re.fullmatch(r"([A-Z']+( [A-Z']+)*)?", text)
     assert normalise(text) == text
+
+
+GERMAN = "abcdefghijklmnopqrstuvwxyz\u00e4\u00f6\u00fc\u00df"
+OTHERS = [
+    (GERMAN, "Sch\u00f6ne Gr\u00fc\u00dfe, \u00c4RZTE!", "sch\u00f6ne gr\u00fc\u00dfe \u00e4rzte"),
+    (GERMAN, "scho\u0308n", "sch\u00f6n"),  # the accent as a character of its own
+    (LETTERS, "Stra\u00dfe", "STRASSE"),  # as it is written in capitals
+    ("\u0430\u0431\u0432", "\u0410 \u0431, \u0412!", "\u0430 \u0431 \u0432"),
+    ("ABCabc", "aB d", "aB"),  # both cases: nothing is changed
+    ("\u5929\u6c14", "\u5929\u6c14\u3002", "\u5929\u6c14"),  # no case at all
+    (LETTERS + "0123456789", "at 5 o'clock", "AT 5 O'CLOCK"),
+]
+
+
+@pytest.mark.parametrize(("letters", "raw", "spelt"), OTHERS)
+def test_other_alphabets(letters: str, raw: str, spelt: str) -> None:
+    assert normalise(raw, letters) == spelt == normalise(spelt, letters)
+
+
+def test_what_is_lost_is_known() -> None:
+    """Letters and digits, not punctuation or tags."""
+    assert unspelt("Caf\u00e9, no. 5! [\u00c5 TAG] caf\u00e9", LETTERS) == "5\u00e9"
+    assert unspelt("It's fine \u2013 really?", LETTERS) == ""
+
+
+@pytest.mark.parametrize(
+    ("letters", "why"),
+    [
+        ("ABA", "'A' is there twice"),
+        ("A B", "' ' is no letter"),
+        ("A|", "'|' is no letter"),
+        ("A'", "is no letter"),
+        ("", "at least one"),
+    ],
+)
+def test_what_is_no_alphabet(letters: str, why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)):
+        check_letters(letters)
+    assert check_letters(GERMAN) == GERMAN
+
+
+@given(st.text(), st.text(st.characters(categories=["L"]), min_size=1, max_size=30))
+def test_nothing_but_the_alphabet_remains(raw: str, letters: str) -> None:
+    assert set(normalise(raw, letters)) <= {*letters, "'", " "}

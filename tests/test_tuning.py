@@ -19,6 +19,7 @@ from jointasr.experiment import WORD_POST
 from jointasr.lang import Units
 from jointasr.metrics import WordCounts
 from jointasr.schema import Decode, LanguageModel
+from jointasr.text import LETTERS
 from jointasr.tuning import Row
 
 HAS_K2 = find_spec("k2") is not None
@@ -206,4 +207,4 @@ def test_extra_text_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "more.txt"
     path.write_text("GOOD LINE\nB\u00c4D LINE\n")
     with pytest.raises(DataError, match=rf"{path}:2: character 'Ä'"):
-        lm_text.read(path)
+        lm_text.check(path, LETTERS)

@@ -3,6 +3,7 @@
 # once and for all in conf/site.sh. Pretrained models come from the hub, or from the folders that
 # --encoder and --bert name.
 export paper=true
+export corpora="iemocap musan"
 
 # space is asked for archives and a first model: how many are trained is the user's choice
 doctor() {
@@ -11,4 +12,7 @@ doctor() {
     --encoder "$(conf_values encoder.model)" --bert "$(conf_values bert.model)" "$@"
 }
 make_corpora() { :; }
+prepare_corpus() {
+  "$ROOT"/local/prepare_iemocap.py --counts conf/counts.tsv "$@" "${iemocap:?}" data/local/corpus
+}
 make_pretrained() { :; }

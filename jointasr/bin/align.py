@@ -83,7 +83,9 @@ def align(
     spans: dict[str, dict[str, list[Span]]] = {"units": {}, "words": {}}
     misfits = []
     unread = datadir.read_json(decoded / DECODED)["unread"] if decoded is not None else {}
-    sound = manifest.load(source).filter(lambda cut: cut.id not in unread).to_eager()
+    cuts = manifest.load(source)
+    silent = {cut.id for cut in cuts if decoded is None and cut.id not in texts}  # no reference
+    sound = cuts.filter(lambda cut: cut.id not in {*unread, *silent}).to_eager()
     with torch.no_grad():
         for ids, _, output in decode.outputs(decoder, sound) if len(sound) else ():
             assert output.log_probs is not None
@@ -107,6 +109,8 @@ def align(
             f"{out}: {len(misfits)} texts are longer than their audio has frames, not aligned: "
             f"{' '.join(sorted(misfits)[:5])}{' ...' if len(misfits) > 5 else ''}"
         )
+    if silent:
+        print(f"{out}: {len(silent)} not aligned, for nobody has transcribed them: {min(silent)}")
     if unread:
         print(f"{out}: {len(unread)} not aligned, for decoding could not read them: {min(unread)}")
     print(f"{out}: {len(spans['words'])} utterances aligned")

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--feats", default="wav", help="what is decoded from")
     parser.add_argument("--nj", default="1", help="parallel jobs")
     parser.add_argument("--stage", type=int, default=0, help="where the run begins")
-    parser.add_argument("--corpus", type=Path, default=Path("data/local/iemocap"))
+    parser.add_argument("--corpus", type=Path, default=Path("data/local/corpus"))
     args = parser.parse_args()
     check_options(args)
     names = {path: Path(path).stem for path in args.confs}

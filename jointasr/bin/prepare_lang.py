@@ -7,6 +7,7 @@ from pathlib import Path
 from jointasr import done, folds, lang
 from jointasr.errors import run
 from jointasr.lang import Units
+from jointasr.text import LETTERS
 
 CODE = "jointasr.bin.prepare_lang"
 
@@ -15,25 +16,27 @@ def main() -> None:
     args = _parse()
     scheme = args.data / "folds" / args.scheme
     source = args.data / "local" / "selected" / "text"
-    options = {"type": args.units_type, "emotions": args.emotions}
+    options = {"type": args.units_type, "emotions": args.emotions, "letters": args.letters}
     if args.units_type != "char":
         options["size"] = str(args.units_size)
-    checked: dict[str, str] = {}
+    checked = folds.checked_texts(source, args.letters)
     for fold in (scheme / name for name in folds.names(scheme, args.folds.split())):
         out = fold / lang.lang_name(args.units_type, args.units_size)
         inputs = [fold / "train.list", source]
         with done.step(out, CODE, options, inputs) as needed:
             if needed:
-                checked = checked or folds.checked_texts(source)
-                texts = folds.texts_of(checked, source, fold / "train.list")
-                make(out, texts, args.units_type, args.units_size, args.emotions.split(","))
+                texts = folds.texts_of(checked, fold / "train.list")
+                make(out, texts, args)
 
 
-def make(out: Path, texts: Sequence[str], kind: str, size: int, emotions: Sequence[str]) -> None:
+def make(out: Path, texts: Sequence[str], args: argparse.Namespace) -> None:
     """Write one lang folder and say how many labels its training text takes."""
-    units = Units.char() if kind == "char" else Units.train_pieces(texts, kind, size)
+    if args.units_type == "char":
+        units = Units.char(args.letters)
+    else:
+        units = Units.train_pieces(texts, args.units_type, args.units_size, args.letters)
     units.save(out)
-    lang.write_labels(out, emotions)
+    lang.write_labels(out, args.emotions.split(","))
     labels = sum(len(units.encode(text)) for text in texts)
     print(
         f"{out}: {units.size} units with the blank, {len(texts)} training texts, "
@@ -44,12 +47,13 @@ def make(out: Path, texts: Sequence[str], kind: str, size: int, emotions: Sequen
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="data folder that has folds/ and local/selected/")
-    parser.add_argument("--scheme", choices=("speaker", "session"), default="speaker")
+    parser.add_argument("--scheme", choices=folds.SCHEMES, default="speaker")
     parser.add_argument("--folds", default="", help="ids, blank between; default: all there are")
     parser.add_argument("--units-type", choices=("char", *lang.PIECE_KINDS), default="char")
     parser.add_argument(
         "--units-size", type=int, default=500, help="number of pieces, blank not counted"
     )
+    parser.add_argument("--letters", default=LETTERS, help="alphabet of the transcripts")
     parser.add_argument(
         "--emotions", default="ang,hap,neu,sad", help="labels.txt, in the classifier's order"
     )

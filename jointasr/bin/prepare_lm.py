@@ -6,6 +6,7 @@ from pathlib import Path
 from jointasr import arpa, config, done, files, folds, lm_text
 from jointasr.errors import DataError, run
 from jointasr.experiment import model_name
+from jointasr.text import LETTERS
 
 CODE = "jointasr.bin.prepare_lm"
 
@@ -18,19 +19,21 @@ def main() -> None:
     for path in extra:
         if not path.is_file():
             raise DataError(f"{path} of lm.text in {args.conf} does not exist")
-    checked: dict[str, str] = {}
+        lm_text.check(path, args.letters)
+    checked = folds.checked_texts(source, args.letters)
     scheme = args.data / "folds" / args.scheme
     for fold in (scheme / name for name in folds.names(scheme, args.folds.split())):
+        texts = {
+            part: folds.texts_of(checked, fold / f"{part}.list") for part in ("train", "dev")
+        }
+        if not any(texts["train"]) and not extra:
+            print(f"{fold}: no words in training, so no language model")
+            continue
         for order in sorted({lm.order, lm.rescore_order}):
             out = fold / model_name(order)
             inputs = [fold / "train.list", fold / "dev.list", source, *extra]
             with done.step(out, CODE, {"order": order}, inputs) as needed:
                 if needed:
-                    checked = checked or folds.checked_texts(source)
-                    texts = {
-                        part: folds.texts_of(checked, source, fold / f"{part}.list")
-                        for part in ("train", "dev")
-                    }
                     make(out, order, texts["train"], texts["dev"], extra)
 
 
@@ -58,8 +61,9 @@ def make(out: Path, order: int, train: list[str], dev: list[str], extra: list[Pa
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="data folder that has folds/ and local/selected/")
-    parser.add_argument("--scheme", choices=("speaker", "session"), default="speaker")
+    parser.add_argument("--scheme", choices=folds.SCHEMES, default="speaker")
     parser.add_argument("--folds", default="", help="ids, blank between; default: all there are")
+    parser.add_argument("--letters", default=LETTERS, help="alphabet of the transcripts")
     parser.add_argument("--conf", default="decode.yaml", help="says which orders and more text")
     return parser.parse_args()
 

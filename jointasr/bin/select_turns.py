@@ -9,7 +9,7 @@ from jointasr.errors import run
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", type=Path, help="prepared corpus, data/local/iemocap")
+    parser.add_argument("source", type=Path, help="prepared corpus, data/local/corpus")
     parser.add_argument("out", type=Path, help="folder to write, data/local/selected")
     parser.add_argument("--emotions", default="ang,hap,neu,sad", help="classes to keep")
     parser.add_argument(

@@ -93,7 +93,7 @@ def train(
     start_log(quiet=not world.first)
     import torch
 
-    from jointasr import checkpoint, ctc, manifest, rng
+    from jointasr import checkpoint, ctc, dataset, manifest, rng
     from jointasr.lang import Units, read_labels
     from jointasr.trainer import Trainer
 
@@ -104,7 +104,9 @@ def train(
     log.info("stack %s, torch %s, commit %s", *versions)
     torch.manual_seed(rng.derive(args.seed, "init"))
     model = checkpoint.initial(conf, units, labels)
-    train_cuts, dev_cuts = (manifest.load(folder) for folder in folders)
+    train_cuts, dev_cuts = (
+        dataset.useful(manifest.load(folder), conf, str(folder)) for folder in folders
+    )
     if world.first:
         files.write_text(args.out / "conf.yaml", config.dump(conf))
     trainer = Trainer(
