@@ -19,11 +19,12 @@ import pytest
 from recipe import Copy
 from shell import run
 
-from jointasr.lang import CHARACTERS
+from jointasr.lang import Units
 
 pytestmark = pytest.mark.once
 
 IEMOCAP, MINI = "egs/iemocap/run.sh", "run.sh"
+CHARACTERS = Units.char().symbols
 DIALOGUE = "Ses01F_impro01"
 TURN = f"{DIALOGUE}_F000"
 
@@ -34,6 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("user")
     project = Copy(root / "it's mine").home
     (project / "conf/ablation/asr.yaml").write_text("base: joint.yaml\n")
+    (project / "conf/small.yaml").write_text("base: ser.yaml\ndata: {letters: abc}\n")
     (project / "conf/typo.yaml").write_text("base: joint.yaml\nemotion:\n  skips: false\n")
     lookalike.write_iemocap(root / "my corpora/iemocap", lookalike.tiny())
     lookalike.write_musan(root / "my corpora/musan")
@@ -76,6 +78,8 @@ def refused(home: Path, script: str, *options: str) -> tuple[str, str]:
         (MINI, ["--set", "train.epoch=3"], "unknown key train.epoch; the nearest is train.epochs"),
         (MINI, ["--set", "train.epochs=[1"], "train.epochs=[1: the value cannot be read"),
         (MINI, ["--set", "alpha=2"], "key alpha"),
+        (MINI, ["--set", "data.letters=ABA"], "key data.letters"),
+        (MINI, ["--conf", "conf/asr.yaml,conf/small.yaml"], "differ in data.letters"),
         (MINI, ["--ctc", "bogus"], "'k2' or 'torch' (got 'bogus')"),
         (MINI, ["--folds", "Ses09F"], "Ses09F is no speaker of conf/folds.tsv; there are Ses01F"),
         (MINI, ["--folds", "Ses01F Ses01F"], "--folds: Ses01F is named twice"),

@@ -16,6 +16,7 @@ from jointasr.errors import DataError
 from jointasr.schema import Data
 from local.own import check, rows
 
+pytestmark = pytest.mark.once
 ROOT = Path(__file__).resolve().parent.parent
 PREPARE = ROOT / "local/prepare_own.py"
 CONF = "data: {emotions: [froh, müde], letters: abcdefghijklmnopqrstuvwxyzäöüß}\n"
@@ -148,42 +149,40 @@ def test_forms_of_csv(home: Path, delimiter: str) -> None:
     assert found.unused == ["remark"] and not found.problems
 
 
-WRONG = [
-    ({"path": "none.wav"}, "none.wav: no such file"),
-    ({"path": "corpus.csv"}, "not readable as audio"),
-    ({"path": "../a.wav"}, "leads out of the recipe's folder"),
-    ({"path": "sox a.wav |"}, "pipes are not run"),
-    ({"start": "x"}, "start 'x', end '': seconds are expected"),
-    ({"start": "1.5", "end": "2.5"}, "from 1.500 to 2.500 s, but the audio lasts 2.000 s"),
-    ({"start": "1", "end": "1.05"}, "lasts 0.05 s; utterances of 0.1 to 60 s are meant"),
-    ({"channel": "2"}, "channel '2': the audio has channels 1 to 1"),
-    ({"text": "café 24"}, "the transcript has 2 4 é, which data.letters lacks"),
-    ({"text": "ja " * 60}, "letters in 2.00 s are more than the encoder has frames"),
-    ({"text": "", "emotion": ""}, "neither transcript nor emotion"),
-    ({"emotion": "sehr froh"}, "emotion 'sehr froh': no blanks or slashes"),
-    ({"speaker": "../x"}, "speaker '../x': no blanks or slashes"),
-    ({"id": "ann-b"}, "the id ann-b is that of"),
-]
-
-
 def test_everything_wrong_is_said_at_once(home: Path) -> None:
     """With its line; all of it in a file; good utterances can be gone on with, the rest counted."""
+    wrong = [
+        ({"path": "none.wav"}, "none.wav: no such file"),
+        ({"path": "corpus.csv"}, "not readable as audio"),
+        ({"path": "../a.wav"}, "leads out of the recipe's folder"),
+        ({"path": "sox a.wav |"}, "pipes are not run"),
+        ({"start": "x"}, "start 'x', end '': seconds are expected"),
+        ({"start": "1.5", "end": "2.5"}, "from 1.500 to 2.500 s, but the audio lasts 2.000 s"),
+        ({"start": "1", "end": "1.05"}, "lasts 0.05 s; utterances of 0.1 to 60 s are meant"),
+        ({"channel": "2"}, "channel '2': the audio has channels 1 to 1"),
+        ({"text": "café 24"}, "the transcript has 2 4 é, which data.letters lacks"),
+        ({"text": "ja " * 60}, "letters in 2.00 s are more than the encoder has frames"),
+        ({"text": "", "emotion": ""}, "neither transcript nor emotion"),
+        ({"emotion": "sehr froh"}, "emotion 'sehr froh': no blanks or slashes"),
+        ({"speaker": "../x"}, "speaker '../x': no blanks or slashes"),
+        ({"id": "ann-b"}, "the id ann-b is that of"),
+    ]
     bad = [{**GOOD[3], "path": "c.wav", "text": "ja", **change, "id": change.get("id", f"ann-x{n}")}
-           for n, (change, _) in enumerate(WRONG)]  # fmt: skip
+           for n, (change, _) in enumerate(wrong)]  # fmt: skip
     path = write(home / "audio/corpus.csv", GOOD + bad)
     path.write_text(path.read_text() + "one,two\n")
     for options in (["--check"], []):
         result = prepare(*options)
         assert result.returncode == 1 and "Traceback" not in result.stderr
         told = (home / "out.problems.txt").read_text().splitlines()
-        assert len(told) == len(WRONG) + 1
-        for line, (_, message) in enumerate(WRONG, 2 + len(GOOD)):
+        assert len(told) == len(wrong) + 1
+        for line, (_, message) in enumerate(wrong, 2 + len(GOOD)):
             assert any(f"corpus.csv:{line}: " in one and message in one for one in told), message
             assert message in result.stderr
         assert f"corpus.csv:{line + 1}: 2 cells where the first line has" in result.stderr
     assert not (home / "out/text").exists()
     said = done("--allow-partial")
-    assert said.count("LEFT OUT: ") == len(WRONG) + 1
+    assert said.count("LEFT OUT: ") == len(wrong) + 1
     assert len(datadir.read_table(home / "out/utt2spk")) == len(GOOD)
     assert prepare().returncode == 1  # not allowed any more
 
@@ -202,6 +201,12 @@ def test_wrong_headers(home: Path, header: str, message: str) -> None:
     (home / "audio/corpus.csv").write_text(f"{header}\n")
     result = prepare("--check")
     assert result.returncode == 1 and message in result.stderr and "Traceback" not in result.stderr
+
+
+def test_no_corpus(home: Path) -> None:
+    (home / "empty").mkdir()
+    assert "none.csv: no such file or folder" in prepare("--check", source="none.csv").stderr
+    assert "empty/wav.scp does not exist" in prepare("--check", source="empty").stderr
 
 
 def test_emotions_and_folds_of_the_whole(home: Path) -> None:

@@ -34,10 +34,11 @@ from jointasr import (
 )
 from jointasr.bin import recognize
 from jointasr.errors import DataError
-from jointasr.lang import CHARACTERS
+from jointasr.lang import Units
 from jointasr.recognizer import Recognizer, Turn, Word, moved
 
 __all__ = ["fold"]  # a fixture
+CHARACTERS = Units.char().symbols
 CPU = torch.device("cpu")
 TEST = "data/folds/speaker/Ses01F/test_clean"
 

@@ -14,26 +14,26 @@ def main() -> None:
     args = parser.parse_args()
     overrides = config.split_overrides(args.set)
     loaded = [config.load(name, Path(), overrides) for name in args.confs]
-    heads = {conf.encoder.model for conf in loaded if conf.uses_own_head}
+    heads = {conf.encoder.model: conf.data.letters for conf in loaded if conf.uses_own_head}
     for model in sorted({conf.encoder.model for conf in loaded}):
-        check_encoder(model, model in heads)
+        check_encoder(model, heads.get(model, ""))
     for model in sorted({conf.bert.model for conf in loaded if conf.uses_bert}):
         check_bert(model)
 
 
-def check_encoder(model: str, characters: bool) -> None:
-    """Load the encoder and, where its CTC head will be used, match its vocabulary."""
+def check_encoder(model: str, letters: str) -> None:
+    """Load the encoder; its CTC head, where it will be used, must have all ``letters``."""
     from jointasr import encoder
     from jointasr.lang import Units, map_head
 
     loaded = encoder.load(model)
     size = sum(p.numel() for p in loaded.parameters()) / 1e6
     print(f"encoder {model}: {loaded.config.model_type}, {size:.1f} M parameters")
-    head = encoder.ctc_head(model) if characters else None
+    head = encoder.ctc_head(model) if letters else None
     if head is not None:
-        map_head(head.vocabulary, Units.char(), head.source)
+        map_head(head.vocabulary, Units.char(letters), head.source)
         print(f"encoder {model}: its CTC head has every character")
-    elif characters:
+    elif letters:
         print(f"encoder {model}: has no CTC head; training starts with a fresh one")
 
 

@@ -28,12 +28,19 @@ def main() -> None:
     args = parser.parse_args()
     check_options(args)
     names = {path: Path(path).stem for path in args.confs}
+    alphabets = {}
     check_names(args.confs, "--conf")
     for path, name in names.items():
         same = [other for other in names if names[other] == name]
         if len(same) > 1:
             raise DataError(f"--conf: {' and '.join(same)} would both be called {name}: rename one")
         conf = config.load(path, Path(), config.split_overrides(args.set))
+        alphabets[conf.data.letters] = path
+        if len(alphabets) > 1:
+            raise DataError(
+                f"--conf: {' and '.join(alphabets.values())} differ in data.letters; transcripts "
+                "are normalised once: use a recipe folder for each"
+            )
         data = Path(config.data_name(conf, path, Path()))
         check_folds(data, conf.data.scheme, args.folds.split(), args.corpus, args.stage)
         check_models(conf)
@@ -108,7 +115,7 @@ def check_models(conf: schema.Config) -> None:
     vocabulary = Path(conf.encoder.model) / "vocab.json"
     if conf.uses_own_head and vocabulary.is_file():
         symbols = datadir.read_json(vocabulary)
-        lang.map_head(symbols, lang.Units.char(), vocabulary)
+        lang.map_head(symbols, lang.Units.char(conf.data.letters), vocabulary)
 
 
 if __name__ == "__main__":
