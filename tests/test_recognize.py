@@ -2,6 +2,7 @@
 files told; and the folder it is done with."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import fake_hub
 import jsonschema
 import numpy as np
 import pytest
@@ -471,6 +473,36 @@ def test_packed_model(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(DataError, match="decode first"):
         packing.pack(out, tmp_path / "hlg", "beam", CPU)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hub(home: Path, tmp_path: Path) -> None:
+    """Put on a hub, private, and had from it by id on a machine that has never seen it."""
+    env = {**os.environ, "HF_TOKEN": "hf_secret", "HF_HOME": str(tmp_path / "home")}
+    env |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+    push = "import sys; from pathlib import Path; from jointasr import packing\n"
+    push += "print(packing.push(Path('model'), sys.argv[1]))"
+    load = "import sys, jointasr, numpy as np; np.random.seed(0)\n"
+    load += "wave = np.random.uniform(-0.1, 0.1, 16000)\n"
+    load += "print(jointasr.load(sys.argv[1], 'cpu').recognize(wave, 16000))"
+
+    def run(program: str, model: str) -> str:
+        command = [sys.executable, "-c", program, model]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    with fake_hub.serving() as hub:
+        env |= {"HF_ENDPOINT": hub.address, "PYTHONPATH": str(ROOT)}
+        said = run(push, "me/model")
+        assert f"{hub.address}/me/model" in said, said
+        assert hub.private == {"me/model": True} and "Bearer hf_secret" in hub.tokens
+        had = {name: hub.repos["me/model"][name] for name in hub.repos["me/model"]}
+        inside = [path for path in Path("model").rglob("*") if path.is_file()]
+        assert had == {str(path.relative_to("model")): path.read_bytes() for path in inside}
+        assert run(load, "me/model") == run(load, str(home / "model"))
+        assert "neither a complete model folder nor to be had" in run(load, "me/other")
+    for program, words in ((push, "the hub does not take it"), (load, "nor to be had from the")):
+        said = run(program, "me/third")  # of a hub that is gone
+        assert words in said.splitlines()[-1], said
 
 
 def test_card_has_the_results(home: Path, tmp_path: Path) -> None:
