@@ -1,5 +1,6 @@
 """Cuts to batches of tensors."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from jointasr.lang import Units, check_characters
 from jointasr.parallel import ALONE, World
 from jointasr.schema import Config
 
+log = logging.getLogger(__name__)
 UNKNOWN = -1
 """class of an utterance whose emotion nobody has labelled"""
 
@@ -117,6 +119,9 @@ def useful(cuts: CutSet, conf: Config, source: str) -> CutSet:
     if not len(found):
         what = {"asr": "transcript", "ser": "emotion"}.get(conf.system, "transcript or emotion")
         raise DataError(f"{source}: no utterance has a {what} for system {conf.system} to learn")
+    if len(found) < len(cuts):
+        counts = len(found), len(cuts)
+        log.info("%s: %d of %d utterances teach %s something", source, *counts, conf.system)
     return found
 
 

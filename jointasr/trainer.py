@@ -83,16 +83,13 @@ class Trainer:
             self.place = self._restore()
         self.journal.open(self.steps)
 
+    @dataset.alive_readers()
     def fit(self) -> Choice:
         """Train all epochs; returns which one was best on dev.
 
         Raises DataError when the model diverges, naming the batch that showed it, and when a
         process that reads audio dies.
         """
-        with dataset.alive_readers():
-            return self._fit()
-
-    def _fit(self) -> Choice:
         self._describe()
         self.stop.listen()
         start, position, done = self.place
@@ -332,11 +329,6 @@ class Trainer:
             "train: %d utterances, %.2f h; dev: %d utterances, %.2f h",
             *(len(self.train), hours[0], len(self.dev), hours[1]),
         )
-        for name, cuts in (("train", self.train), ("dev", self.dev)):
-            said = sum(cut.supervisions[0].text is not None for cut in cuts)
-            felt = sum(bool(cut.supervisions[0].custom.get("emotion")) for cut in cuts)
-            if min(said, felt) < len(cuts):
-                log.info("%s: %d have a transcript, %d an emotion", name, said, felt)
 
     def _log_step(self, epoch: int, share: float, step: Epoch) -> None:
         where = f"epoch {epoch + 1}/{self.conf.train.epochs}, step {self.steps}"

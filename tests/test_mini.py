@@ -158,6 +158,22 @@ def test_a_language_model_helps_and_the_methods_are_compared(mini: Copy) -> None
     assert all(len(posteriors[utt].split()) == len(texts[utt].split()) for utt in texts)
     assert "~" in (home / "decode_clean_hlg/errs").read_text()
     assert (home / "tune_hlg/scales.tsv").read_text().count("\n") == 2 + 6 * 5
+    pack = f"cd {MINI} && ../../steps/pack.sh --method hlg {home.relative_to(mini.home / MINI)}"
+    mini.run("bash", "-c", f"{pack} {mini.home}/packed_hlg")
+    audio = dict(sorted(corpus_files(mini).items())[:12])
+    recognize = (sys.executable, "-m", "jointasr", "recognize", "--model", "packed_hlg")
+    mini.run(*recognize, "--out", "searched", *map(str, audio.values()))
+    lines = map(json.loads, (mini.home / "searched/results.jsonl").read_text().splitlines())
+    found = {Path(each["id"]).stem: each["turns"][0]["text"] for each in lines}
+    assert found == {path.stem: texts[name] for name, path in audio.items()}
+
+
+def corpus_files(mini: Copy) -> dict[str, Path]:
+    """Wavs of the test speaker's utterances with words, as the corpus has them."""
+    refs = datadir.read_table(mini.home / MINI / f"data/folds/speaker/{FOLD}/test_clean/text")
+    corpus = mini.home / MINI / "data/corpora/iemocap"
+    files = {path.stem: path for path in corpus.rglob("Ses*.wav")}
+    return {name: files[name.split("-", 1)[1]] for name in refs}
 
 
 def test_recognition_of_files_is_that_of_stage_8(mini: Copy) -> None:
@@ -170,9 +186,8 @@ def test_recognition_of_files_is_that_of_stage_8(mini: Copy) -> None:
     assert f"| speech_snr5 | {rate:.1f} |" in card
     test = home / f"data/folds/speaker/{FOLD}/test_clean"
     refs, emotions = (datadir.read_table(test / name) for name in ("text", "utt2emo"))
-    files = {path.stem: path for path in (home / "data/corpora/iemocap").rglob("Ses*.wav")}
     chosen = [name for name in refs if "impro0" in name][:40]
-    audio = {name: files[name.split("-", 1)[1]] for name in chosen}
+    audio = {name: corpus_files(mini)[name] for name in chosen}
     recognize = (sys.executable, "-m", "jointasr", "recognize", "--model", f"{mini.home}/packed")
     mini.run(*recognize, "--out", "recognised", *map(str, audio.values()))
     lines = (mini.home / "recognised/results.jsonl").read_text().splitlines()

@@ -1,5 +1,6 @@
 """What is wrong with a corpus of one's own, all of it at once, and what it comes down to."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -53,27 +54,33 @@ class Checked(NamedTuple):
     problems: list[str]
 
 
+class Recording(NamedTuple):
+    """A file, or an archive's entry, that rows name."""
+
+    file: str
+    header: wavio.Header | None
+    """None where it cannot be read"""
+    problem: str
+    name: str
+    """in ids"""
+    part: str
+    """speaker and group, where neither is known"""
+
+
 def rows(found: Sequence[Row], home: Path, data: Data) -> Checked:
     """Judge each row by itself; relative paths count from ``home``.
 
     Letters that ``data.letters`` lacks, labels with blanks, times outside of the audio, audio that
     cannot be opened, texts too long for their audio, ids that occur twice ... are problems.
     """
-    audio = _headers(found, home)
-    stems = Counter(Path(path).stem for path in {row.path for row in found})
-    names = {row.path: _name(row.path, stems) for row in found}
-    dealt = {path: f"part{n % PARTS + 1}" for n, path in enumerate(sorted(audio))}
+    recordings = _recordings(found, home)
     good: dict[str, Utterance] = {}
     problems: list[str] = []
     for row in found:
-        told = audio[row.path]
-        header = None if isinstance(told, DataError) else told
-        wrong: list[str] = [] if header else [str(told)]
-        one = _utterance(row, header, home, names[row.path], dealt[row.path], data, wrong)
+        one, wrong = _judge(row, recordings[row.path], data)
         if one.id in good:
-            wrong.append(
-                f"the id {one.id} is that of {good[one.id].where} too; give ids in column id"
-            )
+            before = good[one.id].where
+            wrong.append(f"the id {one.id} is that of {before} too; give ids in column id")
         if wrong:
             problems += [f"{row.where}: {what}" for what in wrong]
         else:
@@ -107,15 +114,22 @@ def whole(utterances: Sequence[Utterance], data: Data) -> list[str]:
     return problems
 
 
-def _headers(found: Iterable[Row], home: Path) -> dict[str, wavio.Header | DataError]:
-    """What each file is, or why it cannot be read."""
-    audio: dict[str, wavio.Header | DataError] = {}
-    for path in dict.fromkeys(row.path for row in found):
+def _recordings(found: Iterable[Row], home: Path) -> dict[str, Recording]:
+    """What each path is. A recording's name is its stem, or all of its path where others have the
+    same stem."""
+    paths = sorted({row.path for row in found})
+    stems = Counter(Path(path).stem for path in paths)
+    recordings = {}
+    for number, path in enumerate(paths):
+        stem = Path(path).stem
+        name = re.sub(r"[^\w.-]+", "_", stem if stems[stem] == 1 else path).strip("._-") or "audio"
+        part = f"part{number % PARTS + 1}"
         try:
-            audio[path] = _header(path, home)
+            header, problem = _header(path, home), ""
         except (DataError, OSError) as error:
-            audio[path] = DataError(str(error))
-    return audio
+            header, problem = None, str(error)
+        recordings[path] = Recording(str(home / path), header, problem, name, part)
+    return recordings
 
 
 def _header(path: str, home: Path) -> wavio.Header:
@@ -123,51 +137,27 @@ def _header(path: str, home: Path) -> wavio.Header:
         raise DataError("no path")
     wavio.refuse(wavio.split(path)[0], path)
     file = str(home / path)
-    if wavio.split(file)[1] is not None:
-        return wavio.header(file)
-    return sound.header(Path(file), file)
+    return sound.header(Path(file), file) if wavio.split(file)[1] is None else wavio.header(file)
 
 
-def _utterance(
-    row: Row,
-    header: wavio.Header | None,
-    home: Path,
-    name: str,
-    part: str,
-    data: Data,
-    wrong: list[str],
-) -> Utterance:
-    """The row's utterance; what is wrong with it goes to ``wrong``."""
-    start, end = _times(row, header, wrong)
-    channel = _channel(row, header, wrong)
-    fields = {
-        key: getattr(row, key) for key in ("speaker", "group", "emotion", "fold", "id", "style")
-    }
-    for key, value in fields.items():
-        if re.search(r"[\s/]", value) or value.startswith((".", "-")):
-            wrong.append(f"{key} {value!r}: no blanks or slashes, and no dot or dash in front")
+def _judge(row: Row, recording: Recording, data: Data) -> tuple[Utterance, list[str]]:
+    """The row's utterance, and what is wrong with it."""
+    start, end, wrong = _times(row, recording)
+    channel = int(row.channel) - 1 if row.channel.isascii() and row.channel.isdigit() else None
+    count = recording.header.channels if recording.header else 1 << 16
+    if row.channel and (channel is None or not 0 <= channel < count):
+        wrong.append(f"channel {row.channel!r}: the audio has channels 1 to {count}")
+    wrong += _odd_words(row)
     text = None if row.text is None else normalise(row.text, data.letters)
-    if row.text is not None and (lost := unspelt(row.text, data.letters)):
-        wrong.append(
-            f"the transcript has {' '.join(lost)}, which data.letters lacks: add to conf/base.yaml "
-            "or write words (digits as they are spoken)"
-        )
-    elif text and min_frames([ord(c) for c in text]) > max(1, (end - start) * FRAMES):
-        wrong.append(
-            f"{len(text)} letters in {end - start:.2f} s are more than the encoder has frames: are "
-            "the times right?"
-        )
+    wrong += _odd_text(row.text or "", text or "", end - start, data.letters)
     if row.text is None and not row.emotion:
         wrong.append("neither transcript nor emotion: nothing to learn")
-    speaker = row.speaker or row.group or part
-    part_of = row.start or row.end not in TO_THE_END
-    own = f"{name}-{_centi(start)}-{_centi(end)}" if part_of else name
-    own += "" if channel is None else f"-c{channel + 1}"
-    id = row.id or own
-    return Utterance(
+    speaker = row.speaker or row.group or recording.part
+    id = row.id or _id(row, recording, start, end)
+    one = Utterance(
         row.where,
         id if id.startswith(speaker) else f"{speaker}-{id}",
-        str(home / row.path),
+        recording.file,
         start,
         end,
         channel,
@@ -175,49 +165,58 @@ def _utterance(
         row.emotion or None,
         speaker,
         row.group or speaker,
-        row.dialogue or name,
+        row.dialogue or recording.name,
         row.fold,
         row.style,
     )
+    return one, ([recording.problem] if recording.problem else []) + wrong
 
 
-def _times(row: Row, header: wavio.Header | None, wrong: list[str]) -> tuple[float, float]:
-    """Begin and end in seconds; those of the file where none are given."""
-    length = header.duration if header else float("inf")
+def _times(row: Row, recording: Recording) -> tuple[float, float, list[str]]:
+    """Begin and end in seconds, those of the recording where none are given, and what is wrong."""
+    length = recording.header.duration if recording.header else float("inf")
     try:
         start, end = float(row.start or 0), length if row.end in TO_THE_END else float(row.end)
     except ValueError:
         start = end = float("nan")
-    if start != start or end != end:
-        wrong.append(f"start {row.start!r}, end {row.end!r}: seconds are expected")
-        return 0.0, length
+    if math.isnan(start) or math.isnan(end):
+        return 0.0, length, [f"start {row.start!r}, end {row.end!r}: seconds are expected"]
+    wrong = []
     if start < 0 or end > length + ROUNDED:
         wrong.append(f"from {start:.3f} to {end:.3f} s, but the audio lasts {length:.3f} s")
-    elif header and not SHORTEST <= end - start <= LONGEST:
+    elif recording.header and not SHORTEST <= end - start <= LONGEST:
         wrong.append(
             f"lasts {end - start:.2f} s; utterances of {SHORTEST:g} to {LONGEST:g} s are meant: "
             "divide it into turns by start and end"
         )
-    return start, min(end, length)
+    return start, min(end, length), wrong
 
 
-def _channel(row: Row, header: wavio.Header | None, wrong: list[str]) -> int | None:
-    """From 0; None for the mean of all."""
-    if not row.channel:
-        return None
-    count = header.channels if header else 1 << 16
-    if not (row.channel.isascii() and row.channel.isdigit() and 1 <= int(row.channel) <= count):
-        wrong.append(f"channel {row.channel!r}: the audio has channels 1 to {count}")
-        return None
-    return int(row.channel) - 1
+def _odd_words(row: Row) -> list[str]:
+    """Ids and labels that cannot be names of files and entries of tables."""
+    return [
+        f"{key} {value!r}: no blanks or slashes, and no dot or dash in front"
+        for key in ("speaker", "group", "emotion", "fold", "id", "style")
+        if re.search(r"[\s/]", value := getattr(row, key)) or value.startswith((".", "-"))
+    ]
 
 
-def _centi(seconds: float) -> str:
-    return f"{round(seconds * 100):07d}"
+def _odd_text(raw: str, text: str, seconds: float, letters: str) -> list[str]:
+    """Letters of a transcript that the alphabet lacks; more of them than the audio can have."""
+    if lost := unspelt(raw, letters):
+        return [
+            f"the transcript has {' '.join(lost)}, which data.letters lacks: add to conf/base.yaml "
+            "or write words (digits as they are spoken)"
+        ]
+    if text and min_frames([ord(letter) for letter in text]) > max(1, seconds * FRAMES):
+        return [
+            f"{len(text)} letters in {seconds:.2f} s are more than the encoder has frames: are the "
+            "times right?"
+        ]
+    return []
 
 
-def _name(path: str, stems: Counter[str]) -> str:
-    """What a recording is called in ids: its stem, or its whole path where several have it."""
-    stem = Path(path).stem
-    name = stem if stems[stem] == 1 else path
-    return re.sub(r"[^\w.-]+", "_", name).strip("._-") or "audio"
+def _id(row: Row, recording: Recording, start: float, end: float) -> str:
+    """Of recording, times in hundredths of seconds, and channel, as far as they are given."""
+    times = f"-{start * 100:07.0f}-{end * 100:07.0f}" if row.start or row.end else ""
+    return recording.name + times + (f"-c{row.channel}" if row.channel else "")
