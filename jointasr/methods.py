@@ -106,7 +106,7 @@ def _cost(parts: Sequence[results.Part]) -> tuple[float | None, float | None, fl
         known = scoring.read_word_posteriors(part.decode)
         if known:
             refs, hyps = (datadir.read_table(home / "text") for home in (part.data, part.decode))
-            ids = sorted(known)
+            ids = sorted(known.keys() & refs.keys())
             aligned = metrics.align([refs[utt] for utt in ids], [hyps[utt] for utt in ids])
             right += [ref == hyp for pairs in aligned for ref, hyp in pairs if hyp is not None]
             posteriors += [value for utt in ids for value in known[utt]]

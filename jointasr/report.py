@@ -52,6 +52,8 @@ class Material(NamedTuple):
     estimates: dict[tuple[str, str, str, Metric], Estimate]
     findings: list[Finding]
     methods: list[methods.Row]
+    decoded: dict[tuple[str, str], set[str]]
+    """commits that decoded, by system and method"""
 
 
 def gather(
@@ -85,8 +87,19 @@ def gather(
     findings = auditing.audit(parts) if parts else []
     compared = methods.rows(cells, tests, exp, conf)
     return Material(
-        cells, tests, trio, conf, paper, origin, parts, scores, found, estimates, findings, compared
+        *(cells, tests, trio, conf, paper, origin, parts, scores, found, estimates, findings),
+        *(compared, _decoded(cells, exp)),
     )
+
+
+def _decoded(cells: Cells, exp: Path) -> dict[tuple[str, str], set[str]]:
+    found: dict[tuple[str, str], set[str]] = {}
+    for own in cells.by_method():
+        for part in analysis.load_parts(own, exp):
+            if (part.decode / DECODED).is_file():
+                commit = str(datadir.read_json(part.decode / DECODED)["commit"])
+                found.setdefault((part.model.system, own.method), set()).add(commit)
+    return found
 
 
 def title(material: Material) -> str:
@@ -279,21 +292,19 @@ def _audited(material: Material) -> list[Block]:
 
 
 def _provenance(material: Material) -> list[Block]:
-    cells = material.cells
+    """Of each system and method that there are numbers of."""
     columns = ("conf", "seed", "method", "engine", "stack", "commit")
     commands: dict[str, list[str]] = {}
-    decoded: dict[str, set[str]] = {}
-    for part in material.parts:
-        if (part.decode / DECODED).is_file():
-            commit = str(datadir.read_json(part.decode / DECODED)["commit"])
-            decoded.setdefault(part.model.system, set()).add(commit)
     rows = []
-    for system, kind in cells.systems.items():
-        own = [cell for cell in cells.all if cell["system"] == system]
-        values = [_distinct(cell.get(key, "-") for cell in own) for key in columns]
-        for command in sorted({cell["command"] for cell in own}):
-            commands.setdefault(command, []).append(system)
-        rows.append([system, kind, *values, _distinct(decoded.get(system, {"-"}))])
+    shown = material.cells.method
+    for cells in sorted(material.cells.by_method(), key=lambda own: own.method != shown):
+        for system, kind in cells.systems.items():
+            own = [cell for cell in cells.all if cell["system"] == system]
+            values = [_distinct(cell.get(key, "-") for cell in own) for key in columns]
+            for command in sorted({cell["command"] for cell in own}):
+                commands.setdefault(command, []).append(system)
+            decoded = material.decoded.get((system, cells.method), {"-"})
+            rows.append([system, kind, *values, _distinct(decoded)])
     header = ["system", "kind", *columns[:-1], "trained at commit", "decoded at commit"]
     blocks: list[Block] = [Table("", header, rows, words=True)]
     for command, systems in commands.items():
