@@ -16,6 +16,7 @@ from jointasr.folds import Turn
 from jointasr.results import HAS_EMOTIONS, HAS_WORDS, Part
 
 MOST = 5  # named of what is wrong somewhere
+UNEQUAL = ("steps", "processes", "useful")  # what a budget need not have in common with others
 
 Culprits = Mapping[str, Sequence[str]]
 """what is wrong, by where"""
@@ -272,7 +273,7 @@ def _budgets(parts: Sequence[Part]) -> Iterable[Finding]:
     groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for part in parts:
         model = part.model
-        known = {k: n for k, n in model.budget.items() if k not in ("steps", "processes")}
+        known = {k: n for k, n in model.budget.items() if k not in UNEQUAL}
         groups.setdefault((model.train, model.data), {})[model.system] = known
     culprits: dict[str, list[str]] = {}
     for (train, data), systems in groups.items():
@@ -287,6 +288,15 @@ def _budgets(parts: Sequence[Part]) -> Iterable[Finding]:
     steps = [part.model.budget["steps"] for part in parts]
     value = f"{', '.join(sorted(budgets))}, {_range(steps)} steps"
     yield Finding("budget of training", _all(groups, "folds and conditions"), value, None)
+    taught: dict[str, Counter[str]] = {}
+    for part in parts:
+        budget = part.model.budget
+        given = Counter(useful=budget.get("useful", budget["utterances"]), of=budget["utterances"])
+        taught[part.model.system] = taught.get(part.model.system, Counter()) + given
+    for system, count in taught.items():
+        if count["useful"] < count["of"]:
+            value = f"{count['useful'] / count['of']:.0%}: the others lack transcript or emotion"
+            yield Finding("utterances of training that teach it", system, value, None)
 
 
 # ---- noise -------------------------------------------------------------------------------------

@@ -35,7 +35,8 @@ class Description:
     data: str
     commit: str
     budget: dict[str, int]
-    """epochs, steps of the optimiser, utterances and dev_utterances"""
+    """epochs, steps of the optimiser, utterances and dev_utterances of the data dirs, and how many
+    of the former are useful, having what the system learns from"""
     selected: dict[str, Any]
     """the model kept: ``on`` which dev dir, ``epoch`` (from 1), its ``loss``, ``wer``, ``wa`` there
     and ``error``, which no other epoch had less of"""

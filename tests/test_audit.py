@@ -44,7 +44,7 @@ def make_model(recipe: Path, system: str, kind: str, train: str, fold: str) -> N
         **{"system": system, "kind": kind, "conf": f"conf/{system}.yaml", "seed": 0},
         **{"train": train, "fold": fold, "engine": "k2", "stack": "k2-pypi", "commit": "abc"},
         **{"lang": f"{data}/lang_char", "data": data},
-        "budget": {"epochs": 3, "steps": 30, "utterances": 20, "dev_utterances": 4},
+        "budget": dict(epochs=3, steps=30, utterances=20, dev_utterances=4, useful=15),
         "selected": {"on": f"{data}/dev_{train}", "epoch": 2, "error": 9.0},
     }
     files.write_json(home / "model.json", model)
@@ -100,6 +100,7 @@ def test_nothing_is_found_in_a_sound_experiment(recipe: Path) -> None:
     )
     assert said["epoch of the checkpoint, least error on dev", "joint_noisy"] == "2"
     assert said["budget of training", "all 4 folds and conditions"] == "3 epochs, 30 steps"
+    assert said["utterances of training that teach it", "joint"].startswith("75%: the others lack")
     measured = [one for one in found if one.check == "SNR, measured again"]
     assert [one.where for one in measured] == [
         f"data/{name}" for name in ("train_noisy", "dev_noisy", "noise_snr5", "speech_snr15")

@@ -46,6 +46,33 @@ def ids(batches: list[CutSet]) -> list[list[str]]:
     return [[cut.id for cut in batch] for batch in batches]
 
 
+def partly_known(cuts: CutSet) -> list[MonoCut]:
+    """Three cuts: one that nobody has labelled, one that nobody has transcribed, a whole one."""
+    silent, unlabelled, whole = (MonoCut.from_dict(cut.to_dict()) for cut in list(cuts)[:3])
+    silent.supervisions[0].text = None
+    del unlabelled.supervisions[0].custom["emotion"]
+    return [silent, unlabelled, whole]
+
+
+def test_what_nobody_knows_is_marked(cuts: CutSet) -> None:
+    one, two, three = partly_known(cuts)
+    batch = utterances()[CutSet.from_cuts([one, two, three])]
+    assert batch.texts == [None, two.supervisions[0].text, three.supervisions[0].text]
+    assert batch.targets[0] == [] and all(batch.targets[1:])
+    assert batch.emotions.tolist()[1] == dataset.UNKNOWN != batch.emotions.tolist()[0]
+    utterances().check(CutSet.from_cuts([one, two, three]), 400)
+
+
+def test_systems_learn_from_what_they_can(cuts: CutSet, models: Path) -> None:
+    some = partly_known(cuts)
+    for name, expected in (("asr", some[1:]), ("ser", some[::2]), ("joint", some)):
+        conf = tiny.conf(models, f"{name}.yaml")
+        found = dataset.useful(CutSet.from_cuts(some), conf, "here")
+        assert [cut.id for cut in found] == [cut.id for cut in expected], name
+    with pytest.raises(DataError, match="here: no utterance has a transcript for system asr"):
+        dataset.useful(CutSet.from_cuts(some[:1]), tiny.conf(models, "asr.yaml"), "here")
+
+
 def test_a_batch_is_what_the_cuts_say(cuts: CutSet) -> None:
     chosen = CutSet.from_cuts(list(cuts)[:3])
     batch = utterances()[chosen]

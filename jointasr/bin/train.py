@@ -104,8 +104,9 @@ def train(
     log.info("stack %s, torch %s, commit %s", *versions)
     torch.manual_seed(rng.derive(args.seed, "init"))
     model = checkpoint.initial(conf, units, labels)
+    given = [manifest.load(folder) for folder in folders]
     train_cuts, dev_cuts = (
-        dataset.useful(manifest.load(folder), conf, str(folder)) for folder in folders
+        dataset.useful(cuts, conf, str(folder)) for cuts, folder in zip(given, folders, strict=True)
     )
     if world.first:
         files.write_text(args.out / "conf.yaml", config.dump(conf))
@@ -134,8 +135,9 @@ def train(
                 "epochs": conf.train.epochs,
                 "steps": trainer.steps,
                 "processes": world.size,
-                "utterances": len(train_cuts),
-                "dev_utterances": len(dev_cuts),
+                "utterances": len(given[0]),
+                "dev_utterances": len(given[1]),
+                "useful": len(train_cuts),
             },
             "selected": {
                 "on": str(folders[1]),
