@@ -57,16 +57,18 @@ run() {  # run STACK TITLE ARGUMENTS...
   printf -- '--- %s, on %s: passed, %d s\n' "$2" "$1" $((SECONDS - began))
 }
 
+on_k2() { run k2-pypi "unit tests" -m "not slow"; }
+on_torch() { run torch "unit tests" -m "not slow and not once"; }
+
 first_lane() {
-  run k2-pypi "unit tests" -m "not slow"
-  if [ "$fast" = false ]; then run k2-pypi "the mini recipe" tests/test_mini.py; fi
+  on_k2
+  if [ "$fast" = true ]; then return; fi
+  on_torch
+  run k2-pypi "other tests that train" -m slow --ignore tests/test_mini.py
 }
 
-second_lane() {  # on the other core
-  run torch "unit tests" -m "not slow and not once"
-  if [ "$fast" = false ]; then
-    run k2-pypi "other tests that train" -m slow --ignore tests/test_mini.py
-  fi
+second_lane() {  # on the other core; the mini recipe takes as long as all the rest
+  if [ "$fast" = true ]; then on_torch; else run k2-pypi "the mini recipe" tests/test_mini.py; fi
 }
 
 part "tests, in two lanes"

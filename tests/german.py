@@ -29,7 +29,7 @@ WHAT = {
     "traurig": ["verlässt böse Träume", "weiß keine Lösung", "verliert große Schätze"],
 }
 WHEN = ["heute,", "morgen.", "früh!", "spät?", "übermorgen"]
-CALLS, TURNS = 16, 6  # of a pair; of a call
+CALLS, TURNS = 12, 6  # of a pair; of a call
 
 
 def main(folder: Path) -> None:

@@ -239,10 +239,11 @@ def test_engines_train_alike(mini: Copy) -> None:
 
 
 def test_ablations_are_tabulated_against_the_system_they_vary(mini: Copy) -> None:
-    """Two fusions, one epoch: enough to see differences and their intervals beside joint."""
+    """Two fusions, one epoch, a fold: enough to see differences and intervals beside joint."""
     confs = "conf/ablation/co_attention.yaml,conf/ablation/soft_text.yaml"
     options = ("--conf", confs, "--conditions", "clean", "--set", "train.epochs=1")
-    mini.run("./run.sh", "--stage", "9", "--stop-stage", "9")  # the base over both folds again
+    options += ("--folds", FOLD)
+    mini.run("./run.sh", "--stage", "9", "--stop-stage", "9", "--folds", FOLD)  # the base
     output = mini.run("./run.sh", "--stage", "7", *options)
     rows = {
         line.split(",")[0].strip("| "): [cell.strip() for cell in line.strip("|").split("|")]
@@ -272,6 +273,7 @@ def test_paper_recipe_runs_all_stages_on_the_mini_corpora(mini: Copy) -> None:
         *("--musan", str(home / "data/corpora/musan"), "--allow-partial", "true"),
         *("--encoder", str(home / "exp/pretrained/encoder")),
         *("--bert", str(home / "exp/pretrained/bert"), "--folds", "Ses03F"),
+        *("--conditions", "clean"),
         *("--set", "train.epochs=1 batch.max_duration=40 batch.workers=0"),
     )
     text = (mini.home / "egs/iemocap/exp/RESULTS.md").read_text()
@@ -279,7 +281,7 @@ def test_paper_recipe_runs_all_stages_on_the_mini_corpora(mini: Copy) -> None:
     assert [cell.strip() for cell in rows[0][5:8]] == ["16.8", "15.0", "10.7"], "beside ours"
     assert "checks, none failed" in text
     cells = mini.cells("egs/iemocap")
-    assert len(cells) == 6 * 7
+    assert len(cells) == 3 * 7
     assert wer(mini, "asr", "clean", "clean") < 100
     report = Path(mini.home / "egs/iemocap/data/local/corpus/report.txt").read_text()
     assert "1000" in report
@@ -339,20 +341,20 @@ def test_another_language_with_other_emotions(mini: Copy, tmp_path: Path) -> Non
     )  # fmt: skip
     cell = mini.cells("egs/german")["joint", "clean", "clean", "default"]
     assert cell["wer"]["value"] <= 20 and cell["acc"]["wa"] >= 75
-    assert cell["wer"]["ref_words"] > 300 and cell["acc"]["n"] < 96  # some are not labelled
+    assert cell["wer"]["ref_words"] > 200 and cell["acc"]["n"] < 72  # some are not labelled
     texts = datadir.read_table(exp / "joint_clean/fold_P1/decode_clean/text").values()
     assert set("äöüß") <= set("".join(texts)) <= {*german.LETTERS, " "}
     mini.run("bash", "-c", "cd egs/german && ../../steps/pack.sh exp/joint_clean/fold_P1 exp/model")
     command = f"jointasr recognize --model egs/german/exp/model --channels each {tmp_path}/de"
     said = mini.run("bash", "-c", f". ./path.sh && {command} --format jsonl --max-turn 3")
     lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    assert len(lines) == 96 and {line["channel"] for line in lines} == {0, 1}
+    assert len(lines) == 72 and {line["channel"] for line in lines} == {0, 1}
     turns = [turn for line in lines for turn in line["turns"]]
     assert all(set(turn["posteriors"]) == set(german.FEELINGS) for turn in turns)
     spoken = datadir.read_table(exp.parent / "data/local/corpus/text").values()
     words = [word for turn in turns for word in turn["text"].split()]
     known = {word for text in spoken for word in text.split()}
-    assert len(words) > 1000 and mean(word in known for word in words) > 0.8
+    assert len(words) > 700 and mean(word in known for word in words) > 0.7
 
 
 def bash_blocks(path: Path) -> list[str]:

@@ -478,31 +478,26 @@ def test_packed_model(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_hub(home: Path, tmp_path: Path) -> None:
     """Put on a hub, private, and had from it by id on a machine that has never seen it."""
     env = {**os.environ, "HF_TOKEN": "hf_secret", "HF_HOME": str(tmp_path / "home")}
-    env |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
-    push = "import sys; from pathlib import Path; from jointasr import packing\n"
-    push += "print(packing.push(Path('model'), sys.argv[1]))"
-    load = "import sys, jointasr, numpy as np; np.random.seed(0)\n"
-    load += "wave = np.random.uniform(-0.1, 0.1, 16000)\n"
-    load += "print(jointasr.load(sys.argv[1], 'cpu').recognize(wave, 16000))"
+    env |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", "PYTHONPATH": str(ROOT)}
+    program = [sys.executable, str(Path(__file__).parent / "hub_user.py")]
 
-    def run(program: str, model: str) -> str:
-        command = [sys.executable, "-c", program, model]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        return done.stdout + done.stderr
+    def used() -> list[str]:
+        done = subprocess.run(program, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.splitlines()
 
     with fake_hub.serving() as hub:
-        env |= {"HF_ENDPOINT": hub.address, "PYTHONPATH": str(ROOT)}
-        said = run(push, "me/model")
-        assert f"{hub.address}/me/model" in said, said
+        env["HF_ENDPOINT"] = hub.address
+        pushed, *loaded, other = used()
+        assert pushed.startswith(f"{hub.address}/me/model")
         assert hub.private == {"me/model": True} and "Bearer hf_secret" in hub.tokens
-        had = {name: hub.repos["me/model"][name] for name in hub.repos["me/model"]}
         inside = [path for path in Path("model").rglob("*") if path.is_file()]
-        assert had == {str(path.relative_to("model")): path.read_bytes() for path in inside}
-        assert run(load, "me/model") == run(load, str(home / "model"))
-        assert "neither a complete model folder nor to be had" in run(load, "me/other")
-    for program, words in ((push, "the hub does not take it"), (load, "nor to be had from the")):
-        said = run(program, "me/third")  # of a hub that is gone
-        assert words in said.splitlines()[-1], said
+        files = {str(path.relative_to("model")): path.read_bytes() for path in inside}
+        assert hub.repos["me/model"] == files
+        assert len(loaded) == 2 and loaded[0] == loaded[1]
+        assert "neither a complete model folder nor to be had" in other
+    pushed, _, _, other = used()  # the hub is gone, what was had is not
+    assert "the hub does not take it" in pushed and "nor to be had from the hub" in other
 
 
 def test_card_has_the_results(home: Path, tmp_path: Path) -> None:
