@@ -229,8 +229,14 @@ def _complete(fold: Fold) -> Fold:
 
 
 def _lists(turns: Sequence[Turn]) -> bool:
-    """Whether the given folds are the lists of one."""
-    return {turn.fold for turn in turns} == set(SPLITS)
+    """Whether the given folds are the lists of one. Raises DataError for a mixture of both."""
+    named = {turn.fold for turn in turns}
+    if named & set(SPLITS) and named != set(SPLITS):
+        raise DataError(
+            f"data.scheme: given: folds are named {' '.join(sorted(named))}; give train, dev and "
+            "test, all three, or other names of the folds that test"
+        )
+    return named == set(SPLITS)
 
 
 def _unit(turn: Turn, scheme: str) -> str:

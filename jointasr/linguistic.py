@@ -47,7 +47,8 @@ class Linguistic(nn.Module):
         ``certainty``: of each text's words, 0 to 1, each (words,). A word's embedding is
         interpolated between [MASK]'s (0) and its own (1), and gradients pass into it.
         """
-        texts = [text.lower() for text in texts]  # ours are upper case, which cased models spell
+        # capitals throughout, which cased models spell; alphabets of both cases are left alone
+        texts = [text.lower() if text.isupper() else text for text in texts]
         read: dict[str, Any] = {"text": texts}
         if certainty is not None:
             read = {"text": [text.split() for text in texts], "is_split_into_words": True}

@@ -162,7 +162,7 @@ def card(folder: Path, name: str, about: Description, exp: Path, dev: Dev) -> st
         heard=_heard(conf, dev),
         name=name,
         parts=_parts(folder, conf, decode),
-        rows=[_row(cell) for cell in cells],
+        rows=[_row(cell, conf) for cell in cells],
         task=TASKS[conf.has_ctc, conf.has_emotion],
         version=jointasr.__version__,
     )
@@ -186,7 +186,7 @@ def _parts(folder: Path, conf: Config, decode: Decode) -> list[str]:
     if conf.has_emotion:
         parts.append(f"Emotions: {', '.join(read_labels(folder / 'lang'))}")
     text = f"; text: {conf.bert.model}" if conf.uses_bert else ""
-    return [*parts, f"Encoder: {conf.encoder.model}{text}"]
+    return [*parts, results.portable(f"Encoder: {conf.encoder.model}{text}")]
 
 
 def _heard(conf: Config, dev: Dev) -> list[str]:
@@ -201,9 +201,10 @@ def _heard(conf: Config, dev: Dev) -> list[str]:
     return found
 
 
-def _row(cell: dict[str, Any]) -> list[str]:
-    values = [cell["wer"]["value"]] if cell["wer"] else []
-    values += [cell["acc"]["wa"], cell["acc"]["ua"]] if cell["acc"] else []
+def _row(cell: dict[str, Any], conf: Config) -> list[str]:
+    """A line of the card's table: what the system has; - where no reference was known."""
+    values = [(cell["wer"] or {}).get("value")] if conf.has_ctc else []
+    values += [(cell["acc"] or {}).get(key) for key in ("wa", "ua")] if conf.has_emotion else []
     return [cell["test"], *("-" if value is None else f"{value:.1f}" for value in values)]
 
 

@@ -110,8 +110,10 @@ def _speakers(
     keys = [(system, train, test) for test in tests]
     if not keys or any(key not in scores for key in keys):
         return {}
-    found = [analysis.errors(scores[key], metric) for key in keys]
-    rates = analysis.mean([one for one in found if one is not None]).by_speaker()
+    found = [one for key in keys if (one := analysis.errors(scores[key], metric)) is not None]
+    if not found:
+        return {}
+    rates = analysis.mean(found).by_speaker()
     return rates if metric == "wer" else {name: 100 - rate for name, rate in rates.items()}
 
 

@@ -36,7 +36,7 @@ class Data(Section):
     letters: Annotated[str, AfterValidator(check_letters)] = LETTERS
     """alphabet of the transcripts, besides apostrophe and space, in one case or in both; digits
     may be among them. What it lacks is written in the case that it has, or left out"""
-    emotions: list[str] = ["ang", "hap", "neu", "sad"]
+    emotions: Annotated[list[str], Field(min_length=1)] = ["ang", "hap", "neu", "sad"]
     """classes kept, after merging (excited counts as happy)"""
     turns: Literal["speech", "all"] = "speech"
     """speech: only turns with words (IEMOCAP: 5,500); all: the 31 others too (5,531)"""

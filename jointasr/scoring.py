@@ -130,16 +130,14 @@ def score(data: Path, lang: Path, decode: Path) -> Score:
     emotions: dict[str, tuple[str, str]] = {}
     posteriors: dict[str, list[float]] = {}
     labels: tuple[str, ...] = ()
-    if (decode / "text").is_file() and read_table(data / "text"):
+    if (decode / "text").is_file():
         words = _score_words(data, decode, facts)
-    if (decode / "utt2emo").is_file() and read_table(data / "utt2emo"):
+    if (decode / "utt2emo").is_file():
         labels = tuple(read_labels(lang))
         emotions = _score_emotions(data, decode, labels, facts)
-        posteriors = _read_posteriors(decode, labels, emotions, facts)
-    if not words and not emotions:
-        raise DataError(
-            f"{decode}: neither text nor utt2emo to score by {data}; run stage 8 (decode) first"
-        )
+        posteriors = _read_posteriors(decode, labels, emotions, facts) if emotions else {}
+    if not any((decode / name).is_file() for name in ("text", "utt2emo")):
+        raise DataError(f"{decode}: neither text nor utt2emo to score; run stage 8 (decode) first")
     result = Score(facts, words, emotions, posteriors, labels)
     if result.ece is not None:
         line = f"%ECE {result.ece:.2f} [ {metrics.ECE_BINS} bins, {len(posteriors)} utterances ]"
@@ -154,6 +152,9 @@ def load(data: Path, decode: Path) -> Score:
     posteriors: dict[str, list[float]] = {}
     labels: tuple[str, ...] = ()
     facts = read_facts(data)
+    scored = [decode / KALDI / "utt2counts", decode / SER / "utt2pred"]
+    if not any(path.is_file() for path in scored):
+        raise DataError(f"{decode}: not scored yet; run stage 9 or local/score.sh first")
     if (decode / KALDI / "utt2counts").is_file():
         for utt, value in read_table(decode / KALDI / "utt2counts").items():
             ref_words, sub, dele, ins = map(int, value.split())
@@ -162,11 +163,10 @@ def load(data: Path, decode: Path) -> Score:
         for utt, value in read_table(decode / SER / "utt2pred").items():
             ref, hyp = value.split()
             emotions[utt] = (ref, hyp)
+    if emotions:
         header = files.read_text(decode / SER / "confusion").partition("\n")[0]
         labels = tuple(header.split()[1:])
         posteriors = _read_posteriors(decode, labels, emotions, facts)
-    if not words and not emotions:
-        raise DataError(f"{decode}: not scored yet; run stage 9 or local/score.sh first")
     return Score(facts, words, emotions, posteriors, labels)
 
 
@@ -198,6 +198,8 @@ def _join(data: Path, decode: Path, name: str, facts: Iterable[str]) -> list[tup
     """
     refs = read_table(data / name)
     hyps = _without(set(facts) - refs.keys(), read_table(decode / name))
+    if not refs and not hyps:
+        return []  # of this speaker nothing is known
     return metrics.join(refs, hyps, data / name, decode / name)
 
 
@@ -251,6 +253,9 @@ def read_word_posteriors(decode: Path) -> dict[str, list[float]]:
 
 def _score_words(data: Path, decode: Path, facts: dict[str, Facts]) -> dict[str, WordCounts]:
     joined = _join(data, decode, "text", facts)
+    if not joined:  # nobody has transcribed anything of this speaker
+        write_table(decode / KALDI / "utt2counts", {})
+        return {}
     alignments = metrics.align([ref for _, ref, _ in joined], [hyp for _, _, hyp in joined])
     words = {utt: metrics.count(a) for (utt, _, _), a in zip(joined, alignments, strict=True)}
     line = metrics.wer_line(sum(words.values(), WordCounts()))
@@ -275,6 +280,9 @@ def _score_emotions(
     data: Path, decode: Path, labels: tuple[str, ...], facts: dict[str, Facts]
 ) -> dict[str, tuple[str, str]]:
     joined = _join(data, decode, "utt2emo", facts)
+    if not joined:
+        write_table(decode / SER / "utt2pred", {})
+        return {}
     for utt, *pair in joined:
         for folder, emotion in zip((data, decode), pair, strict=True):
             if emotion not in labels:

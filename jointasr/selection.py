@@ -19,7 +19,7 @@ def write(source: Path, out: Path, emotions: Sequence[str], words: bool) -> None
     labels = datadir.read_table(source / "utt2emo")
     texts = datadir.read_table(source / "text")
     present = Counter(labels.values())
-    for emotion in emotions:
+    for emotion in emotions if present else ():  # of a corpus that nobody has labelled: nothing
         if emotion not in present:
             known = " ".join(sorted(present))
             raise DataError(

@@ -33,16 +33,18 @@ def unspelt(raw: str, letters: str) -> str:
 
 
 def _composed(raw: str) -> str:
-    """What is spelt: letters with their accents in one, without tags, apostrophes plain."""
-    return _TAG.sub("", unicodedata.normalize("NFC", raw).translate(_APOSTROPHES))
+    """What is spelt: letters with their accents in one, without tags and signs that are not seen
+    (soft hyphens, joiners), apostrophes plain."""
+    seen = (c for c in unicodedata.normalize("NFC", raw) if unicodedata.category(c) != "Cf")
+    return _TAG.sub("", "".join(seen).translate(_APOSTROPHES))
 
 
 def check_letters(letters: str) -> str:
-    """``letters``, where they can be an alphabet: each once, no blank, none that has a meaning of
-    its own. Raises ValueError otherwise."""
+    """``letters`` with their accents in one, where they can be an alphabet: each once, no blank,
+    none that has a meaning of its own. Raises ValueError otherwise."""
+    letters = unicodedata.normalize("NFC", letters)
     for letter in letters:
-        plain = unicodedata.category(letter)[0] in "LMN"
-        if not plain or unicodedata.normalize("NFC", letter) != letter:
+        if unicodedata.category(letter)[0] not in "LMN":
             raise ValueError(f"{letter!r} is no letter or digit (apostrophe and space are known)")
         if letters.count(letter) > 1:
             raise ValueError(f"{letter!r} is there twice")

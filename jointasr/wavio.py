@@ -63,7 +63,7 @@ def header(source: str) -> Header:
     if offset is None:
         with _sound(path) as sound:
             found = Header(sound.samplerate, sound.channels, sound.frames)
-        _complete(path)
+        complete(path)
         return found
     with _open(path, source) as file:
         return _entry(file, offset, source)
@@ -111,9 +111,10 @@ def _sound(path: str) -> soundfile.SoundFile:
         raise DataError(f"{path}: not readable as audio ({why})") from error
 
 
-def _complete(path: str) -> None:
+def complete(path: str) -> None:
     """Hold a RIFF file's declared size against its own, as libsndfile does not: it would take half
-    a file for a shorter one. A size that was never filled in (a stream's) says nothing."""
+    a file for a shorter one. A size that was never filled in (a stream's) says nothing. Raises
+    DataError for a truncated one."""
     with _open(path, path) as file:
         left = file.seek(0, 2)
         file.seek(0)

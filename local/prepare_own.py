@@ -29,10 +29,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path, help="CSV file, or Kaldi data dir")
     parser.add_argument("out", type=Path, help="data dir to make, data/local/corpus")
-    parser.add_argument(
-        "--conf", default="joint.yaml", help="its data: says letters, emotions, folds"
-    )
-    parser.add_argument("--set", default="", help="overrides of the conf: key=value, blank between")
+    parser.add_argument("confs", nargs="+", help="their data: says letters, emotions, folds")
+    parser.add_argument("--set", default="", help="overrides: key=value, blank between")
     parser.add_argument("--nj", type=int, default=1, help="threads")
     parser.add_argument("--check", action="store_true", help="only list what is wrong")
     parser.add_argument(
@@ -41,58 +39,73 @@ def main() -> None:
         help="go on without the utterances that something is wrong with; they are reported",
     )
     args = parser.parse_args()
-    data = config.load(args.conf, Path(), config.split_overrides(args.set)).data
+    overrides = config.split_overrides(args.set)
+    datas = [config.load(conf, Path(), overrides).data for conf in args.confs]
+    utterances, problems, report = examine(args.corpus, args.out, datas)
     if args.check:
-        _, problems, report = examine(args.corpus, data)
         print("\n".join(report))
-        refuse(problems, args.corpus, args.out, MEND)
-        print(f"{args.corpus}: nothing is wrong")
+    refuse([] if args.allow_partial else problems, args.corpus, args.out, MEND)
+    lacking = whole(utterances, datas)
+    refuse(lacking, args.corpus, args.out)
+    if args.check:
+        listed = f"; {len(problems)} utterances would be left out" if problems else ""
+        print("\n".join([*problems, f"{args.corpus}: nothing else is wrong{listed}"]))
         return
     options = {
         "corpus": str(args.corpus),
-        "letters": data.letters,
-        "emotions": data.emotions,
-        "scheme": data.scheme,
-        "dev": [data.dev, data.dev_fraction, data.seed],
-        "audio": sizes(args.corpus),
+        "letters": datas[0].letters,
+        "audio": corpus.digest({Path(wavio.split(one.path)[0]) for one in utterances}, Path("/")),
         "partial": args.allow_partial,
     }
     progress.start_log()
     with done.step(args.out, CODE, options, tables(args.corpus)) as todo:
         if todo:
-            prepare(args.corpus, args.out, data, args.nj, args.allow_partial)
+            left_out = prepare(utterances, args.out, args.nj, args.allow_partial, args.corpus)
+            report += [LEFT_OUT + problem for problem in [*problems, *left_out]]
+            files.write_text(args.out / "report.txt", "\n".join(report) + "\n")
+            print("\n".join(report))
 
 
-def prepare(source: Path, out: Path, data: schema.Data, jobs: int, allow_partial: bool) -> None:
-    """Check everything, then write. Raises DataError for what is wrong with the corpus."""
-    from local.own import audio, check
+def prepare(
+    utterances: "Sequence[Utterance]", out: Path, jobs: int, allow_partial: bool, source: Path
+) -> list[str]:
+    """Write audio, manifests and tables of ``utterances``; what had to be left out, its audio being
+    damaged. Raises DataError for that where it is not allowed."""
+    from local.own import audio
 
-    utterances, problems, report = examine(source, data)
-    if problems and not allow_partial:
-        refuse(problems, source, out, MEND)
     shutil.rmtree(out / "wav", ignore_errors=True)
     written = audio.write(utterances, out / "wav", jobs)
-    if written.problems and not allow_partial:
-        refuse(written.problems, source, out, MEND)
-    kept = [one for one in utterances if one.id in written.files]
-    refuse(check.whole(kept, data), source, out)
-    _write_manifests(kept, written.files, out)
-    report += [f"{written.clipped} utterances with samples cut off at full scale"]
-    report += [LEFT_OUT + problem for problem in [*problems, *written.problems]]
-    files.write_text(out / "report.txt", "\n".join(report) + "\n")
-    print("\n".join(report))
+    refuse([] if allow_partial else written.problems, source, out, MEND)
+    _write_manifests([one for one in utterances if one.id in written.files], written.files, out)
+    if written.clipped:
+        print(f"{written.clipped} utterances have samples cut off at full scale")
+    return written.problems
 
 
-def examine(source: Path, data: schema.Data) -> "tuple[list[Utterance], list[str], list[str]]":
-    """The good utterances, what is wrong, and what the corpus comes down to, a line each."""
+def examine(
+    source: Path, out: Path, datas: Sequence[schema.Data]
+) -> "tuple[list[Utterance], list[str], list[str]]":
+    """The good utterances, what is wrong with others, and what the corpus comes down to, a line
+    each. Raises DataError where the corpus lies in ``out``, which is made anew."""
     from local.own import check, rows
 
+    home = (source if source.is_dir() else source.parent).absolute()
     found = rows.read(source)
-    utterances, problems = check.rows(found.rows, home_of(source), data)
-    problems = found.problems + problems
-    if not problems:
-        problems += check.whole(utterances, data)
-    return utterances, problems, _report(source, utterances, found, data)
+    utterances, problems = check.rows(found.rows, home, datas[0].letters)
+    inside = [one.path for one in utterances if out.resolve() in Path(one.path).resolve().parents]
+    if inside or out.resolve() in (source.resolve(), *source.resolve().parents):
+        raise errors.DataError(
+            f"{inside[0] if inside else source}: inside of {out}, which is made anew"
+        )
+    report = _report(source, utterances, found, datas)
+    return utterances, found.problems + problems, report
+
+
+def whole(utterances: "Sequence[Utterance]", datas: Sequence[schema.Data]) -> list[str]:
+    """What is wrong with the corpus as a whole, for any of the confs."""
+    from local.own import check
+
+    return list(dict.fromkeys(line for data in datas for line in check.whole(utterances, data)))
 
 
 def refuse(problems: Sequence[str], source: Path, out: Path, remedy: str = "") -> None:
@@ -114,19 +127,6 @@ def tables(source: Path) -> list[Path]:
     return [source] if source.is_file() else sorted(p for p in source.iterdir() if p.is_file())
 
 
-def sizes(source: Path) -> str:
-    """Digest of the audio files' names and sizes: tells that they were changed."""
-    from local.own import rows
-
-    paths = {home_of(source) / wavio.split(row.path)[0] for row in rows.read(source).rows}
-    return corpus.digest((path for path in paths if path.is_file()), Path("/"))
-
-
-def home_of(source: Path) -> Path:
-    """What relative paths count from: the folder of the CSV file, or the data dir."""
-    return (source if source.is_dir() else source.parent).absolute()
-
-
 def _write_manifests(utterances: "Sequence[Utterance]", wavs: dict[str, Path], out: Path) -> None:
     headers = corpus.headers([wavs[one.id] for one in utterances])
     from lhotse import CutSet
@@ -145,7 +145,10 @@ def _write_manifests(utterances: "Sequence[Utterance]", wavs: dict[str, Path], o
 
 
 def _report(
-    source: Path, utterances: "Sequence[Utterance]", found: "rows.Corpus", data: schema.Data
+    source: Path,
+    utterances: "Sequence[Utterance]",
+    found: "rows.Corpus",
+    datas: Sequence[schema.Data],
 ) -> list[str]:
     hours = sum(one.end - one.start for one in utterances) / 3600
     labels = Counter(one.emotion or "(unknown)" for one in utterances)
@@ -160,7 +163,7 @@ def _report(
         f"{sum(one.text == '' for one in utterances)} without, "
         f"{sum(one.text is None for one in utterances)} unknown",
     ]
-    others = sorted(set(labels) - {*data.emotions, "(unknown)"})
+    others = sorted(set(labels).difference(["(unknown)"], *(data.emotions for data in datas)))
     if others:
         lines.append(f"left out later, not in data.emotions: {', '.join(others)}")
     if found.unused:

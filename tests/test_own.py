@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from jointasr import datadir, manifest, sound
 from jointasr.errors import DataError
-from jointasr.schema import Data
 from local.own import check, rows
 
 pytestmark = pytest.mark.once
 ROOT = Path(__file__).resolve().parent.parent
 PREPARE = ROOT / "local/prepare_own.py"
-CONF = "data: {emotions: [froh, müde], letters: abcdefghijklmnopqrstuvwxyzäöüß}\n"
+LETTERS = "abcdefghijklmnopqrstuvwxyzäöüß"
+CONF = f"data: {{emotions: [froh, müde], letters: {LETTERS}, scheme: given}}\n"
 
 
 def tone(seconds: float, rate: int, hertz: float) -> np.ndarray:
@@ -44,14 +44,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 GOOD = [
     {"path": "call.flac", "start": "0.5", "end": "2.5", "channel": "1", "speaker": "ann",
-     "text": "Guten Morgen, schöne Straße!", "emotion": "froh"},
+     "text": "Guten Morgen, schöne Straße!", "emotion": "froh", "fold": "train"},
     {"path": "call.flac", "start": "2.5", "end": "4.75", "channel": "2", "speaker": "bob",
-     "text": "na ja [LACHEN]", "emotion": ""},
-    {"path": "a.wav", "speaker": "ann", "text": "", "emotion": "müde"},
-    {"path": "b.wav", "speaker": "ann", "text": "[SEUFZT]", "emotion": "müde"},
-    {"path": "c.wav", "speaker": "bob", "text": "eins zwei", "emotion": "froh"},
-    {"path": "d.wav", "speaker": "bob", "text": "drei", "emotion": "müde"},
-    {"path": "e.mp3", "speaker": "bob", "text": "vier", "emotion": "froh"},
+     "text": "na ja [LACHEN]", "emotion": "", "fold": "train"},
+    {"path": "a.wav", "speaker": "ann", "text": "", "emotion": "müde", "fold": "train"},
+    {"path": "b.wav", "speaker": "ann", "text": "[SEUFZT]", "emotion": "müde", "fold": "test"},
+    {"path": "c.wav", "speaker": "bob", "text": "eins zwei", "emotion": "froh", "fold": "dev"},
+    {"path": "d.wav", "speaker": "bob", "text": "drei", "emotion": "müde", "fold": "test"},
+    {"path": "e.mp3", "speaker": "bob", "text": "vier", "emotion": "froh", "fold": "test"},
 ]  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def write(path: Path, table: list[dict[str, str]], delimiter: str = ",") -> Path
 
 def prepare(*options: str, source: str = "audio/corpus.csv") -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, PREPARE, "--conf", str(ROOT / "conf/joint.yaml"), *options, source, "out"],
+        [sys.executable, PREPARE, *options, source, "out", str(ROOT / "conf/joint.yaml")],
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
@@ -128,6 +128,8 @@ def test_kaldi_dir_is_the_same_as_csv(home: Path) -> None:
     datadir.write_table(
         kaldi / "utt2emo", {row["id"]: row["emotion"] for row in table} | {"ann-9": "froh"}
     )
+    folds = {row["id"]: row["fold"] for row in table}
+    datadir.write_table(kaldi / "utt2fold", folds | {"ann-9": "train"})
     done(source="kaldi")
     for name in ("text", "utt2spk", "utt2emo", "utt2dur"):
         assert datadir.read_table(home / "out" / name) == datadir.read_table(
@@ -181,6 +183,7 @@ def test_everything_wrong_is_said_at_once(home: Path) -> None:
             assert message in result.stderr
         assert f"corpus.csv:{line + 1}: 2 cells where the first line has" in result.stderr
     assert not (home / "out/text").exists()
+    assert "15 utterances would be left out" in done("--check", "--allow-partial")
     said = done("--allow-partial")
     assert said.count("LEFT OUT: ") == len(wrong) + 1
     assert len(datadir.read_table(home / "out/utt2spk")) == len(GOOD)
@@ -216,8 +219,10 @@ def test_emotions_and_folds_of_the_whole(home: Path) -> None:
         for row in GOOD
     ]
     write(home / "audio/corpus.csv", table)
-    error = prepare("--check").stderr
-    assert "no utterance has the emotion müde; there are froh (3), zornig (3)" in error
+    error = prepare("--check", "--set", "data.scheme=speaker").stderr
+    assert (
+        "no utterance has the emotion müde; there are froh (3), zornig (2)" in error
+    )  # one said nothing
     assert "data: {emotions: [froh, zornig]}" in error
     assert "folds cannot be made (data.scheme: speaker): fold ann: no turns for train" in error
 
@@ -226,8 +231,7 @@ def test_no_speakers(home: Path) -> None:
     """Recordings are dealt into parts, a recording whole."""
     without = [{k: v for k, v in row.items() if k != "speaker"} for row in GOOD]
     table = [rows.Row(f"{n}", **row) for n, row in enumerate(without)]
-    data = Data(emotions=["froh", "müde"], letters="abcdefghijklmnopqrstuvwxyzäöüß")
-    found = check.rows(table, home / "audio", data)
+    found = check.rows(table, home / "audio", LETTERS)
     assert found.problems == []
     parts = {
         one.path: {two.speaker for two in found.utterances if two.path == one.path}
@@ -235,6 +239,42 @@ def test_no_speakers(home: Path) -> None:
     }
     assert all(len(of) == 1 for of in parts.values())
     assert {one.speaker for one in found.utterances} == {f"part{n}" for n in range(1, 6)}
+    calls = [row._replace(dialogue=f"call{n % 2}") for n, row in enumerate(table)]
+    found = check.rows(calls, home / "audio", LETTERS)
+    assert len({one.speaker for one in found.utterances}) == 2  # those of a call stay together
+    some = [row._replace(speaker="ann") for row in table[1:]]
+    problems = check.rows([table[0], *some], home / "audio", LETTERS).problems
+    assert problems == ["0: no speaker, though others have one"]
+
+
+def test_what_each_part_of_a_fold_must_have(home: Path) -> None:
+    """Labels and transcripts in train and dev, as far as there are any."""
+    path = write(home / "audio/corpus.csv", [*GOOD[:4], {**GOOD[4], "emotion": ""}, *GOOD[5:]])
+    error = prepare("--check").stderr
+    assert "fold given: nothing in dev has a known emotion" in error and "transcript" not in error
+    write(path, [{**row, "fold": row["fold"].replace("dev", "tset")} for row in GOOD])
+    assert "folds are named test train tset; give train, dev and test" in prepare("--check").stderr
+
+
+def test_the_corpus_is_not_overwritten(home: Path) -> None:
+    """Nor taken from where its copy is to go."""
+    (home / "audio").rename(home / "out")
+    path = write(home / "corpus.csv", [{**row, "path": f"out/{row['path']}"} for row in GOOD])
+    before = sorted(p.name for p in (home / "out").iterdir())
+    for source in ("corpus.csv", str(write(home / "out/corpus.csv", GOOD))):
+        assert "which is made anew" in prepare(source=source).stderr
+    assert path.is_file() and {*before} <= {p.name for p in (home / "out").iterdir()}
+
+
+def test_signs_in_a_table(home: Path) -> None:
+    """A quote that is not doubled ends it all; other ends of lines are parts of a text."""
+    path = write(home / "audio/corpus.csv", GOOD)
+    path.write_text(
+        path.read_text() + 'a.wav,,,,ann,"hi" she said,froh,test\nb.wav,,,,ann,x,froh,test\n'
+    )
+    assert f"corpus.csv:{len(GOOD) + 2}: " in prepare("--allow-partial").stderr
+    path.write_text("path,text\na.wav,hallo\u2028welt\x1cda\n", encoding="utf-8")
+    assert [row.text for row in rows.read(path).rows] == ["hallo\u2028welt\x1cda"]
 
 
 def test_audio_that_is_not_what_it_seems(home: Path) -> None:
@@ -242,7 +282,11 @@ def test_audio_that_is_not_what_it_seems(home: Path) -> None:
     soundfile.write(home / "audio/a.wav", np.zeros(32000), 16000, "PCM_16")
     flac = (home / "audio/call.flac").read_bytes()
     (home / "audio/call.flac").write_bytes(flac[: len(flac) // 4])
+    cut = (home / "audio/b.wav").read_bytes()
+    (home / "audio/b.wav").write_bytes(cut[: len(cut) // 2])
     write(home / "audio/corpus.csv", GOOD)
+    assert "corpus.csv:5: " in (error := prepare().stderr) and "b.wav: truncated" in error
+    (home / "audio/b.wav").write_bytes(cut)
     error = prepare().stderr
     assert "corpus.csv:4: nothing but zeros" in error
     assert "corpus.csv:2: " in error and "corpus.csv:3: " in error
@@ -267,4 +311,4 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
     except DataError as error:
         assert str(path) in str(error)
     else:
-        check.rows(found.rows, path.parent, Data())
+        check.rows(found.rows, path.parent, LETTERS)

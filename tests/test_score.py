@@ -1,5 +1,6 @@
 """local/score.sh and what it leaves, on counts made by hand."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 import toy_exp
 
 from jointasr import scoring
-from jointasr.datadir import write_table
+from jointasr.datadir import read_table, write_table
 from jointasr.errors import DataError
 from jointasr.metrics import WordCounts
 
@@ -153,6 +154,49 @@ def test_one_kind_of_output_suffices(recipe: Path) -> None:
     (DECODE / "utt2emo").unlink()
     with pytest.raises(DataError, match="neither text nor utt2emo"):
         scoring.score(DATA, LANG, DECODE)
+
+
+def without(table: str, *utterances: str) -> None:
+    """References that nobody has given."""
+    known = read_table(DATA / table, allow_empty=True)
+    write_table(DATA / table, {utt: v for utt, v in known.items() if utt not in utterances})
+
+
+def test_what_nobody_has_transcribed_or_labelled_is_not_scored(recipe: Path) -> None:
+    whole = scoring.score(DATA, LANG, DECODE)
+    first, *rest = whole.words
+    without("text", first)
+    without("utt2emo", rest[0])
+    score = scoring.score(DATA, LANG, DECODE)
+    assert score.words == {utt: whole.words[utt] for utt in rest}
+    assert score.emotions.keys() == score.posteriors.keys() == whole.emotions.keys() - {rest[0]}
+    assert scoring.load(DATA, DECODE) == score
+    extra = read_table(DECODE / "text") | {"another": "X"}
+    write_table(DECODE / "text", extra)
+    with pytest.raises(DataError, match=r"\(another\) not in"):
+        scoring.score(DATA, LANG, DECODE)
+
+
+def test_a_speaker_whom_nobody_has_transcribed(recipe: Path) -> None:
+    """Has no error rate, and the report goes on with the other's; nor has anybody, in the end."""
+    utterances = list(read_table(DATA / "text"))
+    for folder in Path("data/folds/speaker/Ses01F").glob("test_*"):
+        write_table(folder / "text", {})
+    score = scoring.score(DATA, LANG, DECODE)
+    assert score.counts is None and score.confusion is not None and len(utterances) == 3
+    assert scoring.load(DATA, DECODE) == score
+    options = ("--folds", "Ses01F Ses02M", "--command", "./run.sh")
+    for fold in ("Ses01F", "Ses02M"):
+        for folder in Path(f"data/folds/speaker/{fold}").glob("test_*"):
+            write_table(folder / "text", {})
+        done = run_script("steps/score.sh", *options, "exp/joint_clean")
+        assert done.returncode == 0, done.stderr
+        (cell,) = [
+            c for c in json.loads(Path("exp/results.json").read_text()) if c["test"] == "clean"
+        ]
+        assert (cell["wer"] is None) == (fold == "Ses02M") and cell["acc"]["n"] > 3
+        done = run_script("steps/report.sh", "--paper", "false")
+        assert done.returncode == 0, done.stderr
 
 
 def test_unknown_emotions_and_speakers_are_refused(recipe: Path) -> None:

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
-# Your own corpus: as ./run.sh --recipe egs/own in the project's root, same options.
+# Your own corpus: as ./run.sh --recipe <this folder> in the project's root, same options.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")"/../../run.sh --recipe egs/own "$@"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+exec "$here"/../../run.sh --recipe "egs/$(basename "$here")" "$@"

@@ -20,9 +20,11 @@ FRAMES = 50
 """frames a second of wav2vec2-like encoders (PAPER.md, 3.1: a stride of 20 ms)"""
 ROUNDED = 0.01
 """seconds that an end may be beyond the audio's, as its table was rounded"""
+LONGEST_ID = 200
+"""bytes, of what names files"""
 TO_THE_END = ("", "-1")  # -1 as in Kaldi's segments
 PARTS = 5
-"""groups that recordings are dealt into where neither speakers nor groups are known"""
+"""groups that dialogues are dealt into where neither speakers nor groups are known"""
 
 
 class Utterance(NamedTuple):
@@ -67,17 +69,20 @@ class Recording(NamedTuple):
     """speaker and group, where neither is known"""
 
 
-def rows(found: Sequence[Row], home: Path, data: Data) -> Checked:
+def rows(found: Sequence[Row], home: Path, letters: str) -> Checked:
     """Judge each row by itself; relative paths count from ``home``.
 
-    Letters that ``data.letters`` lacks, labels with blanks, times outside of the audio, audio that
-    cannot be opened, texts too long for their audio, ids that occur twice ... are problems.
+    Characters that are none of ``letters``, labels with blanks, times outside of the audio, audio
+    that cannot be opened, texts too long for their audio, ids that occur twice ... are problems.
     """
     recordings = _recordings(found, home)
+    named = any(row.speaker or row.group for row in found)
     good: dict[str, Utterance] = {}
     problems: list[str] = []
     for row in found:
-        one, wrong = _judge(row, recordings[row.path], data)
+        one, wrong = _judge(row, recordings[row.path], letters)
+        if named and not (row.speaker or row.group):
+            wrong.append("no speaker, though others have one")
         if one.id in good:
             before = good[one.id].where
             wrong.append(f"the id {one.id} is that of {before} too; give ids in column id")
@@ -89,9 +94,10 @@ def rows(found: Sequence[Row], home: Path, data: Data) -> Checked:
 
 
 def whole(utterances: Sequence[Utterance], data: Data) -> list[str]:
-    """What is wrong with the corpus as a whole: emotions, folds."""
+    """What is wrong with the corpus as a whole for a conf's ``data``: emotions, folds."""
+    used = [one for one in utterances if data.turns == "all" or one.text != ""]
     problems = []
-    labels = Counter(one.emotion for one in utterances if one.emotion)
+    labels = Counter(one.emotion for one in used if one.emotion)
     absent = [emotion for emotion in data.emotions if not labels[emotion]]
     if labels and absent:
         there = ", ".join(f"{label} ({n})" for label, n in sorted(labels.items()))
@@ -99,18 +105,27 @@ def whole(utterances: Sequence[Utterance], data: Data) -> list[str]:
             f"no utterance has the emotion {' or '.join(absent)}; there are {there}; say in "
             "conf/base.yaml which are meant: data: {emotions: [" + ", ".join(sorted(labels)) + "]}"
         )
-    used = [one for one in utterances if one.emotion is None or one.emotion in data.emotions]
+    used = [one for one in used if one.emotion is None or one.emotion in data.emotions]
     turns = [
-        folds.Turn(
-            one.id, one.speaker, one.group, one.dialogue, one.style, one.text or "", one.fold
-        )
-        for one in used
+        folds.Turn(o.id, o.speaker, o.group, o.dialogue, o.style, o.text or "", o.fold)
+        for o in used
     ]
     try:
-        if turns:
-            folds.make(turns, data.scheme, data.dev, data.dev_fraction, data.seed)
+        made = folds.make(turns, data.scheme, data.dev, data.dev_fraction, data.seed)
     except DataError as error:
-        problems.append(f"folds cannot be made (data.scheme: {data.scheme}): {error}")
+        return [*problems, f"folds cannot be made (data.scheme: {data.scheme}): {error}"]
+    if not made:
+        problems.append("no utterance is left to learn from")
+    written = {one.id for one in used if one.text is not None}
+    labelled = {one.id for one in used if one.emotion}
+    for fold in made:
+        for part, split in (("train", fold.train), ("dev", fold.dev)):
+            for known, what in ((written, "transcript"), (labelled, "emotion")):
+                if known and not known & {turn.id for turn in split}:
+                    problems.append(
+                        f"fold {fold.name}: nothing in {part} has a known {what}; another "
+                        "data.seed or a larger data.dev_fraction helps"
+                    )
     return problems
 
 
@@ -118,17 +133,20 @@ def _recordings(found: Iterable[Row], home: Path) -> dict[str, Recording]:
     """What each path is. A recording's name is its stem, or all of its path where others have the
     same stem."""
     paths = sorted({row.path for row in found})
+    dialogues = {row.path: row.dialogue or row.path for row in found}
+    dealt = {name: f"part{n % PARTS + 1}" for n, name in enumerate(sorted(set(dialogues.values())))}
     stems = Counter(Path(path).stem for path in paths)
     recordings = {}
-    for number, path in enumerate(paths):
+    for path in paths:
         stem = Path(path).stem
         name = re.sub(r"[^\w.-]+", "_", stem if stems[stem] == 1 else path).strip("._-") or "audio"
-        part = f"part{number % PARTS + 1}"
         try:
             header, problem = _header(path, home), ""
         except (DataError, OSError) as error:
             header, problem = None, str(error)
-        recordings[path] = Recording(str(home / path), header, problem, name, part)
+        recordings[path] = Recording(
+            str(home / path), header, problem, name, dealt[dialogues[path]]
+        )
     return recordings
 
 
@@ -137,23 +155,30 @@ def _header(path: str, home: Path) -> wavio.Header:
         raise DataError("no path")
     wavio.refuse(wavio.split(path)[0], path)
     file = str(home / path)
-    return sound.header(Path(file), file) if wavio.split(file)[1] is None else wavio.header(file)
+    if wavio.split(file)[1] is not None:
+        return wavio.header(file)
+    found = sound.header(Path(file), file)
+    wavio.complete(file)
+    return found
 
 
-def _judge(row: Row, recording: Recording, data: Data) -> tuple[Utterance, list[str]]:
+def _judge(row: Row, recording: Recording, letters: str) -> tuple[Utterance, list[str]]:
     """The row's utterance, and what is wrong with it."""
     start, end, wrong = _times(row, recording)
-    channel = int(row.channel) - 1 if row.channel.isascii() and row.channel.isdigit() else None
+    numeric = row.channel.isascii() and row.channel.isdigit() and len(row.channel) < 6
+    channel = int(row.channel) - 1 if numeric else None
     count = recording.header.channels if recording.header else 1 << 16
     if row.channel and (channel is None or not 0 <= channel < count):
         wrong.append(f"channel {row.channel!r}: the audio has channels 1 to {count}")
     wrong += _odd_words(row)
-    text = None if row.text is None else normalise(row.text, data.letters)
-    wrong += _odd_text(row.text or "", text or "", end - start, data.letters)
+    text = None if row.text is None else normalise(row.text, letters)
+    wrong += _odd_text(row.text or "", text or "", end - start, letters)
     if row.text is None and not row.emotion:
         wrong.append("neither transcript nor emotion: nothing to learn")
     speaker = row.speaker or row.group or recording.part
     id = row.id or _id(row, recording, start, end)
+    if len(f"{speaker}-{id}".encode()) > LONGEST_ID:
+        wrong.append(f"speaker and id take more than {LONGEST_ID} bytes: give a short id")
     one = Utterance(
         row.where,
         id if id.startswith(speaker) else f"{speaker}-{id}",

@@ -4,6 +4,7 @@ Nothing is judged here but the form of the files themselves; :mod:`local.own.che
 """
 
 import csv
+import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,7 +80,7 @@ def _csv(source: Path) -> Corpus:
             f"{source}:1: {'; '.join(what)}; the first line names the columns: {' '.join(COLUMNS)}"
         )
     corpus = Corpus([], [], [name for name in header if name not in COLUMNS])
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for cells in reader:
             where = f"{source}:{reader.line_num}"
@@ -95,8 +96,10 @@ def _csv(source: Path) -> Corpus:
             values = {name: cell for name, cell in known if name in COLUMNS}
             row = Row(where, values.pop("path"), values.pop("text", "") or None, **values)
             corpus.rows.append(row)
-    except csv.Error as error:
-        corpus.problems.append(f"{source}:{reader.line_num}: {error}")
+    except csv.Error as error:  # what follows could be anything
+        raise DataError(
+            f"{source}:{reader.line_num}: {error}: double the quotes inside of quoted cells"
+        ) from None
     if not corpus.rows and not corpus.problems:
         raise DataError(f"{source}: no utterances below the line of column names")
     return corpus
