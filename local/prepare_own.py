@@ -44,12 +44,11 @@ def main() -> None:
     utterances, problems, report = examine(args.corpus, args.out, datas)
     if args.check:
         print("\n".join(report))
-    refuse([] if args.allow_partial else problems, args.corpus, args.out, MEND)
-    lacking = whole(utterances, datas)
-    refuse(lacking, args.corpus, args.out)
+    wrong = ([] if args.allow_partial else problems) + whole(utterances, datas)
+    refuse(wrong, args.corpus, args.out, "" if args.allow_partial else MEND)
     if args.check:
-        listed = f"; {len(problems)} utterances would be left out" if problems else ""
-        print("\n".join([*problems, f"{args.corpus}: nothing else is wrong{listed}"]))
+        listed = f"nothing but {len(problems)} things, to be left out" if problems else "nothing"
+        print("\n".join([*problems, f"{args.corpus}: {listed} is wrong"]))
         return
     options = {
         "corpus": str(args.corpus),

@@ -183,7 +183,7 @@ def test_everything_wrong_is_said_at_once(home: Path) -> None:
             assert message in result.stderr
         assert f"corpus.csv:{line + 1}: 2 cells where the first line has" in result.stderr
     assert not (home / "out/text").exists()
-    assert "15 utterances would be left out" in done("--check", "--allow-partial")
+    assert "nothing but 15 things, to be left out" in done("--check", "--allow-partial")
     said = done("--allow-partial")
     assert said.count("LEFT OUT: ") == len(wrong) + 1
     assert len(datadir.read_table(home / "out/utt2spk")) == len(GOOD)
@@ -218,8 +218,9 @@ def test_emotions_and_folds_of_the_whole(home: Path) -> None:
         {**row, "speaker": "ann", "emotion": row["emotion"].replace("müde", "zornig")}
         for row in GOOD
     ]
-    write(home / "audio/corpus.csv", table)
+    write(home / "audio/corpus.csv", [*table, {"path": "none.wav", "speaker": "ann", "text": "x"}])
     error = prepare("--check", "--set", "data.scheme=speaker").stderr
+    assert "none.wav: no such file" in error
     assert (
         "no utterance has the emotion müde; there are froh (3), zornig (2)" in error
     )  # one said nothing
