@@ -7,31 +7,14 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jointasr import arpa, audit_noise, datadir, done, folds, jsonl, lm_text, scenarios
+from jointasr import audit_noise, audit_training, datadir, done, folds, jsonl, scenarios
 from jointasr.errors import DataError
 from jointasr.experiment import DECODED
+from jointasr.findings import Finding, everywhere, none
 from jointasr.folds import Turn
 from jointasr.results import HAS_EMOTIONS, HAS_WORDS, Part
-
-MOST = 5  # named of what is wrong somewhere
-UNEQUAL = ("steps", "processes", "useful")  # what a budget need not have in common with others
-
-Culprits = Mapping[str, Sequence[str]]
-"""what is wrong, by where"""
-
-
-class Finding(NamedTuple):
-    """One thing looked at."""
-
-    check: str
-    where: str
-    """a fold, a set, a pair of systems; "all 10 folds" where they agree"""
-    value: str
-    """what was found"""
-    ok: bool | None
-    """None: a count to know, no verdict"""
 
 
 class Fold(NamedTuple):
@@ -56,9 +39,9 @@ def audit(parts: Sequence[Part]) -> list[Finding]:
         ("hypotheses", lambda: _hypotheses(parts)),
         ("audio that could not be read", lambda: _unread(parts)),
         ("utterances left out", lambda: _left_out(homes)),
-        ("checkpoint", lambda: _selected(parts)),
-        ("language models", lambda: _language_models(parts)),
-        ("equal budgets", lambda: _budgets(parts)),
+        ("checkpoint", lambda: audit_training.selected(parts)),
+        ("language models", lambda: audit_training.language_models(parts)),
+        ("equal budgets", lambda: audit_training.budgets(parts)),
         ("noise", lambda: _noise(homes, parts)),
     ]
     found: list[Finding] = []
@@ -88,19 +71,19 @@ def _apart(homes: Sequence[Path], parts: Sequence[Part]) -> Iterable[Finding]:
         ("speakers in dev and test", _shared(by_name, "speaker", "dev", "test")),
         ("dialogues in training and dev", _shared(by_name, "dialogue", "train", "dev")),
     ):
-        yield from _none(check, culprits)
+        yield from none(check, culprits)
     sessions = {_name(home, homes) for home in homes if home.parent.name != "speaker"}
     shared = _shared(by_name, "dialogue", "train", "test")
     if sessions:
-        yield from _none("dialogues in training and test", {k: shared[k] for k in sessions})
+        yield from none("dialogues in training and test", {k: shared[k] for k in sessions})
     rest = {name: fold for name, fold in by_name.items() if name not in sessions}
     if rest:
         lost = sum(len(shared[name]) for name in rest)
         total = sum(len({turn.dialogue for turn in fold.test}) for fold in rest.values())
         value = f"{lost} of {total}: the speakers of a session share its dialogues"
-        yield Finding("dialogues in training and test", _all(rest), value, None)
+        yield Finding("dialogues in training and test", everywhere(rest), value, None)
     check = "sentences of test, word for word in training"
-    yield Finding(check, _all(by_name), _seen(by_name), None)
+    yield Finding(check, everywhere(by_name), _seen(by_name), None)
 
 
 def _fold(home: Path, parts: Sequence[Part]) -> Fold:
@@ -154,7 +137,7 @@ def _references(parts: Sequence[Part]) -> Iterable[Finding]:
             truth, used = datadir.read_table(source / table), datadir.read_table(folder / table)
             wrong |= {utt for utt in listed if truth.get(utt) != used.get(utt)}
         culprits[str(folder)] = sorted(wrong)
-    yield from _none("references that are not the corpus'", culprits, "test sets")
+    yield from none("references that are not the corpus'", culprits, "test sets")
 
 
 def _audio(parts: Sequence[Part]) -> Iterable[Finding]:
@@ -171,7 +154,7 @@ def _audio(parts: Sequence[Part]) -> Iterable[Finding]:
         cuts = jsonl.read(folder / "cuts.jsonl.gz")
         played = {cut["id"]: cut["recording"]["sources"][0]["source"] for cut in cuts}
         culprits[str(folder)] = sorted(u for u, s in played.items() if archived.get(u) != s)
-    yield from _none("audio that is not of its set's archive", culprits, "data dirs")
+    yield from none("audio that is not of its set's archive", culprits, "data dirs")
 
 
 def _hypotheses(parts: Sequence[Part]) -> Iterable[Finding]:
@@ -185,7 +168,7 @@ def _hypotheses(parts: Sequence[Part]) -> Iterable[Finding]:
             path = part.decode / name
             wrong = wanted ^ datadir.read_table(path).keys() if path.is_file() else wanted
             culprits[str(path)] = sorted(wrong)
-    yield from _none("hypotheses missing or too many", culprits, "outputs")
+    yield from none("hypotheses missing or too many", culprits, "outputs")
 
 
 def _unread(parts: Sequence[Part]) -> Iterable[Finding]:
@@ -195,7 +178,7 @@ def _unread(parts: Sequence[Part]) -> Iterable[Finding]:
         path = part.decode / DECODED
         told = datadir.read_json(path) if path.is_file() else {}
         culprits[str(part.decode)] = sorted(told.get("unread", {}))
-    yield from _none("audio that could not be read, counted as errors", culprits, "outputs")
+    yield from none("audio that could not be read, counted as errors", culprits, "outputs")
 
 
 def _left_out(homes: Sequence[Path]) -> Iterable[Finding]:
@@ -222,83 +205,6 @@ def _left_out(homes: Sequence[Path]) -> Iterable[Finding]:
             yield Finding("utterances left out", corpus, value, False if left else None)
 
 
-# ---- what was trained --------------------------------------------------------------------------
-
-
-def _selected(parts: Sequence[Part]) -> Iterable[Finding]:
-    """Each model was chosen on the dev set of its fold and condition."""
-    models = {part.decode.parent: part.model for part in parts}
-    culprits: dict[str, list[str]] = {}
-    epochs: dict[str, list[int]] = {}
-    for home, model in models.items():
-        right = Path(model.data) / f"dev_{model.train}"
-        wrong = Path(model.selected["on"]) != right
-        culprits[str(home)] = [f"chosen on {model.selected['on']}"] if wrong else []
-        epochs.setdefault(f"{model.system}_{model.train}", []).append(model.selected["epoch"])
-    yield from _none("checkpoints chosen on anything but their dev set", culprits, "models")
-    for system, chosen in epochs.items():
-        yield Finding("epoch of the checkpoint, least error on dev", system, _range(chosen), None)
-
-
-def _language_models(parts: Sequence[Part]) -> Iterable[Finding]:
-    """n-gram models that any method of decoding used, estimated once more from the fold's training
-    text, and what their weights were chosen on."""
-    models = {part.decode.parent: part.model for part in parts}
-    text: dict[str, list[str]] = {}
-    weights: dict[str, list[str]] = {}
-    more: set[str] = set()
-    for home, model in models.items():
-        dev = f"{model.data}/dev_{model.train}"
-        for record in sorted(home.glob(f"tune_*/{done.NAME}")):
-            inputs = set(datadir.read_json(record)["inputs"])
-            used = [Path(name) for name in sorted(inputs) if (Path(name) / arpa.NAME).is_file()]
-            others = inputs - {dev, str(home), *map(str, used)}
-            weights[str(record.parent)] = sorted(others or {dev} - inputs)
-            for folder in used:
-                if str(folder) in text:
-                    continue  # of another system or condition
-                extra = datadir.read_json(folder / lm_text.ABOUT)["extra"]
-                more.update(extra)
-                train = datadir.read_table(folder.parent / f"train_{model.train}" / "text")
-                paths = [Path(name) for name in extra]
-                text[str(folder)] = lm_text.differences(folder, train, paths)
-    yield from _none("language models not of their fold's training text", text, "models")
-    yield from _none("weights of language models not chosen on dev alone", weights, "choices")
-    if more:
-        yield Finding("more text in language models", _all(text), ", ".join(sorted(more)), None)
-
-
-def _budgets(parts: Sequence[Part]) -> Iterable[Finding]:
-    """All systems of a condition and fold had the same data and number of epochs."""
-    groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
-    for part in parts:
-        model = part.model
-        known = {k: n for k, n in model.budget.items() if k not in UNEQUAL}
-        groups.setdefault((model.train, model.data), {})[model.system] = known
-    culprits: dict[str, list[str]] = {}
-    for (train, data), systems in groups.items():
-        base, *others = systems
-        culprits[f"{Path(data).name}, {train}"] = [
-            f"{other} {_values(systems[other])} against {base} {_values(systems[base])}"
-            for other in others
-            if systems[other] != systems[base]
-        ]
-    yield from _none("systems with another budget", culprits, "folds and conditions")
-    budgets = {f"{m['epochs']} epochs" for systems in groups.values() for m in systems.values()}
-    steps = [part.model.budget["steps"] for part in parts]
-    value = f"{', '.join(sorted(budgets))}, {_range(steps)} steps"
-    yield Finding("budget of training", _all(groups, "folds and conditions"), value, None)
-    taught: dict[str, Counter[str]] = {}
-    for part in parts:
-        budget = part.model.budget
-        given = Counter(useful=budget.get("useful", budget["utterances"]), of=budget["utterances"])
-        taught[part.model.system] = taught.get(part.model.system, Counter()) + given
-    for system, count in taught.items():
-        if count["useful"] < count["of"]:
-            value = f"{count['useful'] / count['of']:.0%}: the others lack transcript or emotion"
-            yield Finding("utterances of training that teach it", system, value, None)
-
-
 # ---- noise -------------------------------------------------------------------------------------
 
 
@@ -311,7 +217,7 @@ def _noise(homes: Sequence[Path], parts: Sequence[Part]) -> Iterable[Finding]:
     for data in sorted({home.parents[2] for home in homes}):
         pools = {pool: _files(data, {name}) for pool, name in trained.items()}
         pools["test"] = _files(data, tests)
-        yield from _none(
+        yield from none(
             "noise files in two pools",
             {
                 f"{one} and {other}": sorted(pools[one] & pools[other])
@@ -328,33 +234,7 @@ def _files(data: Path, sets: Iterable[str]) -> set[str]:
     return set().union(*(audit_noise.files(data / "local/mix" / name) for name in sets))
 
 
-# ---- how findings are worded -------------------------------------------------------------------
-
-
-def _none(check: str, culprits: Culprits, what: str = "folds") -> Iterable[Finding]:
-    """Nothing is expected anywhere: one finding that says so, or one for each place."""
-    bad = {where: names for where, names in culprits.items() if names}
-    if culprits and not bad:
-        yield Finding(check, _all(culprits, what), "none", True)
-    for where, names in bad.items():
-        more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-        yield Finding(check, where, ", ".join(names[:MOST]) + more, False)
-
-
-def _all(places: Mapping[Any, object], what: str = "folds") -> str:
-    return f"all {len(places)} {what}" if len(places) > 1 else str(next(iter(places)))
-
-
 def _name(home: Path, homes: Sequence[Path]) -> str:
     """A fold's name, with its folder where several data folders are in play."""
     alone = len({other.parent for other in homes}) == 1
     return home.name if alone else str(home)
-
-
-def _range(values: Sequence[int]) -> str:
-    low, high = min(values), max(values)
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _values(budget: Mapping[str, int]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in budget.items())

@@ -13,10 +13,10 @@ from jointasr import audit as auditing
 from jointasr import report_pictures as pictures
 from jointasr import report_tables as tables
 from jointasr.analysis import METRICS, Comparison, Estimate, Metric, Scores
-from jointasr.audit import Finding
 from jointasr.blocks import Block, Bullets, Code, Figure, Paragraph, Section, Table
 from jointasr.errors import DataError
 from jointasr.experiment import DECODED
+from jointasr.findings import Finding
 from jointasr.results import Part
 from jointasr.schema import Report
 from jointasr.table import NAMES, TRAIN, Cells, Trio, number

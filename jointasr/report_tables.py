@@ -7,8 +7,8 @@ from jointasr import methods as methods_
 from jointasr import table
 from jointasr.ablation import Row, Value
 from jointasr.analysis import METRICS, Comparison, Estimate, Metric
-from jointasr.audit import Finding
 from jointasr.blocks import Block, Cell, Paragraph, Table, Tone
+from jointasr.findings import Finding
 from jointasr.schema import Report
 from jointasr.stats import FEWEST_SPEAKERS, Interval
 from jointasr.table import DASH, NAMES, TRAIN, Cells, Trio, number

@@ -13,6 +13,7 @@ from data_fixtures import bin_run, make_iemocap, make_musan
 from test_make_archives import TESTS, stages
 
 from jointasr import archive, audit, audit_noise, datadir, files, jsonl, results
+from jointasr.findings import Finding
 
 SYSTEMS = {"asr": "asr", "ser": "ser", "joint": "joint"}
 FOLD = "Ses02F"
@@ -67,14 +68,14 @@ def recipe(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return copy
 
 
-def findings() -> list[audit.Finding]:
+def findings() -> list[Finding]:
     systems = [Path(f"exp/{name}_{train}") for name in SYSTEMS for train in ("clean", "noisy")]
     parts, missing = results.find(systems, [], SCENARIOS, "default")
     assert not missing
     return audit.audit(parts)
 
 
-def wrong(found: list[audit.Finding]) -> dict[str, list[str]]:
+def wrong(found: list[Finding]) -> dict[str, list[str]]:
     """{check: what is said} of the findings that failed."""
     bad: dict[str, list[str]] = {}
     for one in found:
