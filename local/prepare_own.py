@@ -47,8 +47,8 @@ def main() -> None:
     wrong = ([] if args.allow_partial else problems) + whole(utterances, datas)
     refuse(wrong, args.corpus, args.out, "" if args.allow_partial else MEND)
     if args.check:
-        listed = f"nothing but {len(problems)} things, to be left out" if problems else "nothing"
-        print("\n".join([*problems, f"{args.corpus}: {listed} is wrong"]))
+        left_out = f"{len(problems)} lines above are of what is left out; " if problems else ""
+        print("\n".join([*problems, f"{args.corpus}: {left_out}nothing else is wrong"]))
         return
     options = {
         "corpus": str(args.corpus),
@@ -59,8 +59,8 @@ def main() -> None:
     progress.start_log()
     with done.step(args.out, CODE, options, tables(args.corpus)) as todo:
         if todo:
-            left_out = prepare(utterances, args.out, args.nj, args.allow_partial, args.corpus)
-            report += [LEFT_OUT + problem for problem in [*problems, *left_out]]
+            damaged = prepare(utterances, args.out, args.nj, args.allow_partial, args.corpus)
+            report += [LEFT_OUT + problem for problem in [*problems, *damaged]]
             files.write_text(args.out / "report.txt", "\n".join(report) + "\n")
             print("\n".join(report))
 
@@ -168,7 +168,7 @@ def _report(
     if found.unused:
         lines.append(f"columns not used: {', '.join(found.unused)}")
     if not any(row.speaker or row.group for row in found.rows):
-        lines.append("no speakers, no groups: recordings are dealt into parts")
+        lines.append("no speakers, no groups: dialogues are dealt into parts")
     several = sorted(speaker for speaker, of in groups.items() if len(of) > 1)
     if several:
         lines.append(

@@ -15,7 +15,7 @@ from jointasr.text import normalise, unspelt
 from local.own.rows import Row
 
 SHORTEST, LONGEST = 0.1, 60.0
-"""seconds that an utterance may last: a frame or two of the encoder, and what memory allows"""
+"""seconds that an utterance may last: a few frames of the encoder, and what memory allows"""
 FRAMES = 50
 """frames a second of wav2vec2-like encoders (PAPER.md, 3.1: a stride of 20 ms)"""
 ROUNDED = 0.01
