@@ -7,21 +7,19 @@ the environment variable ``JOINTASR_ON_CHANGE``: ``stop`` (default), ``accept-co
 results made by other code; recorded in ``.done``) or ``force`` (make the step again).
 """
 
-import ast
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 from jointasr import files, locks
+from jointasr.code_digest import code_digest
 from jointasr.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = ".done"
-PACKAGES = ("jointasr", "local")
 
 
 @contextmanager
@@ -49,9 +47,7 @@ def step(
             _record(out, before)  # the code that ran, should a file have been edited since
 
 
-def check(
-    out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()
-) -> bool:
+def check(out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()) -> bool:
     """Whether ``out`` has to be made (True) or is up to date (False, and says so)."""
     now = fingerprint(code, options, inputs)
     done = out / NAME
@@ -77,9 +73,7 @@ def check(
     return False
 
 
-def write(
-    out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()
-) -> None:
+def write(out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()) -> None:
     """Record that ``out`` is finished, by rename, so that a kill leaves no half record."""
     _record(out, fingerprint(code, options, inputs))
 
@@ -91,27 +85,13 @@ def fingerprint(
     return {
         "options": {key: str(value) for key, value in sorted(options.items())},
         "inputs": {str(path): _input_digest(path) for path in inputs},
-        "code": code_digest(code),
+        "code": code_digest(code, ROOT),
     }
 
 
 def digest(code: str, options: Mapping[str, object], inputs: Sequence[Path]) -> str:
     """The fingerprint in a word, for what a step leaves half done."""
     return _sha(json.dumps(fingerprint(code, options, inputs), sort_keys=True).encode())
-
-
-def code_digest(code: str) -> str:
-    """Digest of an entry module or script and every project module it imports, bar comments."""
-    seen: dict[str, str] = {}
-    todo = [ROOT / code if code.endswith(".py") else _module_file(code)]
-    while todo:
-        path = todo.pop()
-        if path is not None and str(path) not in seen:
-            assert path.is_file(), f"no such code: {path}"
-            seen[str(path)], imports = _parse(path.read_text(encoding="utf-8"))
-            todo += [_module_file(name) for name in imports]
-    parts = [f"{Path(name).relative_to(ROOT)}\n{text}" for name, text in sorted(seen.items())]
-    return _sha("\n".join(parts).encode())
 
 
 def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
@@ -155,44 +135,6 @@ def _identity(done: Path) -> dict[str, object]:
 
 def _record(out: Path, record: Mapping[str, object]) -> None:
     files.write_text(out / NAME, json.dumps(record, indent=1, sort_keys=True) + "\n")
-
-
-def _module_file(name: str) -> Path | None:
-    """The file of a project module (None for a library's)."""
-    if name.split(".")[0] not in PACKAGES:
-        return None
-    path = ROOT / Path(*name.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None  # `from module import function`: the module itself is in the list as well
-
-
-@cache
-def _parse(source: str) -> tuple[str, list[str]]:
-    """What a module's source does, bar comments and docstrings, and the modules it imports."""
-    tree = ast.parse(source)
-    imports = _imports(tree)
-    return ast.dump(_without_docstrings(tree)), imports
-
-
-def _imports(tree: ast.Module) -> list[str]:
-    names: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body
-            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-                node.body = body[1:]
-    return tree
 
 
 def _sha(data: bytes) -> str:

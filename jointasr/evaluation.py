@@ -10,9 +10,7 @@ from jointasr.tally import Scores
 
 
 @torch.no_grad()
-def evaluate(
-    model: Model, cuts: CutSet, data: dataset.Utterances, world: World = ALONE
-) -> Scores:
+def evaluate(model: Model, cuts: CutSet, data: dataset.Utterances, world: World = ALONE) -> Scores:
     """Scores of ``model`` on ``cuts``; each process of ``world`` takes its share of each batch.
 
     Raises DataError naming a batch whose posteriors are not finite.

@@ -47,9 +47,7 @@ class Dev(NamedTuple):
     """per cent of them"""
 
 
-def pack(
-    home: Path, out: Path, method: str, device: torch.device, onnx: bool = False
-) -> Dev:
+def pack(home: Path, out: Path, method: str, device: torch.device, onnx: bool = False) -> Dev:
     """Make ``out`` of exp/<system>_<condition>/fold_<fold>: the model, its search by ``method``,
     confidences fitted on dev, a card with the results there are; with ``onnx`` also graphs.
 

@@ -99,8 +99,12 @@ def _write(found: Sequence[turns.Turn], out: Path) -> None:
 
 
 def _report(
-    root: Path, found: list[turns.Turn], counted: counts.Counts, left: Counter[str],
-    missing: list[str], other: list[str],
+    root: Path,
+    found: list[turns.Turn],
+    counted: counts.Counts,
+    left: Counter[str],
+    missing: list[str],
+    other: list[str],
 ) -> str:
     dropped = Counter(turn.label for turn in found if turn.emotion not in turns.FOUR)
     lines = [

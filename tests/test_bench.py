@@ -141,9 +141,7 @@ def test_batches_that_do_not_fit(
     many = CutSet.from_cuts(cut.with_id(f"{cut.id}-{i}") for i in range(9) for cut in cuts)
     assert find_batch.rates(conf, many, tiny.LABELS) == {25: 25.0, 50: 50.0}
     limit = 1.0
-    with pytest.raises(
-        DataError, match=r"not even batches of 25 s fit: set encoder\.gradient"
-    ):
+    with pytest.raises(DataError, match=r"not even batches of 25 s fit: set encoder\.gradient"):
         find_batch.rates(conf, many, tiny.LABELS)
 
 

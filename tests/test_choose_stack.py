@@ -85,9 +85,7 @@ NO_INDEX = {"wheels": [], "index_problem": "no answer"}
         ({"platform": "darwin-arm64"}, "torch", "3.11", {"k2": "this is darwin-arm64"}),
     ],
 )
-def test_choice(
-    changes: dict[str, Any], stack: str, python: str, passed: dict[str, str]
-) -> None:
+def test_choice(changes: dict[str, Any], stack: str, python: str, passed: dict[str, str]) -> None:
     choice = cs.choose(facts(**changes))
     assert (choice.stack, choice.python) == (stack, f"/p/python{python}")
     told = dict(choice.passed)

@@ -89,9 +89,10 @@ def test_real_counts_come_out_of_the_full_tree(
     )  # fmt: skip
     assert Counter(emotion[u] for u in words) == dict(ang=1103, hap=1615, neu=1704, sad=1078)
     assert sum(len(text[u].split()) for u in words) == 63848
-    assert "5531 have one of the four emotions (2943 improvised, 2588 scripted)" in (
-        out / "report.txt"
-    ).read_text()
+    assert (
+        "5531 have one of the four emotions (2943 improvised, 2588 scripted)"
+        in (out / "report.txt").read_text()
+    )
     assert not manifest.problems(out, audio=False)
 
 
@@ -172,9 +173,7 @@ def test_half_a_release_is_refused_unless_asked_for(
     assert "--allow-partial" in message
     assert f"{tiny / 'Session4'} does not exist" in message
     out = tiny.parent / "out"
-    prepare(
-        monkeypatch, "--counts", tiny.parent / "counts.tsv", "--allow-partial", tiny, out
-    )
+    prepare(monkeypatch, "--counts", tiny.parent / "counts.tsv", "--allow-partial", tiny, out)
     report = (out / "report.txt").read_text()
     assert f"INCOMPLETE: {tiny / 'Session5'} does not exist" in report
     assert "OTHER COUNT: labelled turns: 12, but 20 are expected" in report

@@ -128,9 +128,7 @@ def test_terminal_table_fits_100_columns() -> None:
     assert lines[2].split() == ["clean", *values.split()]
     assert len({len(line) for line in lines[:9]}) == 1
     assert lines[-2] == "Nothing is missing."
-    assert lines[-1] == (
-        "1 fold, engine k2, stack k2; more in exp/RESULTS.md, exp/report.html"
-    )
+    assert lines[-1] == ("1 fold, engine k2, stack k2; more in exp/RESULTS.md, exp/report.html")
 
 
 def make(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,8 +162,7 @@ def test_same_logs_and_report_as_on_one_machine(cluster: dict[str, str], home: P
         logs = [(home / f"log/x.{n}.log").read_text() for n in (1, 2, 3)]
         report = done.stderr.replace(program.name, "NAME")
         found[program] = [
-            re.sub(r"\d{4}-\d\d-\d\d [\d:]{8}|elapsed \d+ s", "T", text)
-            for text in [*logs, report]
+            re.sub(r"\d{4}-\d\d-\d\d [\d:]{8}|elapsed \d+ s", "T", text) for text in [*logs, report]
         ]
         assert f"{program.name}: 2 of 3 done, 1 failed" in done.stdout
     assert found[RUN] == found[SLURM]

@@ -23,9 +23,7 @@ def main() -> None:
     checked = folds.checked_texts(source, args.letters)
     scheme = args.data / "folds" / args.scheme
     for fold in (scheme / name for name in folds.names(scheme, args.folds.split())):
-        texts = {
-            part: folds.texts_of(checked, fold / f"{part}.list") for part in ("train", "dev")
-        }
+        texts = {part: folds.texts_of(checked, fold / f"{part}.list") for part in ("train", "dev")}
         if not any(texts["train"]) and not extra:
             print(f"{fold}: no words in training, so no language model")
             continue

@@ -66,9 +66,7 @@ def files(root: Path) -> list[Path]:
 
 def ignored(root: Path) -> dict[str, int]:
     """Files that are there and not read, by kind."""
-    files = [
-        path for name in SESSIONS for path in corpus.walk(root / name, lambda _: True)
-    ]
+    files = [path for name in SESSIONS for path in corpus.walk(root / name, lambda _: True)]
     annotators = ("Categorical", "Attribute", "Self-evaluation")
     return {
         "AppleDouble and other hidden files": corpus.hidden(files),

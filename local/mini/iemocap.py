@@ -18,8 +18,17 @@ from local.mini.plan import Turn
 Rng = np.random.Generator
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(32)
 _VALENCE = {"ang": (2, 4, 4), "hap": (4, 3, 3), "neu": (3, 2, 3), "sad": (2, 2, 2)}
-_NAMES = {"ang": "Anger", "hap": "Happiness", "exc": "Excited", "neu": "Neutral", "sad": "Sadness",
-          "fru": "Frustration", "sur": "Surprise", "fea": "Fear", "dis": "Disgust"}
+_NAMES = {
+    "ang": "Anger",
+    "hap": "Happiness",
+    "exc": "Excited",
+    "neu": "Neutral",
+    "sad": "Sadness",
+    "fru": "Frustration",
+    "sur": "Surprise",
+    "fea": "Fear",
+    "dis": "Disgust",
+}
 _BARE = ("M: Yeah.", "F: Okay.", "M: [LAUGHTER]", "F: What?")
 
 
@@ -70,8 +79,12 @@ def write_texts(seed: int, root: Path, turns: Sequence[Turn], durations: dict[st
 
 
 def _write_labels(
-    rng: Rng, folder: Path, dialogue: str, turns: Sequence[Turn],
-    times: Sequence[tuple[float, float]], number: int,
+    rng: Rng,
+    folder: Path,
+    dialogue: str,
+    turns: Sequence[Turn],
+    times: Sequence[tuple[float, float]],
+    number: int,
 ) -> None:
     for name in ("Categorical", "Attribute", "Self-evaluation"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -100,8 +113,12 @@ def _write_labels(
 
 
 def _write_transcript(
-    rng: Rng, folder: Path, dialogue: str, turns: Sequence[Turn],
-    times: Sequence[tuple[float, float]], number: int,
+    rng: Rng,
+    folder: Path,
+    dialogue: str,
+    turns: Sequence[Turn],
+    times: Sequence[tuple[float, float]],
+    number: int,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lines: list[str] = []

@@ -14,10 +14,30 @@ from local.mini import emotion, sentences
 
 Rng = np.random.Generator
 # Turns with words and one of the four emotions, and such turns with nothing but a tag.
-TURNS = {"Ses01F": 98, "Ses01M": 101, "Ses02F": 96, "Ses02M": 103, "Ses03F": 100, "Ses03M": 104,
-         "Ses04F": 99, "Ses04M": 97, "Ses05F": 102, "Ses05M": 100}
-TAG_ONLY = {"Ses01F": 3, "Ses01M": 1, "Ses02F": 2, "Ses02M": 1, "Ses03F": 1, "Ses03M": 0,
-            "Ses04F": 4, "Ses04M": 1, "Ses05F": 4, "Ses05M": 3}
+TURNS = {
+    "Ses01F": 98,
+    "Ses01M": 101,
+    "Ses02F": 96,
+    "Ses02M": 103,
+    "Ses03F": 100,
+    "Ses03M": 104,
+    "Ses04F": 99,
+    "Ses04M": 97,
+    "Ses05F": 102,
+    "Ses05M": 100,
+}
+TAG_ONLY = {
+    "Ses01F": 3,
+    "Ses01M": 1,
+    "Ses02F": 2,
+    "Ses02M": 1,
+    "Ses03F": 1,
+    "Ses03M": 0,
+    "Ses04F": 4,
+    "Ses04M": 1,
+    "Ses05F": 4,
+    "Ses05M": 3,
+}
 OTHERS = ("xxx", "fru", "xxx", "fru", "sur", "xxx", "fru", "fea", "xxx", "fru", "oth", "dis")
 WEIGHTS = {"ang": 0.22, "hap": 0.28, "neu": 0.28, "sad": 0.22}
 EXCITED = 0.45  # of the happy turns are labelled excited
@@ -47,17 +67,16 @@ def dialogues(session: int) -> list[str]:
         men[:3] = ["impro05a", "impro05b", "impro08a", "impro08b"]
     if session == 5:
         men.insert(4, "script01_1b")
-    return [f"Ses0{session}{marker}_{name}" for marker, names in (("F", women), ("M", men))
-            for name in names]
+    return [
+        f"Ses0{session}{marker}_{name}"
+        for marker, names in (("F", women), ("M", men))
+        for name in names
+    ]
 
 
 def plan(seed: int = 0, scale: float = 1.0) -> list[Turn]:
     """All turns in order of session, dialogue and time. ``scale`` shrinks every dialogue."""
-    return [
-        turn
-        for session in range(1, 6)
-        for turn in _session(seed, session, scale)
-    ]
+    return [turn for session in range(1, 6) for turn in _session(seed, session, scale)]
 
 
 def _session(seed: int, session: int, scale: float) -> list[Turn]:

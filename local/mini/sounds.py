@@ -92,8 +92,21 @@ def siren(rng: Rng, n: int) -> Wave:
 
 # White noise covers all of speech: at 5 dB it alone would decide the results. So there is little.
 NOISES: tuple[Callable[[Rng, int], Wave], ...] = (
-    coloured(2), clicks, band, hum, siren, coloured(1.5), clicks, band,
-    coloured(2), siren, hum, clicks, band, coloured(0), hum,
+    coloured(2),
+    clicks,
+    band,
+    hum,
+    siren,
+    coloured(1.5),
+    clicks,
+    band,
+    coloured(2),
+    siren,
+    hum,
+    clicks,
+    band,
+    coloured(0),
+    hum,
 )
 
 

@@ -124,8 +124,11 @@ ACTORS = {
 def _cast(women: str, men: str, languages: str) -> list[Voice]:
     """Voices of both genders by turns, spread over pitch, tempo, tract length and channel."""
     accents = languages.split()
-    pairs = [pair for two in zip(women.split(), men.split(), strict=True) for pair in
-             ((two[0], "F"), (two[1], "M"))]
+    pairs = [
+        pair
+        for two in zip(women.split(), men.split(), strict=True)
+        for pair in ((two[0], "F"), (two[1], "M"))
+    ]
     return [
         Voice(
             f"{accents[i % len(accents)]}+{variant}",
