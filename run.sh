@@ -74,7 +74,7 @@ export iemocap corpus  # used in the recipe's functions
 
 . path.sh
 . cmd.sh
-export JOINTASR_ON_CHANGE=stop  # read by jointasr/done.py
+export JOINTASR_ON_CHANGE=stop  # read by jointasr/utils/done.py
 if [ "$accept_code" = true ]; then JOINTASR_ON_CHANGE=accept-code; fi
 if [ "$force" = true ]; then JOINTASR_ON_CHANGE=force; fi
 partial=()

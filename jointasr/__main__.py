@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-from jointasr.errors import run
+from jointasr.utils.errors import run
 
 COMMANDS = {"recognize": "jointasr.bin.recognize", "demo": "jointasr.bin.demo"}
 

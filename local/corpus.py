@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jointasr import wavio
-from jointasr.errors import DataError
+from jointasr.data import wav_scp
+from jointasr.utils.errors import DataError
 
 _THREADS = 8  # opening files waits for the disk, or the network, more than for the processor
 _SHOWN = 5
@@ -23,18 +23,18 @@ def hidden(paths: Iterable[Path]) -> int:
     return sum(path.name.startswith(".") for path in paths)
 
 
-def headers(paths: Sequence[Path]) -> list[wavio.Header]:
+def headers(paths: Sequence[Path]) -> list[wav_scp.Header]:
     """Headers of mono 16 kHz files, in order; DataError names the files that are not so."""
     with ThreadPoolExecutor(_THREADS) as pool:
         results = list(pool.map(_header, paths))
     refuse([error for error in results if isinstance(error, DataError)], "audio files are unusable")
-    return [header for header in results if isinstance(header, wavio.Header)]
+    return [header for header in results if isinstance(header, wav_scp.Header)]
 
 
-def _header(path: Path) -> wavio.Header | DataError:
+def _header(path: Path) -> wav_scp.Header | DataError:
     try:
-        found = wavio.header(str(path))
-        wavio.check(found, str(path))
+        found = wav_scp.header(str(path))
+        wav_scp.check(found, str(path))
     except DataError as error:
         return error
     except OSError as error:

@@ -6,7 +6,8 @@ import csv
 import io
 from pathlib import Path
 
-from jointasr import errors, files, manifest
+from jointasr.data import manifest
+from jointasr.utils import errors, files
 from local.own.rows import COLUMNS
 
 

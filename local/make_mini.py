@@ -17,7 +17,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from jointasr import done, errors, processes
+from jointasr.utils import done, errors, processes
 from local.mini import iemocap, musan, plan, pretrain, voices
 
 CODE = "local/make_mini.py"

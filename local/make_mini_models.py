@@ -4,8 +4,8 @@
 import argparse
 from pathlib import Path
 
-from jointasr import done
-from jointasr.errors import run
+from jointasr.utils import done
+from jointasr.utils.errors import run
 
 
 def main() -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
 
-from jointasr import jsonl, wavio
+from jointasr.data import wav_scp
+from jointasr.utils import jsonl
 
 
-def recording(id: str, path: Path, header: wavio.Header) -> Recording:
+def recording(id: str, path: Path, header: wav_scp.Header) -> Recording:
     """One mono file."""
     return Recording(
         id=id,
@@ -19,7 +20,7 @@ def recording(id: str, path: Path, header: wavio.Header) -> Recording:
     )
 
 
-def write_recordings(path: Path, files: Sequence[Path], headers: Sequence[wavio.Header]) -> None:
+def write_recordings(path: Path, files: Sequence[Path], headers: Sequence[wav_scp.Header]) -> None:
     """Write a recordings manifest, sorted by id; the id is the stem of the file."""
     items = [recording(file.stem, file, h) for file, h in zip(files, headers, strict=True)]
     items.sort(key=lambda item: item.id)

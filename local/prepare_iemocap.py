@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from jointasr import done, errors, files
+from jointasr.utils import done, errors, files
 from local import corpus
 from local.iemocap import counts, layout, turns
 
@@ -79,7 +79,7 @@ def _write(found: Sequence[turns.Turn], out: Path) -> None:
     headers = corpus.headers([turn.wav for turn in found])
     from lhotse import CutSet
 
-    from jointasr import manifest
+    from jointasr.data import manifest
     from local import manifests
 
     cuts = []

@@ -8,8 +8,8 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from jointasr import done, errors, rng
-from jointasr.files import write_text
+from jointasr.utils import done, errors, rng
+from jointasr.utils.files import write_text
 from local import corpus
 
 CODE = "local/prepare_musan.py"

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr import config, done, errors, files, progress, schema, wavio
+from jointasr.config import conf_files, schema
+from jointasr.data import wav_scp
+from jointasr.utils import done, errors, files, progress
 from local import corpus
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ def main() -> None:
         help="go on without the utterances that something is wrong with; they are reported",
     )
     args = parser.parse_args()
-    overrides = config.split_overrides(args.set)
-    datas = [config.load(conf, Path(), overrides).data for conf in args.confs]
+    overrides = conf_files.split_overrides(args.set)
+    datas = [conf_files.load(conf, Path(), overrides).data for conf in args.confs]
     utterances, problems, report = examine(args.corpus, args.out, datas)
     if args.check:
         print("\n".join(report))
@@ -53,7 +55,7 @@ def main() -> None:
     options = {
         "corpus": str(args.corpus),
         "letters": datas[0].letters,
-        "audio": corpus.digest({Path(wavio.split(one.path)[0]) for one in utterances}, Path("/")),
+        "audio": corpus.digest({Path(wav_scp.split(one.path)[0]) for one in utterances}, Path("/")),
         "partial": args.allow_partial,
     }
     progress.start_log()
@@ -130,7 +132,7 @@ def _write_manifests(utterances: "Sequence[Utterance]", wavs: dict[str, Path], o
     headers = corpus.headers([wavs[one.id] for one in utterances])
     from lhotse import CutSet
 
-    from jointasr import manifest
+    from jointasr.data import manifest
     from local import manifests
 
     cuts = []

@@ -5,8 +5,8 @@ import argparse
 import csv
 from pathlib import Path
 
-from jointasr import done, errors, locks
-from jointasr.text import normalise
+from jointasr.text.normalizer import normalise
+from jointasr.utils import done, errors, locks
 from local import corpus
 
 CODE = "local/prepare_pretrain.py"
@@ -39,8 +39,8 @@ def prepare(root: Path, table: Path, out: Path) -> None:
     headers = corpus.headers(paths)
     from lhotse import CutSet
 
-    from jointasr import manifest
-    from jointasr.lang import Units, write_labels
+    from jointasr.data import manifest
+    from jointasr.text.lang import Units, write_labels
     from local import manifests
 
     cuts = []

@@ -9,7 +9,8 @@ import soundfile
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.audio import AudioSource
 
-from jointasr import files, jsonl, manifest
+from jointasr.data import manifest
+from jointasr.utils import files, jsonl
 
 RATE = 16000
 ROOT = Path(__file__).resolve().parent.parent

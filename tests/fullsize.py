@@ -12,10 +12,12 @@ import torch
 from lhotse import CutSet
 from tiny import utterances
 
-from jointasr import checkpoint, config, decode
-from jointasr.decoders import Decoder
-from jointasr.lang import Units
-from jointasr.trainer import Trainer
+from jointasr.config import conf_files
+from jointasr.decoding import decode
+from jointasr.decoding.decoder import Decoder
+from jointasr.models import checkpoint
+from jointasr.text.lang import Units
+from jointasr.training.trainer import Trainer
 
 LABELS = ["ang", "hap", "neu", "sad"]
 
@@ -27,14 +29,14 @@ def main(folder: Path) -> None:
         f"bert.model={folder / 'bert-base'}",
         "batch.max_duration=4",
     ]
-    conf = config.load("joint.yaml", folder, changes)
+    conf = conf_files.load("joint.yaml", folder, changes)
     model = checkpoint.initial(conf, Units.char(), LABELS)
     made = utterances(folder / "wavs", 12, 1, words=8)
     cuts = CutSet.from_cuts(sorted(made, key=lambda cut: cut.duration)[-3:])
     trainer = Trainer(model, cuts, cuts, folder / "out", seed=0)
     done = trainer._epoch(trainer.batches(range(1)), 0)
     print(f"steps {trainer.steps}, loss {done.loss / done.utterances:.3f}")
-    search = config.load_decode("decode.yaml", folder)
+    search = conf_files.load_decode("decode.yaml", folder)
     found = decode.decode(Decoder(model, search), cuts)
     print(f"decoded {len(found.texts)} texts, {len(found.posteriors)} posteriors")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 import jointasr
-from jointasr import packing
-from jointasr.errors import DataError
+from jointasr.inference import packing
+from jointasr.utils.errors import DataError
 
 WAVE = np.random.default_rng(0).uniform(-0.1, 0.1, 16000)
 

@@ -8,9 +8,10 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from jointasr import align, search
-from jointasr.align import Span
-from jointasr.lang import Units
+from jointasr.ctc import search
+from jointasr.decoding import alignment
+from jointasr.decoding.alignment import Span
+from jointasr.text.lang import Units
 
 ENGINES = [
     pytest.param("k2", marks=pytest.mark.skipif(find_spec("k2") is None, reason="no k2 here")),
@@ -55,7 +56,7 @@ def test_best_path_is_viterbis(engine: str) -> None:
     frames = torch.randint(12, 31, (12,), generator=generator)
     targets = [torch.randint(1, 6, (n % 8,), generator=generator).tolist() for n in range(12)]
     targets[4] = [2, 2, 2]
-    found = align.paths(scores, frames, targets, engine)
+    found = alignment.paths(scores, frames, targets, engine)
     for row, target in enumerate(targets):
         path = viterbi(scores[row, : int(frames[row])], target)
         assert found[row] == search.spans(path)
@@ -66,26 +67,26 @@ def test_best_path_is_viterbis(engine: str) -> None:
 def test_edges(engine: str) -> None:
     scores = torch.randn(5, 4, 5).log_softmax(2)
     frames = torch.tensor([4, 1, 2, 0, 2])
-    found = align.paths(scores, frames, [[], [3], [1, 1], [], [1, 2]], engine)
+    found = alignment.paths(scores, frames, [[], [3], [1, 1], [], [1, 2]], engine)
     assert found == [[], [(3, 0, 1)], None, [], [(1, 0, 1), (2, 1, 2)]]
-    assert align.paths(scores, frames, [[1] * 9] * 5, engine) == [None] * 5
+    assert alignment.paths(scores, frames, [[1] * 9] * 5, engine) == [None] * 5
     scores[1, 0, 0] = torch.nan
     with pytest.raises(FloatingPointError, match=r"rows \[1\]"):
-        align.paths(scores, frames, [[1]] * 5, engine)
+        alignment.paths(scores, frames, [[1]] * 5, engine)
 
 
 def test_words_span_their_units(tmp_path: Path) -> None:
     units = Units.char()
     ids = units.encode("IT'S ME")
     path = [(unit, 3 * i, 3 * i + 1 + i % 2) for i, unit in enumerate(ids)]
-    each, words = align.units_and_words(path, units, 0.02)
+    each, words = alignment.units_and_words(path, units, 0.02)
     assert [span.text for span in each] == list("IT'S|ME")
     assert words == [
         Span("IT'S", 0.0, pytest.approx(0.22)),
         Span("ME", pytest.approx(0.30), pytest.approx(0.40 - 0.02)),
     ]
-    align.write_ctm(tmp_path / "ctm", {"u2": words, "u1": []}, {"u2": [0.5, 0.25], "u1": []})
+    alignment.write_ctm(tmp_path / "ctm", {"u2": words, "u1": []}, {"u2": [0.5, 0.25], "u1": []})
     lines = (tmp_path / "ctm").read_text().splitlines()
     assert lines == ["u2 1 0.000 0.220 IT'S 0.5000", "u2 1 0.300 0.080 ME 0.2500"]
-    align.write_ctm(tmp_path / "ctm", {"u2": words[:1]})
+    alignment.write_ctm(tmp_path / "ctm", {"u2": words[:1]})
     assert (tmp_path / "ctm").read_text() == "u2 1 0.000 0.220 IT'S\n"

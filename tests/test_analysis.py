@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import toy_exp
 
-from jointasr import ablation, analysis, results, scoring, stats
-from jointasr.metrics import WordCounts
-from jointasr.schema import Report
-from jointasr.scoring import Facts, Score
-from jointasr.table import Cells, Trio
+from jointasr.config.schema import Report
+from jointasr.report import ablation, analysis, stats
+from jointasr.report.table import Cells, Trio
+from jointasr.scoring import pooling, score_dir
+from jointasr.scoring.metrics import WordCounts
+from jointasr.scoring.score_dir import Facts, Score
 
 CONF = Report(resamples=500)
 LABELS = ("ang", "neu")
@@ -142,8 +143,8 @@ def test_scores_of_cells_are_read_where_all_folds_are(
     toy_exp.make_data(tmp_path)
     monkeypatch.chdir(tmp_path)
     system = toy_exp.make_system(tmp_path, "joint", "joint")
-    parts, _ = results.find([system], [], toy_exp.TESTS, "default")
-    cells = Cells(results.pool(results.score_parts(parts), "./run.sh"), "default")
+    parts, _ = pooling.find([system], [], toy_exp.TESTS, "default")
+    cells = Cells(pooling.pool(pooling.score_parts(parts), "./run.sh"), "default")
     scores = analysis.load_scores(cells, Path("exp"))
     assert set(scores) == {("joint", "clean", test) for test in toy_exp.TESTS}
     one = scores["joint", "clean", "clean"]
@@ -154,6 +155,6 @@ def test_scores_of_cells_are_read_where_all_folds_are(
     assert set(analysis.load_scores(cells, Path("exp"))) == {("joint", "clean", "noise_snr5")}
     with pytest.raises(AssertionError):
         one + one
-    assert scoring.load(parts[0].data, parts[0].decode) == scoring.score(
+    assert score_dir.load(parts[0].data, parts[0].decode) == score_dir.score(
         parts[0].data, Path(parts[0].model.lang), parts[0].decode
     )

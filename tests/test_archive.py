@@ -15,8 +15,8 @@ from lhotse import CutSet, MonoCut
 from lhotse.audio.utils import AudioLoadingError
 from torch.utils.data import DataLoader, Dataset
 
-from jointasr import archive, datadir, manifest, wavio
-from jointasr.errors import DataError
+from jointasr.data import archive, datadir, manifest, wav_scp
+from jointasr.utils.errors import DataError
 
 LENGTHS = [1, 2, 401, 16000, 35089]
 
@@ -40,7 +40,7 @@ def test_kaldiio_and_soundfile_read_the_same(made: dict[str, np.ndarray]) -> Non
         assert rate == 16000
         np.testing.assert_array_equal(samples, made[utterance])
         np.testing.assert_array_equal(archive.read_wav(source), made[utterance])
-        assert wavio.header(source) == wavio.Header(16000, 1, len(made[utterance]))
+        assert wav_scp.header(source) == wav_scp.Header(16000, 1, len(made[utterance]))
     back = dict(kaldiio.load_ark("a/wav.1.ark"))
     assert list(back) == list(made)
     assert sorted(os.listdir("a")) == ["wav.1.ark", "wav.1.scp"]
@@ -116,7 +116,7 @@ def test_workers_read_the_right_audio(made: dict[str, np.ndarray], context: str)
 
 def _damage(kind: str, source: str) -> str:
     """Break the archive behind ``source`` (its last entry); returns the source to read."""
-    ark, offset = wavio.split(source)
+    ark, offset = wav_scp.split(source)
     assert offset is not None
     path = Path(ark)
     data = bytearray(path.read_bytes())
@@ -153,7 +153,7 @@ def test_damage_raises_and_names_the_utterance(made: dict[str, np.ndarray], kind
     with pytest.raises(DataError, match=re.escape(source)):
         archive.read_wav(source)
     with pytest.raises(DataError, match=re.escape(source)):
-        wavio.header(source)
+        wav_scp.header(source)
     cut = cut_of(Path(source), "s-é35089", 35089, speaker="s", dialogue="d")
     with pytest.raises(AudioLoadingError, match="s-é35089"):
         cut.load_audio()
@@ -196,7 +196,7 @@ def test_wav_files_are_read_strictly(tmp_path: Path) -> None:
     for message, make in cases.items():
         make()
         with pytest.raises(DataError, match=f"x.wav.*{message}"):
-            wavio.read(str(path))
+            wav_scp.read(str(path))
 
 
 def test_features_come_back_within_a_step(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_features_come_back_within_a_step(tmp_path: Path) -> None:
 
 def source_of_last(folder: Path) -> str:
     sources = datadir.read_table(folder / "feats.1.scp").values()
-    return max(sources, key=lambda source: wavio.split(source)[1] or 0)
+    return max(sources, key=lambda source: wav_scp.split(source)[1] or 0)
 
 
 def test_memory_does_not_grow_and_no_file_stays_open(made: dict[str, np.ndarray]) -> None:

@@ -12,8 +12,11 @@ import pytest
 from data_fixtures import bin_run, make_iemocap, make_musan
 from test_make_archives import TESTS, stages
 
-from jointasr import archive, audit, audit_noise, datadir, files, jsonl, results
-from jointasr.findings import Finding
+from jointasr.data import archive, datadir
+from jointasr.report import audit, audit_noise
+from jointasr.report.findings import Finding
+from jointasr.scoring import pooling
+from jointasr.utils import files, jsonl
 
 SYSTEMS = {"asr": "asr", "ser": "ser", "joint": "joint"}
 FOLD = "Ses02F"
@@ -70,7 +73,7 @@ def recipe(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def findings() -> list[Finding]:
     systems = [Path(f"exp/{name}_{train}") for name in SYSTEMS for train in ("clean", "noisy")]
-    parts, missing = results.find(systems, [], SCENARIOS, "default")
+    parts, missing = pooling.find(systems, [], SCENARIOS, "default")
     assert not missing
     return audit.audit(parts)
 

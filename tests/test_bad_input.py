@@ -19,7 +19,7 @@ import pytest
 from recipe import Copy
 from shell import run
 
-from jointasr.lang import Units
+from jointasr.text.lang import Units
 
 pytestmark = pytest.mark.once
 

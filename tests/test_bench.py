@@ -15,15 +15,17 @@ from data_fixtures import ROOT
 from lhotse import CutSet
 from torch import nn
 
-from jointasr import bench, bench_corpus, flops, search
+from jointasr.bench import bench, corpus, flops
 from jointasr.bin import bench as command
 from jointasr.bin import find_batch
-from jointasr.errors import DataError
+from jointasr.ctc import search
+from jointasr.data.batch import to_device
+from jointasr.utils.errors import DataError
 
 
 @pytest.fixture(scope="module")
 def cuts(tmp_path_factory: pytest.TempPathFactory) -> CutSet:
-    return bench_corpus.write(tmp_path_factory.mktemp("corpus"), 120)
+    return corpus.write(tmp_path_factory.mktemp("corpus"), 120)
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def one(models: Path, cuts: CutSet, tmp_path: Path) -> bench.Bench:
 
 
 def test_durations_are_iemocaps() -> None:
-    drawn = bench_corpus.durations(50000)
+    drawn = corpus.durations(50000)
     assert len(drawn) == 50000 and drawn.min() > 0.585 and drawn.max() < 34.14
     assert drawn.mean() == pytest.approx(4.55, rel=0.03)
     for size, padded in ((4, 0.76), (8, 1.21), (16, 1.69)):
@@ -70,7 +72,7 @@ def test_operations_of_a_system_are_torchs_own(one: bench.Bench) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     system = one.trainer.system.eval()
-    batch = bench.dataset.to_device(next(one.batches), one.trainer.device)
+    batch = to_device(next(one.batches), one.trainer.device)
     counter = FlopCounterMode(display=False)  # knows the parts of this attention
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), flops.counting(system) as ours, counter:
         bench.systems.forward(system, batch.waves, batch.lengths, batch.texts)

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from test_systems import batch, forward, model
 
-from jointasr import checkpoint
-from jointasr.errors import DataError
+from jointasr.models import checkpoint
+from jointasr.utils.errors import DataError
 
 # what torch 1.13 and torch 2 both write for the wav2vec2 of tiny.py
 POSITIONS = "encoder.model.encoder.pos_conv_embed.conv"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jointasr.code_digest import code_digest, normal_form
+from jointasr.utils.code_digest import code_digest, normal_form
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
@@ -47,7 +47,7 @@ def test_normal_form_is_the_recorded_one() -> None:
 
 
 def test_normal_form_is_the_same_on_every_python_here() -> None:
-    program = ROOT / "jointasr/code_digest.py"
+    program = ROOT / "jointasr/utils/code_digest.py"
     for python in interpreters():
         done = subprocess.run([python, program, SYNTAX], capture_output=True, text=True, check=True)
         assert done.stdout == RECORDED.read_text(), version_of(python)
@@ -74,7 +74,7 @@ def test_a_move_does_not_count(tmp_path: Path) -> None:
     entry = "from jointasr{} import files\nfrom jointasr{}.b import f\nf(files.X)\n"
     flat = {
         "jointasr/bin/train.py": entry.format("", ""),
-        "jointasr/files.py": "X = 1\n",
+        "jointasr/utils/files.py": "X = 1\n",
         "jointasr/b.py": late.format(""),
         "local/c.py": "Y = 1\n",
     }

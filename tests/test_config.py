@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jointasr import config
-from jointasr.errors import DataError
+from jointasr.config import conf_files
+from jointasr.utils.errors import DataError
 
-CONF = sorted(path for path in (config.ROOT / "conf").rglob("*.yaml"))
-RECIPES = sorted(path for path in (config.ROOT / "egs").iterdir() if path.is_dir())
+CONF = sorted(path for path in (conf_files.ROOT / "conf").rglob("*.yaml"))
+RECIPES = sorted(path for path in (conf_files.ROOT / "egs").iterdir() if path.is_dir())
 
 
 def recipe_with(tmp_path: Path, **files: str) -> Path:
@@ -21,10 +21,10 @@ def recipe_with(tmp_path: Path, **files: str) -> Path:
 
 def test_recipe_refines_every_layer(tmp_path: Path) -> None:
     recipe = recipe_with(tmp_path, base="train: {epochs: 3}\nalpha: 0.7", mine="base: joint.yaml")
-    conf = config.load("conf/mine.yaml", recipe)
+    conf = conf_files.load("conf/mine.yaml", recipe)
     assert conf.train.epochs == 3
     assert conf.alpha == 0.1, "conf/joint.yaml comes after the recipe's conf/base.yaml"
-    assert config.load("mine.yaml", recipe, ["alpha=0.5", "batch.workers=7"]).batch.workers == 7
+    assert conf_files.load("mine.yaml", recipe, ["alpha=0.5", "batch.workers=7"]).batch.workers == 7
 
 
 @pytest.mark.parametrize(
@@ -47,57 +47,57 @@ def test_recipe_refines_every_layer(tmp_path: Path) -> None:
 def test_errors_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
     recipe = recipe_with(tmp_path, mine=text)
     with pytest.raises(DataError, match=message):
-        config.load("mine.yaml", recipe)
+        conf_files.load("mine.yaml", recipe)
 
 
 def test_data_section_decides_the_data_folder(tmp_path: Path) -> None:
     recipe = recipe_with(tmp_path, babble="base: joint.yaml\ndata: {babble_talkers: [3, 7]}")
-    plain, babble = config.load("joint.yaml", recipe), config.load("babble.yaml", recipe)
-    assert config.data_name(plain, "joint.yaml", recipe) == "data"
-    assert config.data_name(babble, "conf/babble.yaml", recipe) == "data-babble"
+    plain, babble = conf_files.load("joint.yaml", recipe), conf_files.load("babble.yaml", recipe)
+    assert conf_files.data_name(plain, "joint.yaml", recipe) == "data"
+    assert conf_files.data_name(babble, "conf/babble.yaml", recipe) == "data-babble"
 
 
 def test_dump_loads_to_the_same(tmp_path: Path) -> None:
-    conf = config.load("paper/paper_joint.yaml", tmp_path)
-    (tmp_path / "dumped.yaml").write_text(config.dump(conf))
-    assert config.load(str(tmp_path / "dumped.yaml"), tmp_path) == conf
+    conf = conf_files.load("paper/paper_joint.yaml", tmp_path)
+    (tmp_path / "dumped.yaml").write_text(conf_files.dump(conf))
+    assert conf_files.load(str(tmp_path / "dumped.yaml"), tmp_path) == conf
 
 
 def test_paper_values() -> None:
-    conf = config.load("paper/paper_joint.yaml")
+    conf = conf_files.load("paper/paper_joint.yaml")
     assert (conf.optim.head.name, conf.optim.head.lr, conf.optim.head.newbob_factor) == (
         "adadelta", 0.9, 0.8,
     )  # fmt: skip
     assert (conf.optim.encoder.lr, conf.optim.bert.lr, conf.optim.clip) == (1e-4, 1e-5, 5.0)
     assert (conf.alpha, conf.batch.max_utterances, conf.train.epochs) == (0.1, 6, 30)
     assert (conf.train.precision, conf.batch.max_duration > 6 * 34.14 * 1.06) == ("fp32", True)
-    ser = config.load("paper/paper_ser.yaml")
+    ser = conf_files.load("paper/paper_ser.yaml")
     assert (ser.optim.encoder.lr, ser.optim.head.lr, ser.batch.max_utterances) == (1e-5, 1e-4, 4)
     assert (ser.augment.speeds, ser.augment.max_bands, ser.augment.max_chunks) == ([100], 0, 0)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
 def test_every_shipped_conf_is_valid(recipe: Path) -> None:
-    names = {str(path.relative_to(config.ROOT / "conf")) for path in CONF}
+    names = {str(path.relative_to(conf_files.ROOT / "conf")) for path in CONF}
     names |= {str(path.relative_to(recipe / "conf")) for path in recipe.glob("conf/**/*.yaml")}
     for name in sorted(names):
         if Path(name).name == "decode.yaml":
-            config.load_decode(name, recipe)
+            conf_files.load_decode(name, recipe)
         elif "system:" in dumped(name, recipe):
-            config.load(name, recipe)
+            conf_files.load(name, recipe)
 
 
 def dumped(name: str, recipe: Path) -> str:
     """The conf and its bases as text: a file of shared keys alone defines no system."""
-    text = "".join(path.read_text() for path in config.find(name, recipe))
+    text = "".join(path.read_text() for path in conf_files.find(name, recipe))
     base = yaml.safe_load(text).get("base") if text else None
     return text + (dumped(base, recipe) if base else "")
 
 
 def test_report_options_are_refined_by_a_recipe_and_checked(tmp_path: Path) -> None:
     recipe = recipe_with(tmp_path, report="margin_wer: 0.5")
-    conf = config.load_report("report.yaml", recipe)
+    conf = conf_files.load_report("report.yaml", recipe)
     assert (conf.margin_wer, conf.margin_acc, conf.level) == (0.5, 1.0, 0.05)
     (recipe / "conf/report.yaml").write_text("margin: 0.5")
     with pytest.raises(DataError, match=r"report.yaml: unknown key margin; the nearest is margin_"):
-        config.load_report("report.yaml", recipe)
+        conf_files.load_report("report.yaml", recipe)

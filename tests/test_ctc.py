@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from jointasr import ctc
-from jointasr.ctc import ctc_loss, min_frames
-from jointasr.errors import DataError
-from jointasr.search import collapse
+from jointasr.ctc import loss
+from jointasr.ctc.loss import ctc_loss, min_frames
+from jointasr.ctc.search import collapse
+from jointasr.utils.errors import DataError
 
 
 @pytest.fixture(params=["k2", "torch"])
-def engine(request: pytest.FixtureRequest) -> ctc.Engine:
+def engine(request: pytest.FixtureRequest) -> loss.Engine:
     if request.param == "k2":
         pytest.importorskip("k2")
         return "k2"
@@ -41,7 +41,7 @@ TINY = [[], [1], [2, 1], [1, 1], [1, 2, 1], [2, 2, 2], [1, 2, 1, 2, 1], [1, 1, 2
 
 
 @pytest.mark.parametrize("frames", [1, 2, 4, 5])
-def test_loss_is_the_sum_over_all_alignments(engine: ctc.Engine, frames: int) -> None:
+def test_loss_is_the_sum_over_all_alignments(engine: loss.Engine, frames: int) -> None:
     scores = posteriors(len(TINY), 6, 3, seed=frames)
     lengths = torch.full((len(TINY),), frames)
     losses = ctc_loss(scores, lengths, TINY, engine)
@@ -50,7 +50,7 @@ def test_loss_is_the_sum_over_all_alignments(engine: ctc.Engine, frames: int) ->
         assert losses[row].item() == pytest.approx(expected, rel=1e-6, abs=1e-6), target
 
 
-def test_gradient_is_that_of_the_sum_over_all_alignments(engine: ctc.Engine) -> None:
+def test_gradient_is_that_of_the_sum_over_all_alignments(engine: loss.Engine) -> None:
     """Finite differences of the brute-force sum: the gradient with respect to log-posteriors."""
     scores = posteriors(1, 4, 3, seed=5)
     leaf = scores.clone().requires_grad_()
@@ -152,7 +152,7 @@ def test_torch_engine_is_torch() -> None:
         torch.testing.assert_close(mine.grad[fits], theirs.grad[fits], rtol=1e-5, atol=2e-6)
 
 
-def test_edge_cases(engine: ctc.Engine) -> None:
+def test_edge_cases(engine: loss.Engine) -> None:
     #          no frames, empty  no frames  empty  one frame  too long  needs a blank  fits exactly
     frames = torch.tensor([0, 0, 7, 1, 2, 3, 4])
     targets = [[], [1], [], [2], [1, 2, 3], [1, 2, 2], [1, 2, 2]]
@@ -171,7 +171,7 @@ def test_edge_cases(engine: ctc.Engine) -> None:
     assert touched.sum(dim=1).tolist() == [0, 0, 7, 1, 0, 0, 4]
 
 
-def test_nothing_but_impossible_targets(engine: ctc.Engine) -> None:
+def test_nothing_but_impossible_targets(engine: loss.Engine) -> None:
     leaf = posteriors(2, 3, 4, seed=4).requires_grad_()
     losses = ctc_loss(leaf, torch.tensor([1, 0]), [[1, 2], [3]], engine)
     assert losses.isinf().all()
@@ -179,7 +179,7 @@ def test_nothing_but_impossible_targets(engine: ctc.Engine) -> None:
     assert leaf.grad is not None and not leaf.grad.any()
 
 
-def test_all_targets_empty(engine: ctc.Engine) -> None:
+def test_all_targets_empty(engine: loss.Engine) -> None:
     scores = posteriors(2, 3, 4, seed=4)
     losses = ctc_loss(scores, torch.tensor([3, 2]), [[], []], engine)
     expected = [-scores[0, :, 0].sum().item(), -scores[1, :2, 0].sum().item()]
@@ -187,7 +187,7 @@ def test_all_targets_empty(engine: ctc.Engine) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_posteriors_that_are_not_finite_are_named(engine: ctc.Engine, value: float) -> None:
+def test_posteriors_that_are_not_finite_are_named(engine: loss.Engine, value: float) -> None:
     scores = posteriors(4, 6, 5, seed=6)
     scores[2, 3, 1] = value
     scores[1, 5] = value  # beyond its frames: not looked at
@@ -198,7 +198,7 @@ def test_posteriors_that_are_not_finite_are_named(engine: ctc.Engine, value: flo
     assert ctc_loss(scores, frames, targets, engine).isfinite().all()
 
 
-def test_padding_and_neighbours_do_not_matter(engine: ctc.Engine) -> None:
+def test_padding_and_neighbours_do_not_matter(engine: loss.Engine) -> None:
     scores = posteriors(4, 40, 9, seed=7)
     frames, targets = torch.tensor([11, 40, 3, 25]), [[1, 1, 2], [3] * 9, [4], []]
     together = ctc_loss(scores, frames, targets, engine)
@@ -209,17 +209,17 @@ def test_padding_and_neighbours_do_not_matter(engine: ctc.Engine) -> None:
 
 
 @pytest.mark.parametrize("label", [0, -1, 5])
-def test_label_out_of_range(engine: ctc.Engine, label: int) -> None:
+def test_label_out_of_range(engine: loss.Engine, label: int) -> None:
     with pytest.raises(ValueError, match=f"row 1: label {label}"):
         ctc_loss(posteriors(2, 6, 5, seed=0), torch.tensor([6, 6]), [[1], [1, label]], engine)
 
 
-def test_frames_out_of_range(engine: ctc.Engine) -> None:
+def test_frames_out_of_range(engine: loss.Engine) -> None:
     with pytest.raises(ValueError, match="row 1: 7 frames"):
         ctc_loss(posteriors(2, 6, 5, seed=0), torch.tensor([6, 7]), [[1], [1]], engine)
 
 
-def test_half_precision_is_converted(engine: ctc.Engine) -> None:
+def test_half_precision_is_converted(engine: loss.Engine) -> None:
     scores = posteriors(1, 6, 5, seed=8).to(torch.bfloat16)
     frames = torch.tensor([6])
     half = ctc_loss(scores, frames, [[1, 2]], engine)
@@ -230,7 +230,7 @@ def test_wide_lattices_are_made_in_groups(monkeypatch: pytest.MonkeyPatch) -> No
     pytest.importorskip("k2")
     logits, frames, targets = next(random_cases(1, 10))
     whole = ctc_loss(logits.log_softmax(2), frames, targets, "k2")
-    monkeypatch.setattr(ctc, "MAX_STATES", 1)
+    monkeypatch.setattr(loss, "MAX_STATES", 1)
     assert torch.equal(whole, ctc_loss(logits.log_softmax(2), frames, targets, "k2"))
 
 

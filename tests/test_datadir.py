@@ -9,8 +9,8 @@ from data_fixtures import sound, write_wav
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jointasr import datadir
-from jointasr.errors import DataError
+from jointasr.data import datadir
+from jointasr.utils.errors import DataError
 
 IDS = st.text(
     st.characters(codec="utf-8", exclude_categories=("Z", "C")), min_size=1, max_size=8

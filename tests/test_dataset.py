@@ -17,12 +17,15 @@ import torch
 from data_fixtures import ROOT
 from lhotse import CutSet, MonoCut, Recording
 
-from jointasr import batching, bench_corpus, dataset, perturb, schema
-from jointasr.batching import Plan
-from jointasr.errors import DataError
-from jointasr.lang import Units
+from jointasr.bench import corpus
+from jointasr.config import schema
+from jointasr.data import augmentation, dataset, sampler
+from jointasr.data.batch import UNKNOWN
+from jointasr.data.sampler import Plan
+from jointasr.text.lang import Units
+from jointasr.utils.errors import DataError
 
-SPEED = partial(perturb.speed_factor, 0)
+SPEED = partial(augmentation.speed_factor, 0)
 
 
 def as_is(utterance: str, epoch: int) -> float:
@@ -59,7 +62,7 @@ def test_what_nobody_knows_is_marked(cuts: CutSet) -> None:
     batch = utterances()[CutSet.from_cuts([one, two, three])]
     assert batch.texts == [None, two.supervisions[0].text, three.supervisions[0].text]
     assert batch.targets[0] == [] and all(batch.targets[1:])
-    assert batch.emotions.tolist()[1] == dataset.UNKNOWN != batch.emotions.tolist()[0]
+    assert batch.emotions.tolist()[1] == UNKNOWN != batch.emotions.tolist()[0]
     utterances().check(CutSet.from_cuts([one, two, three]), 400)
 
 
@@ -134,12 +137,12 @@ def test_batches_are_full_and_within_the_limit(cuts: CutSet) -> None:
 
 def test_padding() -> None:
     """On durations of IEMOCAP's shape (tests/test_bench.py says why they are)."""
-    durations = bench_corpus.durations(4500)
+    durations = corpus.durations(4500)
     cuts = CutSet.from_cuts(recorded(f"u{i:04d}", d) for i, d in enumerate(durations))
     for seconds, limit in ((100, 0.05), (300, 0.08)):
         one = plan(cuts, max_duration=seconds)
         spoken = [cut.duration / SPEED(cut.id, 0) for cut in one.cuts]
-        assert batching.padding(spoken, one.epoch(0)) < limit
+        assert sampler.padding(spoken, one.epoch(0)) < limit
         # and the batches are full, too: padding alone could be had with batches of one
         assert len(one.epoch(0)) < 1.12 * sum(spoken) / seconds
 
@@ -186,7 +189,7 @@ def test_order_in_other_processes(cuts: CutSet, tmp_path: Path) -> None:
         "import json, sys\n"
         "from lhotse import CutSet\n"
         "from jointasr import schema\n"
-        "from jointasr.batching import Plan\n"
+        "from jointasr.data.sampler import Plan\n"
         "cuts = CutSet.from_file(sys.argv[1]).to_eager()\n"
         "print(json.dumps(Plan(cuts, schema.Batch(max_duration=6), lambda *_: 1.0, 0).epoch(0)))\n"
     )

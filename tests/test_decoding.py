@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from jointasr import arpa, beam, graphs, lattice, lexicon, nbest, ngram
-from jointasr.ctc import ctc_loss
-from jointasr.lang import Units
-from jointasr.lexicon import Lexicon
-from jointasr.search import collapse
+from jointasr.ctc import graphs, lattice, nbest, prefix_beam
+from jointasr.ctc.loss import ctc_loss
+from jointasr.ctc.search import collapse
+from jointasr.lm import arpa, lexicon, ngram
+from jointasr.lm.lexicon import Lexicon
+from jointasr.text.lang import Units
 
 needs_k2 = pytest.mark.skipif(find_spec("k2") is None, reason="lattices are k2's")
 # A is a prefix of AB, AB of ABA; units: A = 1, B = 2, C = 3, | = 4
@@ -141,7 +142,7 @@ def test_beam_without_k2_finds_every_sentence(tmp_path: Path, separator: int | N
     found, _ = model(tmp_path)
     words = toy(separator)
     scores, frames = posteriors(8, 5, seed=9)
-    results = beam.Words(words, found, scale=0.5, width=10_000)(scores, frames)
+    results = prefix_beam.Words(words, found, scale=0.5, width=10_000)(scores, frames)
     for row, some in enumerate(results):
         known = exhaustive(scores[row, : int(frames[row])], found, separator, 0.5)
         assert {words.text(ids) for ids, _ in some} >= {" ".join(text) for _, text in known}
@@ -154,7 +155,7 @@ def test_usual_beam_keeps_the_best_sentence(tmp_path: Path) -> None:
     scores, frames = posteriors(8, 6, seed=2)
     scores = (3 * scores).log_softmax(2)
     every = [" ".join(some) for some in sentences(4)]
-    narrow = beam.Words(words, found, scale=0.5, width=30)(scores, frames)
+    narrow = prefix_beam.Words(words, found, scale=0.5, width=30)(scores, frames)
     for row, some in enumerate(narrow):
 
         def total(text: str, row: int = row) -> float:
@@ -213,7 +214,7 @@ def test_beam_holds_labels_and_reads_no_other_row(kind: str, held: int) -> None:
     units = Units.char() if kind == "char" else Units.train_pieces(text, kind, 32)
     found = ngram.estimate([line.split() for line in text], 3)
     words = lexicon.build(found.words, units)
-    search = beam.Words(words, found, scale=0.5, width=100)
+    search = prefix_beam.Words(words, found, scale=0.5, width=100)
     for sentence in ("I CAN'T SAY", "IT IS A CAT", "CAN I SAY IT", "CAT"):
         ids = units.encode(sentence)
         frames = [x for unit in ids for x in [*[unit] * held, 0]]
@@ -236,10 +237,10 @@ def test_beam_of_units_tells_ties_apart() -> None:
     logits = 0.3 * torch.randn(8, 40, 29, generator=generator)
     scores = logits.bfloat16().float().log_softmax(2).bfloat16().float()
     frames = torch.full((8,), 40)
-    together = beam.units(scores, frames)
-    assert beam.units(scores, frames) == together
+    together = prefix_beam.units(scores, frames)
+    assert prefix_beam.units(scores, frames) == together
     for row, some in enumerate(together):
-        assert beam.units(scores[row : row + 1], frames[:1]) == [some]
+        assert prefix_beam.units(scores[row : row + 1], frames[:1]) == [some]
 
 
 @needs_k2

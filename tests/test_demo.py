@@ -27,8 +27,11 @@ from test_recognize import ear, home
 from test_train import fold
 
 import jointasr
-from jointasr import demo, jsonl, noise, systems
-from jointasr.scenarios import KINDS
+from jointasr.config.scenarios import KINDS
+from jointasr.inference import demo_server
+from jointasr.models import systems
+from jointasr.prep import noise
+from jointasr.utils import jsonl
 
 __all__ = ["fold", "home"]  # fixtures
 pytestmark = pytest.mark.once
@@ -48,11 +51,11 @@ def noises(tmp_path_factory: pytest.TempPathFactory) -> noise.Noises:
 
 
 @pytest.fixture(scope="module")
-def made(home: Path, noises: noise.Noises) -> demo.Demo:
+def made(home: Path, noises: noise.Noises) -> demo_server.Demo:
     """The page of two models that have the ear (see test_recognize)."""
     model = jointasr.load(str(home / "model"), "cpu")
-    limits = demo.Limits(megabytes=1.5, seconds=20, upload=3)
-    return demo.Demo({"joint": model, "baseline": model}, noises, limits)
+    limits = demo_server.Limits(megabytes=1.5, seconds=20, upload=3)
+    return demo_server.Demo({"joint": model, "baseline": model}, noises, limits)
 
 
 @pytest.fixture(autouse=True)
@@ -61,12 +64,12 @@ def learned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def address(made: demo.Demo) -> Iterator[str]:
+def address(made: demo_server.Demo) -> Iterator[str]:
     """Of the server, running in this process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    config = uvicorn.Config(demo.app(made), host="127.0.0.1", port=port, log_level="error")
+    config = uvicorn.Config(demo_server.app(made), host="127.0.0.1", port=port, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -83,7 +86,7 @@ def file(text: str = "GOOD ROAD", emotion: str = "sad", kind: str = "WAV") -> by
     return data.getvalue()
 
 
-def test_answer(address: str, made: demo.Demo) -> None:
+def test_answer(address: str, made: demo_server.Demo) -> None:
     answer = httpx.post(f"{address}/recognise", content=file()).json()
     assert [system["name"] for system in answer["systems"]] == ["joint", "baseline"]
     (turn,) = answer["systems"][0]["turns"]
@@ -96,11 +99,11 @@ def test_answer(address: str, made: demo.Demo) -> None:
     assert least.min() == pytest.approx(heard.min() / 32768, abs=1e-3)
     about = httpx.get(f"{address}/about").json()
     assert about["labels"] == tiny.LABELS and about["noises"] == list(KINDS)
-    assert demo.Demo(made.models, None).about()["noises"] == []
+    assert demo_server.Demo(made.models, None).about()["noises"] == []
 
 
 @pytest.mark.parametrize("snr", [20.0, 0.0, -5.0])
-def test_noise_is_as_loud_as_asked(made: demo.Demo, snr: float) -> None:
+def test_noise_is_as_loud_as_asked(made: demo_server.Demo, snr: float) -> None:
     speech = tiny.tones("GOOD ROAD", "sad", 3) / 32768
     answer = made.answer(file(), "noise", snr)
     mixed, _ = soundfile.read(BytesIO(base64.b64decode(answer["audio"])))
@@ -148,11 +151,13 @@ def test_only_this_machines_names_and_no_other_origin(address: str) -> None:
     assert "default-src 'self'" in response.headers["content-security-policy"]
     assert httpx.get(f"{address}/../demo.py").status_code == 404
     for name in ("index.html", "demo.js", "demo.css"):
-        text = (demo.PAGE / name).read_text()
+        text = (demo_server.PAGE / name).read_text()
         assert "//" not in text.replace("// ", "").replace("http://www.w3.org/2000/svg", ""), name
 
 
-def test_fifty_at_once(address: str, made: demo.Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fifty_at_once(
+    address: str, made: demo_server.Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All are answered or told to wait, those that ask again are answered, and no more than a few
     are held at a time."""
     most = 0
@@ -186,7 +191,7 @@ def test_fifty_at_once(address: str, made: demo.Demo, monkeypatch: pytest.Monkey
     assert refused > 0 and 1 <= most <= made.limits.waiting and made.waiting == 0
 
 
-def test_sending_for_ever(address: str, made: demo.Demo) -> None:
+def test_sending_for_ever(address: str, made: demo_server.Demo) -> None:
     host, port = address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         head = f"POST /recognise HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\nRIFF"

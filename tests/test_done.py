@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jointasr import done
-from jointasr.errors import DataError
+from jointasr.utils import done
+from jointasr.utils.errors import DataError
 
 CODE = "jointasr.bin.conf"
 

@@ -29,8 +29,9 @@ from transformers import (
     WavLMForCTC,
 )
 
-from jointasr import encoder
-from jointasr.errors import DataError
+from jointasr.data.batch import pad
+from jointasr.models import encoder
+from jointasr.utils.errors import DataError
 
 FAMILY: dict[str, tuple[Any, Any]] = {
     "wav2vec2": (Wav2Vec2Config, Wav2Vec2ForCTC),
@@ -99,7 +100,7 @@ def test_padded_batch_equals_each_alone(
     ours = encoder.load(str(folder)).eval()
     head = AutoModelForCTC.from_pretrained(folder).lm_head
     with torch.no_grad():
-        hidden, frames = ours(encoder.pad(waves()), torch.tensor(LENGTHS))
+        hidden, frames = ours(pad(waves()), torch.tensor(LENGTHS))
         logits = head(hidden)
     expected = alone(folder, normalise)
     assert frames.tolist() == [len(row) for row in expected]
@@ -133,19 +134,19 @@ def test_conv_features_are_the_models_own(models: Path) -> None:
 def test_frozen_convolutions_stay_as_they_are(models: Path) -> None:
     ours = encoder.load(str(models / "layer"), options())
     assert ours.train().training and not ours.conv.training
-    hidden, _ = ours(encoder.pad(waves()), torch.tensor(LENGTHS))
+    hidden, _ = ours(pad(waves()), torch.tensor(LENGTHS))
     hidden.square().sum().backward()
     assert all(p.grad is None and not p.requires_grad for p in ours.conv.parameters())
     assert ours.model.feature_projection.projection.weight.grad.abs().sum() > 0
     free = encoder.load(str(models / "layer"), options(freeze_conv=False)).train()
-    free(encoder.pad(waves()), torch.tensor(LENGTHS))[0].square().sum().backward()
+    free(pad(waves()), torch.tensor(LENGTHS))[0].square().sum().backward()
     assert all(p.grad is not None for p in free.conv.parameters())
 
 
 @pytest.mark.parametrize("norm", ["layer", "group"])
 def test_frozen_encoder_has_no_dropout(models: Path, norm: str) -> None:
     ours = encoder.load(str(models / norm), options(freeze=True, dropout=0.5, layerdrop=0.5))
-    batch = encoder.pad(waves()), torch.tensor(LENGTHS)
+    batch = pad(waves()), torch.tensor(LENGTHS)
     ours.eval()
     expected = ours(*batch)[0]
     ours.train()
@@ -158,7 +159,7 @@ def test_options_reach_the_model(models: Path) -> None:
     rates = {m.p for m in ours.model.encoder.modules() if isinstance(m, torch.nn.Dropout)}
     assert rates == {0.3} and ours.config.layerdrop == 0.25
     assert not ours.config.apply_spec_augment
-    batch = encoder.pad(waves()), torch.tensor(LENGTHS)
+    batch = pad(waves()), torch.tensor(LENGTHS)
     assert not torch.equal(ours(*batch)[0], ours(*batch)[0])
 
 
@@ -167,7 +168,7 @@ def test_gradient_checkpointing_changes_no_gradient(models: Path) -> None:
     for on in (False, True):
         ours = encoder.load(str(models / "layer"), options(gradient_checkpointing=on)).train()
         torch.manual_seed(0)
-        ours(encoder.pad(waves()), torch.tensor(LENGTHS))[0].square().sum().backward()
+        ours(pad(waves()), torch.tensor(LENGTHS))[0].square().sum().backward()
         found.append(ours.model.encoder.layers[0].attention.k_proj.weight.grad)
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 
@@ -239,4 +240,4 @@ def test_weights_that_do_not_fit_are_refused(models: Path, tmp_path: Path) -> No
 def test_too_short_an_utterance(models: Path) -> None:
     ours = encoder.load(str(models / "layer"))
     with pytest.raises(DataError, match="719 samples is too short"):
-        ours(encoder.pad(waves([719, 5000])), torch.tensor([719, 5000]))
+        ours(pad(waves([719, 5000])), torch.tensor([719, 5000]))

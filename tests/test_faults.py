@@ -15,11 +15,15 @@ import torch
 from data_fixtures import ROOT
 from test_train import decode_all, fold, recipe, start
 
-from jointasr import archive, checkpoint, config, datadir, decode, files, manifest
 from jointasr.bin.align import main as align_all
-from jointasr.decoders import Decoder
-from jointasr.errors import DataError
-from jointasr.experiment import DECODED
+from jointasr.config import conf_files
+from jointasr.config.layout import DECODED
+from jointasr.data import archive, datadir, manifest
+from jointasr.decoding import decode
+from jointasr.decoding.decoder import Decoder
+from jointasr.models import checkpoint
+from jointasr.utils import files
+from jointasr.utils.errors import DataError
 
 __all__ = ["fold", "recipe"]  # fixtures
 
@@ -72,7 +76,7 @@ def test_full_disk_while_writing_tables(tmp_path: Path) -> None:
     path = tmp_path / "text"
     datadir.write_table(path, {"a": "OLD"})
     code = "import sys\nfrom pathlib import Path\nfrom jointasr import datadir\n"
-    code += "from jointasr.errors import run\n"
+    code += "from jointasr.utils.errors import run\n"
     code += "table = {str(n).zfill(5): 'WORDS' for n in range(9999)}\n"
     code += "run(lambda: datadir.write_table(Path(sys.argv[1]), table))\n"
     done = subprocess.run(
@@ -155,7 +159,7 @@ def test_nothing_can_be_read(damaged: tuple[Path, str], models: Path) -> None:
     home, _ = damaged
     cuts = manifest.load(home / "data/folds/speaker/Ses01F/test_clean")
     bad = manifest.relocate(cuts, {cut.id: f"{home}/none.wav" for cut in cuts})
-    conf = config.load_decode("decode.yaml", Path(), ["method=greedy"])
+    conf = conf_files.load_decode("decode.yaml", Path(), ["method=greedy"])
     model = start(models, "joint.yaml")
     found = decode.decode(Decoder(model, conf), bad, skip_bad=True)
     assert found.unread.keys() == found.texts.keys() == found.posteriors.keys()
@@ -168,7 +172,7 @@ def test_damaged_features_at_decode_time(
     """Archived features, likewise."""
     home, _ = damaged
     cuts = manifest.load(home / "data/folds/speaker/Ses01F/test_noise_snr5")
-    conf = config.load_decode("decode.yaml", Path(), ["method=greedy"])
+    conf = conf_files.load_decode("decode.yaml", Path(), ["method=greedy"])
     model = start(models, "asr.yaml")
     ids = [cut.id for cut in cuts]
     waves = {cut.id: cut.load_audio()[0] for cut in cuts}

@@ -8,9 +8,10 @@ from data_fixtures import bin_run, make_iemocap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jointasr import datadir, folds
-from jointasr.errors import DataError
-from jointasr.folds import Turn
+from jointasr.data import datadir
+from jointasr.prep import folds
+from jointasr.prep.folds import Turn
+from jointasr.utils.errors import DataError
 
 
 def corpus(sizes: list[int], turns: int, words: int = 5) -> list[Turn]:

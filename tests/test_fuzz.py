@@ -19,21 +19,13 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from lhotse import CutSet
 
-from jointasr import (
-    archive,
-    arpa,
-    config,
-    datadir,
-    experiment,
-    jsonl,
-    lang,
-    manifest,
-    ngram,
-    results,
-    scenarios,
-    wavio,
-)
-from jointasr.errors import DataError
+from jointasr.config import conf_files, layout, scenarios
+from jointasr.data import archive, datadir, manifest, wav_scp
+from jointasr.lm import arpa, ngram
+from jointasr.scoring import pooling
+from jointasr.text import lang
+from jointasr.utils import jsonl
+from jointasr.utils.errors import DataError
 from local.iemocap import counts, turns
 
 sys.path.insert(0, str(ROOT / "utils"))
@@ -127,7 +119,7 @@ def read_model(path: Path) -> object:
     home = path.parent / "exp/asr_clean/fold_a"
     home.mkdir(parents=True, exist_ok=True)
     (home / "model.json").write_bytes(path.read_bytes())
-    return experiment.read_model(home)
+    return layout.read_model(home)
 
 
 PARSERS: dict[str, tuple[Callable[[Path], object], bytes | Callable[[Path], bytes]]] = {
@@ -137,16 +129,16 @@ PARSERS: dict[str, tuple[Callable[[Path], object], bytes | Callable[[Path], byte
     "data dir table": (datadir.read_table, b"Ses01F-a Ses01F\nSes01F-b Ses01F\n"),
     "text": (lambda path: datadir.read_table(path, allow_empty=True), TABLE),
     "list": (datadir.read_list, b"Ses01F-a\nSes01F-b\n"),
-    "wav": (lambda path: wavio.read(str(path)), wav_bytes),
-    "wav header": (lambda path: wavio.header(str(path)), wav_bytes),
-    "wav.ark": (lambda path: wavio.read(f"{ark(path)}:9"), wav_ark_bytes),
+    "wav": (lambda path: wav_scp.read(str(path)), wav_bytes),
+    "wav header": (lambda path: wav_scp.header(str(path)), wav_bytes),
+    "wav.ark": (lambda path: wav_scp.read(f"{ark(path)}:9"), wav_ark_bytes),
     "feats.ark": (lambda path: archive.read_feats(f"{ark(path)}:2"), ark_bytes),
-    "conf": (lambda path: config.load(str(path), path.parent), CONF),
+    "conf": (lambda path: conf_files.load(str(path), path.parent), CONF),
     "cuts": (read_cuts, cuts_bytes),
     "jsonl.gz": (read_json_lines, gzip.compress(b'{"id": "a"}\n' * 9)),
     "tests.tsv": (scenarios.read_tests, b"clean - -\nnoise_snr5 noise 5\n"),
     "tokens.txt": (read_lang, tokens_bytes),
-    "results.json": (results.read, b'[{"system": "asr", "kind": "asr"}]'),
+    "results.json": (pooling.read, b'[{"system": "asr", "kind": "asr"}]'),
     "model.json": (read_model, b'{"system": "asr", "kind": "asr", "seed": 0}'),
     "slurm.conf": (read_slurm, b"command sbatch -p x\noption mem=* --mem=$0\nrequeues 2\n"),
     "lm.arpa": (arpa.read, arpa.text(ngram.estimate([["A", "B"], ["B"]], 2)).encode()),
@@ -220,7 +212,7 @@ def test_overrides_of_any_kind() -> None:
     for _ in range(1500):
         text = "".join(generator.choices(pieces, k=generator.randint(0, 8)))
         try:
-            config.load("joint.yaml", Path(), config.split_overrides(text))
+            conf_files.load("joint.yaml", Path(), conf_files.split_overrides(text))
         except DataError as error:
             assert str(error)
 
@@ -228,4 +220,4 @@ def test_overrides_of_any_kind() -> None:
 def test_text_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes("base: joint.yaml  # é".encode("latin-1"))
     with pytest.raises(DataError, match=r"x.yaml: not UTF-8 text \(byte 0xe9 at place 20\)"):
-        config.load(str(tmp_path / "x.yaml"), tmp_path)
+        conf_files.load(str(tmp_path / "x.yaml"), tmp_path)

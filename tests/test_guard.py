@@ -13,8 +13,11 @@ import torch
 from lhotse import CutSet
 from test_train import data, fold, recipe, start
 
-from jointasr import dataset, guard, objective, trainer
-from jointasr.errors import DataError
+from jointasr.data import dataset, sampler
+from jointasr.data.batch import Batch
+from jointasr.models import failures
+from jointasr.training import losses, trainer
+from jointasr.utils.errors import DataError
 
 __all__ = ["fold", "recipe"]  # fixtures
 
@@ -31,9 +34,9 @@ def test_one_bad_batch_is_left_out(
     model = start(models, "joint.yaml", "train.epochs=2", *small)
     one = trainer.Trainer(model, *data(), tmp_path, 0)
     bad = next(iter(data()[0])).id
-    own = objective.asr
+    own = losses.asr
 
-    def asr(conf: Any, heard: Any, batch: dataset.Batch) -> Any:
+    def asr(conf: Any, heard: Any, batch: Batch) -> Any:
         if bad in batch.ids:
             raise FloatingPointError("posteriors are not finite")
         return own(conf, heard, batch)
@@ -41,7 +44,7 @@ def test_one_bad_batch_is_left_out(
     moved: list[bool] = []
     step = one._step
 
-    def watch(group: list[dataset.Batch], epoch: int, first: int) -> Any:
+    def watch(group: list[Batch], epoch: int, first: int) -> Any:
         before = [p.detach().clone() for p in one.optimisers.parameters]
         done = step(group, epoch, first)
         same = all(map(torch.equal, before, one.optimisers.parameters))
@@ -49,7 +52,7 @@ def test_one_bad_batch_is_left_out(
         moved.append(not same)
         return done
 
-    monkeypatch.setattr(objective, "asr", asr)
+    monkeypatch.setattr(losses, "asr", asr)
     one._step = watch
     with caplog.at_level(logging.WARNING):
         one.fit()
@@ -102,7 +105,7 @@ def order(one: trainer.Trainer) -> list[CutSet]:
 def test_largest(recipe: Path, models: Path, tmp_path: Path) -> None:
     one = trainer.Trainer(start(models, "asr.yaml"), *data(), tmp_path, 0)
     batches = order(one)
-    chosen = guard.largest(batches)
+    chosen = sampler.largest(batches)
     longest = max(cut.num_samples for cuts in batches for cut in cuts)
     assert 1 <= len(chosen) <= 2
     assert any(cut.num_samples == longest for cuts in chosen for cut in cuts)
@@ -120,10 +123,10 @@ def test_trying_changes_nothing(recipe: Path, models: Path, tmp_path: Path) -> N
 
 
 def test_other_errors_pass(recipe: Path) -> None:
-    batch = dataset.Batch(["a"], torch.zeros(1, 1), torch.ones(1), [""], [[]], torch.zeros(1), 1)
-    with pytest.raises(RuntimeError, match="shapes"), guard.memory(batch, 1.0):
+    batch = Batch(["a"], torch.zeros(1, 1), torch.ones(1), [""], [[]], torch.zeros(1), 1)
+    with pytest.raises(RuntimeError, match="shapes"), failures.memory(batch, 1.0):
         raise RuntimeError("shapes cannot be multiplied")
-    with pytest.raises(DataError, match="out of memory"), guard.memory(batch, 1.0):
+    with pytest.raises(DataError, match="out of memory"), failures.memory(batch, 1.0):
         raise MemoryError
 
 
@@ -135,15 +138,15 @@ def test_all_blank_is_said(
         trainer.Trainer(model, *data(), tmp_path, 0).fit()
     assert "dev: every hypothesis is empty, the CTC head gives nothing but blanks" in caplog.text
     caplog.clear()
-    guard.silent(ref_words=0, written=0, where="dev")  # nothing was said
-    guard.silent(ref_words=5, written=1, where="dev")
+    failures.silent(ref_words=0, written=0, where="dev")  # nothing was said
+    failures.silent(ref_words=5, written=1, where="dev")
     assert not caplog.text
 
 
 class Dying(dataset.Utterances):
     """Its worker process is killed at the first batch, as by the system for want of memory."""
 
-    def __getitem__(self, batch: CutSet) -> dataset.Batch:
+    def __getitem__(self, batch: CutSet) -> Batch:
         os.kill(os.getpid(), signal.SIGKILL)
         return super().__getitem__(batch)
 

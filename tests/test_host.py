@@ -2,7 +2,7 @@
 
 import torch
 
-from jointasr.host import Fetch, send
+from jointasr.utils.transfer import Fetch, send
 
 
 def test_there_and_back() -> None:

@@ -8,7 +8,7 @@ import lookalike
 import pytest
 from recipe import Copy
 
-from jointasr import datadir
+from jointasr.data import datadir
 
 pytestmark = pytest.mark.slow
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from jointasr import config, files
 from jointasr.bin import jobs
+from jointasr.config import conf_files
+from jointasr.utils import files
 
-ROOT = config.ROOT
+ROOT = conf_files.ROOT
 
 
 @pytest.fixture

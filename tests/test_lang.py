@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from jointasr import arpa, folds, lang
-from jointasr.errors import DataError
-from jointasr.lang import Units, map_head
-from jointasr.text import LETTERS
+from jointasr.lm import arpa
+from jointasr.prep import folds
+from jointasr.text import lang
+from jointasr.text.lang import Units, map_head
+from jointasr.text.normalizer import LETTERS
+from jointasr.utils.errors import DataError
 
 TEXTS = [
     "I DON'T KNOW WHAT YOU WANT FROM ME",

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from shell import ROOT
 
-from jointasr import done, files, locks
-from jointasr.errors import DataError
+from jointasr.utils import done, files, locks
+from jointasr.utils.errors import DataError
 
 HOLD = """
 import sys, time
@@ -116,6 +116,9 @@ def test_input_changed_meanwhile(tmp_path: Path) -> None:
     source, out = tmp_path / "source", tmp_path / "out"
     source.write_text("a")
     words = r"the input .*source changed while it was made"
-    with pytest.raises(DataError, match=words), done.step(out, "jointasr.files", {}, [source]):
+    with (
+        pytest.raises(DataError, match=words),
+        done.step(out, "jointasr.utils.files", {}, [source]),
+    ):
         source.write_text("b")
     assert not (out / ".done").exists()

@@ -12,7 +12,8 @@ import pytest
 import soundfile
 from data_fixtures import ROOT, bin_run, make_iemocap, make_musan, sound, write_wav
 
-from jointasr import archive, archiving, datadir, manifest, mixtures
+from jointasr.data import archive, datadir, manifest
+from jointasr.prep import archiving, mixtures
 
 TESTS = str(ROOT / "conf/tests.tsv")
 SCENARIOS = ["clean"] + [
@@ -259,7 +260,7 @@ except SystemExit:
 
 def test_conv_features(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    from jointasr import encoder
+    from jointasr.models import encoder
 
     config = transformers.Wav2Vec2Config(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jointasr import datadir, manifest
-from jointasr.errors import DataError
-from jointasr.text import normalise
+from jointasr.data import datadir, manifest
+from jointasr.text.normalizer import normalise
+from jointasr.utils.errors import DataError
 from local import make_mini, prepare_iemocap, prepare_musan, prepare_pretrain
 from local.iemocap import counts, turns
 from local.mini import plan, sentences, sounds, voices

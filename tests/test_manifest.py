@@ -6,8 +6,8 @@ import pytest
 from data_fixtures import make_iemocap
 from lhotse import CutSet, RecordingSet, SupervisionSet
 
-from jointasr import datadir, manifest
-from jointasr.errors import DataError
+from jointasr.data import datadir, manifest
+from jointasr.utils.errors import DataError
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import toy_exp
 
-from jointasr import markdown, methods, report_tables, scenarios
 from jointasr.bin import pool
-from jointasr.datadir import write_table
-from jointasr.experiment import USAGE, WORD_POST
-from jointasr.schema import Report
-from jointasr.table import Cells
+from jointasr.config import scenarios
+from jointasr.config.layout import USAGE, WORD_POST
+from jointasr.config.schema import Report
+from jointasr.data.datadir import write_table
+from jointasr.report import markdown, methods, tables
+from jointasr.report.table import Cells
 
 RIGHT = {"Ses01F-a": "THE CAT SAT", "Ses01F-b": "OH", "Ses01F-c": "GO"}
 
@@ -57,7 +58,7 @@ def test_methods_side_by_side(cells: Cells) -> None:
     # five words said to be right with .75, four of them are
     assert hlg.calibration == pytest.approx(5.0)
     assert (default.search, default.memory, default.calibration) == (None, None, None)
-    text = "".join(map(markdown.block, report_tables.methods([default, hlg])))
+    text = "".join(map(markdown.block, tables.methods([default, hlg])))
     (row,) = [line for line in text.splitlines() if line.startswith("| asr, clean-trained, hlg ")]
     assert [cell.strip() for cell in row.split("|")[2:7:2]] == ["37.5", "66.7", "25.0"]
 

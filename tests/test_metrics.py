@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from jointasr.errors import DataError
-from jointasr.metrics import (
+from jointasr.scoring.metrics import (
     WordCounts,
     acc_line,
     align,
@@ -22,6 +21,7 @@ from jointasr.metrics import (
     join,
     wer_line,
 )
+from jointasr.utils.errors import DataError
 
 WORDS = ["a", "b", "'", "<unk>", "Ä", "%WER", "***", "x\u00a0y"]
 texts = st.lists(st.sampled_from(WORDS), max_size=7).map(" ".join)

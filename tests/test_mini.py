@@ -21,7 +21,7 @@ import soundfile
 import yaml
 from recipe import Copy
 
-from jointasr import datadir, wavio
+from jointasr.data import datadir, wav_scp
 
 pytestmark = pytest.mark.slow
 MINI = "egs/mini"
@@ -203,7 +203,7 @@ def test_recognition_of_files_is_that_of_stage_8(mini: Copy) -> None:
     sure = [h["emotion"] == emotions[n] for n, h in heard.items() if h["emotion"] != "not_sure"]
     assert len(sure) > 20 and mean(sure) > 0.5
     silence = np.zeros(12800, np.int16)
-    parts = [part for path in audio.values() for part in (silence, wavio.read(str(path)))]
+    parts = [part for path in audio.values() for part in (silence, wav_scp.read(str(path)))]
     soundfile.write(mini.home / "call.flac", np.concatenate([*parts, silence]), 16000)
     mini.run(*recognize, "--out", "of_call", "call.flac")
     call = json.loads((mini.home / "of_call/results.jsonl").read_text())

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jointasr import arpa, ngram
-from jointasr.errors import DataError
+from jointasr.lm import arpa, ngram
+from jointasr.utils.errors import DataError
 
 TEXT = [
     line.split() for line in ("a b a c", "b a", "a b a b", "c", "d a b", "a", "e f a", "b e a c")

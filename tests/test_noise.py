@@ -9,8 +9,11 @@ from data_fixtures import make_musan, sound, write_wav
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jointasr import datadir, files, jsonl, mixtures, noise, scenarios
-from jointasr.errors import DataError
+from jointasr.config import scenarios
+from jointasr.data import datadir
+from jointasr.prep import mixtures, noise
+from jointasr.utils import files, jsonl
+from jointasr.utils.errors import DataError
 
 TRAIN = noise.Condition("train_noisy", "train", noise.KINDS, (5.0, 35.0))
 ROOT = Path(__file__).resolve().parent.parent

@@ -7,8 +7,9 @@ import pytest
 import torch
 from test_train import start
 
-from jointasr import encoder, onnx_export, systems
-from jointasr.errors import DataError
+from jointasr.inference import onnx_export
+from jointasr.models import encoder, systems
+from jointasr.utils.errors import DataError
 
 onnxruntime = pytest.importorskip("onnxruntime")
 

@@ -7,9 +7,10 @@ import pytest
 import tiny
 import torch
 
-from jointasr import checkpoint, schema
-from jointasr.lang import Units
-from jointasr.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
+from jointasr.config import schema
+from jointasr.models import checkpoint
+from jointasr.text.lang import Units
+from jointasr.training.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
 
 
 def system(models: Path, name: str, *overrides: str) -> tuple[checkpoint.Model, Optimisers]:

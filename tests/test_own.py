@@ -11,8 +11,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jointasr import datadir, manifest, sound
-from jointasr.errors import DataError
+from jointasr.data import audio, datadir, manifest
+from jointasr.utils.errors import DataError
 from local.own import check, rows
 
 pytestmark = pytest.mark.once
@@ -96,7 +96,7 @@ def test_utterances_of_all_kinds(home: Path) -> None:
     assert "transcripts: 5 with words, 1 without, 1 unknown" in said
     wavs = datadir.read_table(home / "out/wav.scp")
     assert (home / wavs["ann-a"]).read_bytes()[44:] == (home / "audio/a.wav").read_bytes()[44:]
-    whole = sound.read(home / "audio/call.flac", "call", channel=1)
+    whole = audio.read(home / "audio/call.flac", "call", channel=1)
     cut, rate = soundfile.read(home / wavs["bob-call-0000250-0000475-c2"])
     assert rate == 16000 and len(cut) == 36000
     assert np.abs(cut - whole[40000:76000]).max() <= 0.5 / 32768 + 1e-7

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from chrome import DESKTOP, PHONE, chromium
 
-from jointasr import figures, page
-from jointasr.blocks import (
+from jointasr.report import figures, page
+from jointasr.report.elements import (
     Bullets,
     Cell,
     Code,

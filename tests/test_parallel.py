@@ -17,8 +17,10 @@ from safetensors.torch import load_file
 from shell import ROOT
 from test_train import fold, recipe
 
-from jointasr import checkpoint, experiment, parallel
-from jointasr.errors import DataError
+from jointasr.config import layout
+from jointasr.models import checkpoint
+from jointasr.utils import distributed
+from jointasr.utils.errors import DataError
 
 __all__ = ["fold", "recipe"]  # fixtures
 SETTINGS = [
@@ -64,7 +66,7 @@ def train(models: Path, out: Path, processes: int, *more: str) -> str:
 
 
 def epochs(out: Path) -> list[list[float]]:
-    rows = (out / experiment.HISTORY).read_text().splitlines()[1:]
+    rows = (out / layout.HISTORY).read_text().splitlines()[1:]
     return [[float(value) for value in row.split("\t")] for row in rows]
 
 
@@ -89,7 +91,7 @@ def test_two_processes_train_as_one(recipe: Path, models: Path, tmp_path: Path) 
     meta = [json.loads((out / "model.json").read_text()) for out in (one, two)]
     assert [m["budget"].pop("processes") for m in meta] == [1, 2]
     assert meta[0]["budget"] == meta[1]["budget"]
-    assert not (two / experiment.RESUME).exists()
+    assert not (two / layout.RESUME).exists()
 
 
 @pytest.mark.slow
@@ -115,21 +117,21 @@ def test_killed_and_terminated(recipe: Path, models: Path, tmp_path: Path) -> No
             process.wait()
         assert process.returncode
     assert "going on in epoch" in train(models, broken, 2, *more)
-    assert (whole / experiment.HISTORY).read_text() == (broken / experiment.HISTORY).read_text()
+    assert (whole / layout.HISTORY).read_text() == (broken / layout.HISTORY).read_text()
     weights, again = (load_file(out / "best" / checkpoint.WEIGHTS) for out in (whole, broken))
     assert all(torch.equal(value, again[name]) for name, value in weights.items())
 
 
 def test_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert parallel.world(1) == parallel.ALONE
+    assert distributed.world(1) == distributed.ALONE
     with pytest.raises(DataError, match=r"4 processes were asked for .*, but 1 were started"):
-        parallel.world(4)
+        distributed.world(4)
     for name, value in (("WORLD_SIZE", "4"), ("RANK", "3"), ("LOCAL_RANK", "1")):
         monkeypatch.setenv(name, value)
-    assert parallel.world(4) == parallel.World(3, 4, 1)
+    assert distributed.world(4) == distributed.World(3, 4, 1)
     with pytest.raises(DataError, match="2 processes were asked for"):
-        parallel.world(2)
+        distributed.world(2)
 
 
 def test_missing_cards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,12 +139,12 @@ def test_missing_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for allowed in ("", "-1", "NoDevFiles"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
-        assert parallel.device() == torch.device("cpu")
+        assert distributed.device() == torch.device("cpu")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     with pytest.raises(DataError, match="the cards 0,1 were assigned"):
-        parallel.device()
+        distributed.device()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert parallel.device(parallel.World(1, 4, 1)) == torch.device("cuda", 1)
+    assert distributed.device(distributed.World(1, 4, 1)) == torch.device("cuda", 1)
     with pytest.raises(DataError, match=r"process 3 on this machine has no card: there are 2"):
-        parallel.device(parallel.World(2, 4, 2))
+        distributed.device(distributed.World(2, 4, 2))

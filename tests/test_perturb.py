@@ -8,9 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from jointasr import perturb
-from jointasr.errors import DataError
-from jointasr.perturb import BAND_HZ, RATE, Draw, apply, draw, drop_bands, drop_chunks, speed_factor
+from jointasr.data import augmentation
+from jointasr.data.augmentation import (
+    BAND_HZ,
+    RATE,
+    Draw,
+    apply,
+    draw,
+    drop_bands,
+    drop_chunks,
+    speed_factor,
+)
+from jointasr.utils.errors import DataError
 
 LENGTHS = [16000, 40000, 9360, 0, 33333, 5000, 100]
 
@@ -124,7 +133,7 @@ def test_95_of_the_toolkit_is_faster_shorter_and_higher(tmp_path: Path) -> None:
 @pytest.mark.parametrize("low", [0.0, 300.0, 2000.0, 5123.4, RATE / 2 - BAND_HZ])
 def test_response_of_a_notch(low: float) -> None:
     """Half amplitude at both edges, 40 dB down in the middle, flat within 1 % outside."""
-    response = torch.fft.rfft(perturb.notch(low), RATE).abs()  # one bin per Hz
+    response = torch.fft.rfft(augmentation.notch(low), RATE).abs()  # one bin per Hz
     hertz = torch.arange(len(response))
     outside = (hertz < low - 500) | (hertz > low + BAND_HZ + 500)
     assert ((response - 1).abs()[outside] < 0.01).all()
@@ -150,7 +159,7 @@ def test_several_notches_are_the_product_of_their_responses() -> None:
     after = drop_bands(impulse, [4001], [Draw(bands=bands)])[0].double()
     expected = torch.ones(1)
     for low in bands:
-        expected = expected * torch.fft.rfft(perturb.notch(low), RATE).abs()
+        expected = expected * torch.fft.rfft(augmentation.notch(low), RATE).abs()
     torch.testing.assert_close(torch.fft.rfft(after, RATE).abs(), expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(after, after.flip(0), rtol=0, atol=1e-6)  # linear phase, centred
 
@@ -158,7 +167,7 @@ def test_several_notches_are_the_product_of_their_responses() -> None:
 def test_block_convolution_equals_a_plain_one() -> None:
     one = Draw(bands=(800.0, 4000.0))
     wave = noise([10000])
-    taps = np.convolve(perturb.notch(800.0).numpy(), perturb.notch(4000.0).numpy())
+    taps = np.convolve(augmentation.notch(800.0).numpy(), augmentation.notch(4000.0).numpy())
     expected = np.convolve(wave[0].double().numpy(), taps, mode="same")
     after = drop_bands(wave, [10000], [one])[0].numpy()
     np.testing.assert_allclose(after, expected, atol=2e-6)

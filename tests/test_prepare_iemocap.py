@@ -9,8 +9,8 @@ import lookalike
 import numpy as np
 import pytest
 
-from jointasr import datadir, manifest
-from jointasr.errors import DataError
+from jointasr.data import datadir, manifest
+from jointasr.utils.errors import DataError
 from local import prepare_iemocap
 from local.iemocap import counts, turns
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from lhotse import RecordingSet
 
-from jointasr.errors import DataError
+from jointasr.utils.errors import DataError
 from local import prepare_musan
 
 

@@ -22,22 +22,14 @@ from data_fixtures import RATE, ROOT
 from test_train import fold, start
 
 import jointasr
-from jointasr import (
-    checkpoint,
-    datadir,
-    files,
-    inputs,
-    manifest,
-    packing,
-    recognition,
-    sound,
-    systems,
-    transcribe,
-)
 from jointasr.bin import recognize
-from jointasr.errors import DataError
-from jointasr.lang import Units
-from jointasr.recognizer import Recognizer, Turn, Word, moved
+from jointasr.data import audio, datadir, manifest
+from jointasr.inference import formats, inputs, packing, transcriber
+from jointasr.inference.recognizer import Recognizer, Turn, Word, moved
+from jointasr.models import checkpoint, systems
+from jointasr.text.lang import Units
+from jointasr.utils import files
+from jointasr.utils.errors import DataError
 
 __all__ = ["fold"]  # a fixture
 CHARACTERS = Units.char().symbols
@@ -138,9 +130,9 @@ def program(monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
     recognize.main()
 
 
-def printed(capsys: pytest.CaptureFixture[str]) -> list[recognition.Recognition]:
+def printed(capsys: pytest.CaptureFixture[str]) -> list[formats.Recognition]:
     lines = capsys.readouterr().out.splitlines()
-    return [recognition.from_json(line, "stdout") for line in lines]
+    return [formats.from_json(line, "stdout") for line in lines]
 
 
 @pytest.mark.usefixtures("learned")
@@ -184,7 +176,7 @@ def test_other_rates(model: Recognizer, tmp_path: Path) -> None:
             other = soxr.resample(wave, RATE, rate)
             path = tmp_path / f"{rate}{subtype}.{ending}"
             soundfile.write(path, np.stack([other, other], 1), rate, subtype=subtype)
-            (turn,) = model.recognize(sound.read(path, "x"), RATE)
+            (turn,) = model.recognize(audio.read(path, "x"), RATE)
             assert (turn.text, turn.emotion) == ("GOOD ROAD", "sad"), path
             for one, two in zip(turn.words, before.words, strict=True):
                 assert one.begin == pytest.approx(two.begin, abs=0.09), path  # mp3's delay
@@ -284,7 +276,7 @@ def test_every_format(
     jsonschema.Draft202012Validator.check_schema(schema)
     for line in lines:
         jsonschema.validate(json.loads(line), schema)
-        assert recognition.to_json(recognition.from_json(line, "")) == line
+        assert formats.to_json(formats.from_json(line, "")) == line
     found = [json.loads(line) for line in lines]
     program(monkeypatch, "--out", str(tmp_path / "out"), TEST)
     assert (tmp_path / "out/results.jsonl").read_text().splitlines() == lines
@@ -298,7 +290,7 @@ def test_every_format(
     assert [row[7] for row in rttm] == [t["emotion"] for one in found for t in one["turns"]]
     assert all(len(row) == 10 and row[0] == "SPEAKER" for row in rttm)
     tsv = [line.split("\t") for line in (tmp_path / "out/turns.tsv").read_text().splitlines()]
-    assert tsv[0] == recognition.TSV_HEADER.split("\t") and {len(row) for row in tsv} == {7}
+    assert tsv[0] == formats.TSV_HEADER.split("\t") and {len(row) for row in tsv} == {7}
     assert [row[6] for row in tsv[1:]] == [t["text"] for one in found for t in one["turns"]]
     text = (tmp_path / "out/text.txt").read_text()
     assert all(one["source"] in text for one in found)
@@ -306,20 +298,20 @@ def test_every_format(
 
 def test_unsure_and_silent() -> None:
     turn = Turn(0, 61.26, "", [], None, 0.25, {"ang": 0.3, "sad": 0.7})
-    found = recognition.Recognition("a b", "x/a b.wav", 1, 3601.5, [turn])
-    assert list(recognition.rttm(found)) == [
+    found = formats.Recognition("a b", "x/a b.wav", 1, 3601.5, [turn])
+    assert list(formats.rttm(found)) == [
         "SPEAKER a_b 2 0.000 61.260 <NA> <NA> not_sure 0.2500 <NA>"
     ]
-    assert list(recognition.text(found)) == [
+    assert list(formats.text(found)) == [
         "x/a b.wav, channel 2 (1:00:01.5)",
         "  0:00.0 - 1:01.3  (no words)  [not sure: sad 70% ang 30%]",
     ]
     words = [Word("HI", 1.0, 1.5, 0.9)]
     heard = found._replace(turns=[Turn(1, 2, "HI", words, None, None, {})], channel=None)
-    assert list(recognition.rttm(heard)) == []
-    assert list(recognition.tsv(heard)) == ["a b\t1\t1.000\t2.000\t\t\tHI"]
-    assert list(recognition.ctm(heard)) == ["a_b 1 1.000 0.500 HI 0.9000"]
-    assert list(recognition.text(found._replace(turns=[])))[1] == "  nobody speaks"
+    assert list(formats.rttm(heard)) == []
+    assert list(formats.tsv(heard)) == ["a b\t1\t1.000\t2.000\t\t\tHI"]
+    assert list(formats.ctm(heard)) == ["a_b 1 1.000 0.500 HI 0.9000"]
+    assert list(formats.text(found._replace(turns=[])))[1] == "  nobody speaks"
 
 
 def test_a_folder_of_results_is_gone_on_with(
@@ -438,14 +430,14 @@ def test_results_appear_while_others_are_heard(
     home: Path, model: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No more audio waits than asked for."""
-    monkeypatch.setattr(transcribe, "AT_ONCE", 0.1)
+    monkeypatch.setattr(transcriber, "AT_ONCE", 0.1)
     sources = inputs.find([TEST], False)
     read = []
     watched = [
         source._replace(read=lambda source=source: read.append(source.id) or source.read())
         for source in sources
     ]
-    work = transcribe.Transcriber(model, transcribe.Division())
+    work = transcriber.Transcriber(model, transcriber.Division())
     assert next(work(watched)).id == sources[0].id
     assert len(read) == 1
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import toy_exp
 
-from jointasr import markdown, report, report_pictures, scenarios, table
 from jointasr.bin import pool
 from jointasr.bin import report as program
-from jointasr.errors import DataError
-from jointasr.schema import Report
-from jointasr.table import Cells, Trio
+from jointasr.config import scenarios
+from jointasr.config.schema import Report
+from jointasr.report import markdown, pictures, report, table
+from jointasr.report.table import Cells, Trio
+from jointasr.utils.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
 PAPER = table.read_paper(ROOT / "conf" / "paper" / "table1.tsv")
@@ -251,7 +252,7 @@ def test_nothing_to_report_and_bad_tables_are_errors(tmp_path: Path) -> None:
     history = tmp_path / "epochs.tsv"
     history.write_text("epoch\tloss\n1\t2\n")
     with pytest.raises(DataError, match=r"epochs.tsv: not a table of epochs"):
-        report_pictures.read_history(history)
+        pictures.read_history(history)
 
 
 def test_no_improvement_over_a_perfect_baseline() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import toy_exp
 
-from jointasr import results
 from jointasr.bin import pool
-from jointasr.errors import DataError
+from jointasr.scoring import pooling
+from jointasr.utils.errors import DataError
 
 RESULTS = Path("exp/results.json")
 COMMAND = "./run.sh --set 'bert.model=\"/home/me/big model\" alpha=1/2' --conf /a/b.yaml,c/d.yaml"
@@ -163,16 +163,16 @@ def test_models_that_do_not_belong_together_are_refused(recipe: Path) -> None:
     path = recipe / asr / "fold_Ses02M" / "model.json"
     model = json.loads(path.read_text())
     path.write_text(json.dumps({**model, "conf": "conf/other.yaml"}))
-    parts, missing = results.find([asr], [], ["clean"], "default")
+    parts, missing = pooling.find([asr], [], ["clean"], "default")
     assert not missing
     with pytest.raises(DataError, match="differ in conf"):
-        results.pool(results.score_parts(parts), "./run.sh")
+        pooling.pool(pooling.score_parts(parts), "./run.sh")
     path.write_text(json.dumps({**model, "fold": "Ses03F"}))
     with pytest.raises(DataError, match=r"describes asr_clean/fold_Ses03F; moved by hand"):
-        results.find([asr], [], ["clean"], "default")
+        pooling.find([asr], [], ["clean"], "default")
     path.write_text("{")
     with pytest.raises(DataError, match="not a model's description"):
-        results.find([asr], [], ["clean"], "default")
+        pooling.find([asr], [], ["clean"], "default")
 
 
 def test_engines_of_both_origins_are_named_and_paths_stay_home(recipe: Path) -> None:
@@ -181,8 +181,8 @@ def test_engines_of_both_origins_are_named_and_paths_stay_home(recipe: Path) -> 
         path = recipe / asr / f"fold_{fold}" / "model.json"
         model = json.loads(path.read_text())
         path.write_text(json.dumps({**model, "engine": engine, "conf": "/home/me/asr.yaml"}))
-    parts, _ = results.find([asr], [], ["clean"], "default")
-    (cell,) = results.pool(results.score_parts(parts), "./run.sh")
+    parts, _ = pooling.find([asr], [], ["clean"], "default")
+    (cell,) = pooling.pool(pooling.score_parts(parts), "./run.sh")
     assert cell["engine"] == "k2+torch"
     assert cell["conf"] == "asr.yaml"
 
@@ -194,23 +194,23 @@ def test_an_utterance_in_two_folds_is_refused(recipe: Path) -> None:
     path.write_text(json.dumps({**model, "data": "data/folds/speaker/Ses01F"}))
     decode = recipe / asr / "fold_Ses02M" / "decode_clean"
     (decode / "text").write_text((recipe / asr / "fold_Ses01F/decode_clean/text").read_text())
-    parts, _ = results.find([asr], [], ["clean"], "default")
+    parts, _ = pooling.find([asr], [], ["clean"], "default")
     with pytest.raises(DataError, match="Ses01F-a is in the test sets of both"):
-        results.pool(results.score_parts(parts), "./run.sh")
+        pooling.pool(pooling.score_parts(parts), "./run.sh")
 
 
 def test_a_finished_folder_without_its_outputs_is_refused(recipe: Path) -> None:
     joint = toy_exp.make_system(recipe, "joint", "joint")
     (recipe / joint / "fold_Ses01F" / "decode_clean" / "utt2emo").unlink()
-    parts, _ = results.find([joint], [], ["clean"], "default")
+    parts, _ = pooling.find([joint], [], ["clean"], "default")
     with pytest.raises(DataError, match="decode_clean/utt2emo is missing"):
-        results.score_parts(parts)
+        pooling.score_parts(parts)
 
 
 def test_unreadable_inputs_are_named(recipe: Path) -> None:
     with pytest.raises(DataError, match="exp/asr_clean does not exist"):
-        results.find([Path("exp/asr_clean")], [], ["clean"], "default")
+        pooling.find([Path("exp/asr_clean")], [], ["clean"], "default")
     RESULTS.parent.mkdir()
     RESULTS.write_text('[{"system": "asr"}]')
     with pytest.raises(DataError, match="not a list of cells"):
-        results.read(RESULTS)
+        pooling.read(RESULTS)

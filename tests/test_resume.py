@@ -17,9 +17,11 @@ import torch
 from safetensors.torch import load_file
 from test_train import data, fold, recipe, start
 
-from jointasr import checkpoint, experiment, snapshots, trainer
-from jointasr.errors import DataError
-from jointasr.snapshots import Snapshots
+from jointasr.config import layout
+from jointasr.models import checkpoint
+from jointasr.training import snapshots, trainer
+from jointasr.training.snapshots import Snapshots
+from jointasr.utils.errors import DataError
 
 __all__ = ["fold", "recipe"]  # fixtures
 COMMON = ["train.epochs=3", "encoder.dropout=0.1", "encoder.layerdrop=0.1", "augment.max_chunks=2"]
@@ -55,7 +57,7 @@ def run(models: Path, name: str, out: Path, *overrides: str, kill: int = 0) -> b
 
 
 def result(out: Path) -> tuple[dict[str, torch.Tensor], str]:
-    return load_file(out / "best" / checkpoint.WEIGHTS), (out / experiment.HISTORY).read_text()
+    return load_file(out / "best" / checkpoint.WEIGHTS), (out / layout.HISTORY).read_text()
 
 
 @pytest.mark.parametrize("minutes", [0, 1000], ids=["saved each step", "never saved"])

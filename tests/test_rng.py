@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from jointasr import rng
+from jointasr.utils import rng
 
 PINNED = [0.825014050906, 0.912385206113, 865, 550, 296]
 

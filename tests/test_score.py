@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import toy_exp
 
-from jointasr import scoring
-from jointasr.datadir import read_table, write_table
-from jointasr.errors import DataError
-from jointasr.metrics import WordCounts
+from jointasr.data.datadir import read_table, write_table
+from jointasr.scoring import score_dir
+from jointasr.scoring.metrics import WordCounts
+from jointasr.utils.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
 WER = "%WER 80.00 [ 4 / 5, 1 ins, 3 del, 0 sub ]"
@@ -102,7 +102,7 @@ def test_errors_are_one_line_and_name_the_file(recipe: Path) -> None:
 
 
 def test_error_file_aligns_every_utterance(recipe: Path) -> None:
-    scoring.score(DATA, LANG, DECODE)
+    score_dir.score(DATA, LANG, DECODE)
     assert (
         (DECODE / "errs").read_text()
         == f"""{WER}
@@ -134,26 +134,26 @@ THE 1 0 1 1
 
 
 def test_what_was_written_reads_back(recipe: Path) -> None:
-    score = scoring.score(DATA, LANG, DECODE)
-    assert scoring.load(DATA, DECODE) == score
+    score = score_dir.score(DATA, LANG, DECODE)
+    assert score_dir.load(DATA, DECODE) == score
     assert score.counts == WordCounts(dele=3, ins=1, ref_words=5)
     assert score.confusion is not None
     assert (score.confusion.correct, score.confusion.n) == (2, 3)
     with pytest.raises(DataError, match="not scored yet"):
-        scoring.load(DATA, recipe)
+        score_dir.load(DATA, recipe)
 
 
 def test_one_kind_of_output_suffices(recipe: Path) -> None:
     (DECODE / "text").unlink()
-    score = scoring.score(DATA, LANG, DECODE)
+    score = score_dir.score(DATA, LANG, DECODE)
     assert score.counts is None
     assert score.confusion is not None
     assert score.ece == pytest.approx(100 * abs(0.7 - 2 / 3))
     (DECODE / "emo_post").unlink()
-    assert scoring.score(DATA, LANG, DECODE).ece is None
+    assert score_dir.score(DATA, LANG, DECODE).ece is None
     (DECODE / "utt2emo").unlink()
     with pytest.raises(DataError, match="neither text nor utt2emo"):
-        scoring.score(DATA, LANG, DECODE)
+        score_dir.score(DATA, LANG, DECODE)
 
 
 def without(table: str, *utterances: str) -> None:
@@ -163,18 +163,18 @@ def without(table: str, *utterances: str) -> None:
 
 
 def test_what_nobody_has_transcribed_or_labelled_is_not_scored(recipe: Path) -> None:
-    whole = scoring.score(DATA, LANG, DECODE)
+    whole = score_dir.score(DATA, LANG, DECODE)
     first, *rest = whole.words
     without("text", first)
     without("utt2emo", rest[0])
-    score = scoring.score(DATA, LANG, DECODE)
+    score = score_dir.score(DATA, LANG, DECODE)
     assert score.words == {utt: whole.words[utt] for utt in rest}
     assert score.emotions.keys() == score.posteriors.keys() == whole.emotions.keys() - {rest[0]}
-    assert scoring.load(DATA, DECODE) == score
+    assert score_dir.load(DATA, DECODE) == score
     extra = read_table(DECODE / "text") | {"another": "X"}
     write_table(DECODE / "text", extra)
     with pytest.raises(DataError, match=r"\(another\) not in"):
-        scoring.score(DATA, LANG, DECODE)
+        score_dir.score(DATA, LANG, DECODE)
 
 
 def test_a_speaker_whom_nobody_has_transcribed(recipe: Path) -> None:
@@ -182,9 +182,9 @@ def test_a_speaker_whom_nobody_has_transcribed(recipe: Path) -> None:
     utterances = list(read_table(DATA / "text"))
     for folder in Path("data/folds/speaker/Ses01F").glob("test_*"):
         write_table(folder / "text", {})
-    score = scoring.score(DATA, LANG, DECODE)
+    score = score_dir.score(DATA, LANG, DECODE)
     assert score.counts is None and score.confusion is not None and len(utterances) == 3
-    assert scoring.load(DATA, DECODE) == score
+    assert score_dir.load(DATA, DECODE) == score
     options = ("--folds", "Ses01F Ses02M", "--command", "./run.sh")
     for fold in ("Ses01F", "Ses02M"):
         for folder in Path(f"data/folds/speaker/{fold}").glob("test_*"):
@@ -202,10 +202,10 @@ def test_a_speaker_whom_nobody_has_transcribed(recipe: Path) -> None:
 def test_unknown_emotions_and_speakers_are_refused(recipe: Path) -> None:
     write_table(DECODE / "utt2emo", dict.fromkeys(toy_exp.REFS["Ses01F"], "joy"))
     with pytest.raises(DataError, match="decode_clean/utt2emo: Ses01F-a has the emotion 'joy'"):
-        scoring.score(DATA, LANG, DECODE)
+        score_dir.score(DATA, LANG, DECODE)
     write_table(DATA / "utt2spk", {"Ses01F-a": "Ses01F"})
     with pytest.raises(DataError, match="no speaker for Ses01F-b"):
-        scoring.score(DATA, LANG, DECODE)
+        score_dir.score(DATA, LANG, DECODE)
 
 
 def test_posteriors_that_do_not_fit_are_refused(recipe: Path) -> None:
@@ -213,10 +213,10 @@ def test_posteriors_that_do_not_fit_are_refused(recipe: Path) -> None:
     for wrong in ("0.7 0.1 0.2", "0.7 0.1 0.1 0.2", "a b c d"):
         write_table(DECODE / "emo_post", {**rows, "Ses01F-b": wrong})
         with pytest.raises(DataError, match=f"emo_post: Ses01F-b: 4 posteriors .* not '{wrong}'"):
-            scoring.score(DATA, LANG, DECODE)
+            score_dir.score(DATA, LANG, DECODE)
     write_table(DECODE / "emo_post", {"Ses01F-a": "0.7 0.1 0.1 0.1"})
     with pytest.raises(DataError, match="emo_post: no hypothesis for 2 utterances"):
-        scoring.score(DATA, LANG, DECODE)
+        score_dir.score(DATA, LANG, DECODE)
 
 
 def test_stages_9_and_10_by_their_scripts(recipe: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from jointasr import beam, graphs, search
-from jointasr.errors import DataError
-from jointasr.lattice import Beams, best_paths
-from jointasr.search import collapse, greedy, greedy_scored, one_best
+from jointasr.ctc import graphs, prefix_beam, search
+from jointasr.ctc.lattice import Beams, best_paths
+from jointasr.ctc.search import collapse, greedy, greedy_scored, one_best
+from jointasr.utils.errors import DataError
 
 ENGINES = ["k2", "torch"]
 
@@ -143,7 +143,7 @@ def most_probable(scores: Tensor) -> list[int]:
 def test_prefix_beam_finds_the_most_probable_labels() -> None:
     scores = posteriors(30, 5, 4, seed=4, scale=1.0)
     frames = torch.tensor([5, 4, 3] * 10)
-    found = beam.units(scores, frames, width=1000, near=math.inf)
+    found = prefix_beam.units(scores, frames, width=1000, near=math.inf)
     expected = [most_probable(row[:n].double()) for row, n in zip(scores, frames, strict=True)]
     best = [some[0][0] for some in found]
     assert best == expected
@@ -155,8 +155,8 @@ def test_prefix_beam_finds_the_most_probable_labels() -> None:
 def test_prefix_beam_of_usual_width_is_close() -> None:
     scores = posteriors(60, 6, 4, seed=5)
     frames = torch.full((60,), 6)
-    exact = beam.units(scores, frames, width=1000, near=math.inf)
-    usual = beam.units(scores, frames)
+    exact = prefix_beam.units(scores, frames, width=1000, near=math.inf)
+    usual = prefix_beam.units(scores, frames)
     assert sum(a[0][0] == b[0][0] for a, b in zip(exact, usual, strict=True)) >= 57
 
 

@@ -15,8 +15,11 @@ from data_fixtures import cut_of, sound, write_wav
 from lhotse import CutSet
 from shell import ROOT, run
 
-from jointasr import archive, config, encoder, jsonl, linguistic, manifest, wavio
-from jointasr.errors import DataError
+from jointasr.config import conf_files
+from jointasr.data import archive, manifest, wav_scp
+from jointasr.models import encoder, text_encoder
+from jointasr.utils import jsonl
+from jointasr.utils.errors import DataError
 
 FORBIDDEN = {
     r"\btorch\.load\(": "safetensors instead",
@@ -70,7 +73,7 @@ def test_pickled_weights_do_not_run(models: Path, tmp_path: Path, kind: str) -> 
         if kind == "encoder":
             encoder.load(str(folder))
         else:
-            linguistic.load(str(folder))
+            text_encoder.load(str(folder))
     assert not (tmp_path / "ran").exists()
 
 
@@ -92,9 +95,9 @@ def test_yaml_is_data(tmp_path: Path) -> None:
     text = "base: asr.yaml\nalpha: !!python/object/apply:os.system ['touch ran']\n"
     (tmp_path / "bad.yaml").write_text(text)
     with pytest.raises(DataError, match=r"bad.yaml"):
-        config.load(str(tmp_path / "bad.yaml"), Path())
+        conf_files.load(str(tmp_path / "bad.yaml"), Path())
     with pytest.raises(DataError):
-        config.load("asr.yaml", Path(), ["alpha=!!python/object/apply:os.system ['touch ran']"])
+        conf_files.load("asr.yaml", Path(), ["alpha=!!python/object/apply:os.system ['touch ran']"])
     with pytest.raises(yaml.YAMLError):
         yaml.safe_load("!!python/object/apply:os.system ['touch ran']")
     assert not Path("ran").exists()
@@ -103,7 +106,7 @@ def test_yaml_is_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["touch ran |", "| touch ran", "touch ran|", "cat x.ark |"])
 def test_pipes_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     monkeypatch.chdir(tmp_path)
-    for read in (wavio.read, wavio.header, archive.read_feats):
+    for read in (wav_scp.read, wav_scp.header, archive.read_feats):
         with pytest.raises(DataError, match="pipes are not run"):
             read(source)
     assert not (tmp_path / "ran").exists()
@@ -126,12 +129,12 @@ def test_paths_do_not_lead_out_of_the_recipe(
     kaldiio.save_ark(str(tmp_path / "f.ark"), {"u": np.ones((2, 2), np.float32)}, scp="f.scp")
     offset = (recipe / "f.scp").read_text().split(":")[1].strip()
     write_wav(recipe / "in.wav", sound(1, 800))
-    assert len(wavio.read("in.wav")) == len(wavio.read("sub/../in.wav")) == 800
-    assert len(wavio.read(str(outside))) == 800
+    assert len(wav_scp.read("in.wav")) == len(wav_scp.read("sub/../in.wav")) == 800
+    assert len(wav_scp.read(str(outside))) == 800
     assert archive.read_feats(f"{tmp_path}/f.ark:{offset}").shape == (2, 2)
     for name in ("../out.wav", "sub/../../out.wav", "./../out.wav", "../f.ark:2"):
         with pytest.raises(DataError, match="leads out of the recipe's folder"):
-            wavio.read(name)
+            wav_scp.read(name)
     with pytest.raises(DataError, match="leads out"):
         archive.read_feats(f"../f.ark:{offset}")
 

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from jointasr import selftest
+from jointasr.doctor import selftest
 
 
 @pytest.mark.parametrize("engine", ["k2", "torch"])

@@ -19,7 +19,7 @@ import short_recipe
 from recipe import Copy
 from test_slurm import cluster, configure
 
-from jointasr.experiment import USAGE
+from jointasr.config.layout import USAGE
 
 __all__ = ["cluster"]  # a fixture
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from shell import ROOT, run
 from test_train import fold, recipe
 
-from jointasr import doctor
+from jointasr.doctor import checks
 
 sys.path.insert(0, str(ROOT / "utils"))
 import slurm
@@ -297,12 +297,12 @@ def test_doctor_knows_the_cluster(
     cluster: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SLURM_CONF", cluster["SLURM_CONF"])
-    found = doctor.backend("slurm")
+    found = checks.backend("slurm")
     assert found.ok and found.detail == "slurm, partitions debug"
     (tmp_path / "slurm.conf").write_text("ClusterName=none\nSlurmctldHost=nowhere.invalid\n")
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
-    assert not doctor.backend("slurm").ok
+    assert not checks.backend("slurm").ok
     monkeypatch.setenv("PATH", "/nowhere")
-    assert doctor.backend("slurm").detail == (
+    assert checks.backend("slurm").detail == (
         "slurm, but there is no sbatch and no squeue and no scontrol and no scancel"
     )

@@ -11,7 +11,8 @@ from scipy.stats import binom
 from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from jointasr import metrics, stats
+from jointasr.report import stats
+from jointasr.scoring import metrics
 
 Array = NDArray[np.float64]
 LEVEL = 0.05

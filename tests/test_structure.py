@@ -1,4 +1,4 @@
-"""The house rules of the tree: imports go one way, and asking for help costs nothing."""
+"""Rules of the source tree: direction of imports, size of modules, programs that start fast."""
 
 import ast
 import subprocess
@@ -14,6 +14,25 @@ MODULES = {
     for path in sorted((ROOT / folder).rglob("*.py"))
     if path.name != "__init__.py"
 }
+PACKAGES = {
+    "utils": set[str](),
+    "text": {"utils"},
+    "config": {"text"},
+    "data": {"config"},
+    "scoring": {"data"},
+    "lm": {"data"},
+    "ctc": {"scoring", "lm"},
+    "models": {"ctc"},
+    "prep": {"models"},
+    "training": {"models"},
+    "decoding": {"models"},
+    "inference": {"prep", "decoding"},
+    "report": {"prep"},
+    "doctor": {"ctc"},
+    "bench": {"prep", "training", "decoding"},
+}
+"""the neighbours that each package may import, besides all that these may import"""
+LONGEST = 300
 PROGRAMS = sorted(name for name in MODULES if name.startswith("jointasr.bin."))
 
 
@@ -34,6 +53,30 @@ def test_no_import_cycles() -> None:
         for name in leaves:
             del graph[name]
     assert not graph, f"these import each other: {sorted(graph)}"
+
+
+def below(package: str) -> set[str]:
+    """All packages that ``package`` may import."""
+    return PACKAGES[package].union(*map(below, PACKAGES[package]))
+
+
+def test_packages_import_only_their_neighbours() -> None:
+    folders = {path.parent.name for path in (ROOT / "jointasr").glob("*/__init__.py")}
+    assert folders - {"bin"} == PACKAGES.keys()
+    for name, path in MODULES.items():
+        _, package, *rest = name.split(".")
+        if not rest or package == "bin" or not name.startswith("jointasr."):
+            continue
+        used = {other.split(".")[1] for other in imports(path) if other.startswith("jointasr.")}
+        assert used <= {package} | below(package), f"{name} imports {used}"
+
+
+def test_package_docstrings_name_the_allowed_neighbours() -> None:
+    for package, allowed in PACKAGES.items():
+        path = ROOT / "jointasr" / package / "__init__.py"
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        named = docstring.splitlines()[-1].split(" and the packages")[0]
+        assert all(name in named for name in allowed), docstring
 
 
 def test_the_package_knows_no_corpus_and_no_program_is_imported() -> None:

@@ -11,12 +11,15 @@ import torch
 from test_config import CONF, RECIPES, dumped
 from transformers import AutoModelForCTC
 
-from jointasr import beam, checkpoint, config, encoder, fusion, objective, schema, search, systems
-from jointasr.dataset import Batch
-from jointasr.errors import DataError
-from jointasr.fusion import SkipMlp, States, average
-from jointasr.lang import Units
-from jointasr.optim import Optimisers, grad_scaler
+from jointasr.config import conf_files, schema
+from jointasr.ctc import prefix_beam, search
+from jointasr.data.batch import Batch, pad
+from jointasr.models import checkpoint, encoder, fusion, systems
+from jointasr.models.fusion import SkipMlp, States, average
+from jointasr.text.lang import Units
+from jointasr.training import losses
+from jointasr.training.optim import Optimisers, grad_scaler
+from jointasr.utils.errors import DataError
 
 TEXTS = ["GOOD ROAD", "A", "OLD DREAM GAME", "MEAL"]
 EMOTIONS = ["hap", "sad", "ang", "neu"]
@@ -30,7 +33,7 @@ def batch(units: Units) -> Batch:
     ]
     return Batch(
         [f"utterance-{row}" for row in range(len(TEXTS))],
-        encoder.pad(waves),
+        pad(waves),
         torch.tensor([len(wave) for wave in waves]),
         TEXTS,
         [units.encode(text) for text in TEXTS],
@@ -51,8 +54,8 @@ def forward(one: checkpoint.Model, data: Batch) -> systems.Output:
 def confs() -> list[Any]:
     """(name, recipe) of every shipped configuration of a system, alone and in every recipe."""
     found = []
-    for recipe in [config.ROOT, *RECIPES]:
-        paths = {path.relative_to(config.ROOT / "conf") for path in CONF}
+    for recipe in [conf_files.ROOT, *RECIPES]:
+        paths = {path.relative_to(conf_files.ROOT / "conf") for path in CONF}
         paths |= {path.relative_to(recipe / "conf") for path in recipe.glob("conf/**/*.yaml")}
         for name in sorted(map(str, paths)):
             if "system:" in dumped(name, recipe):
@@ -65,7 +68,7 @@ def test_every_conf_builds_and_takes_a_step(models: Path, name: str, recipe: Pat
     overrides = tiny.settings(models)
     if find_spec("k2"):
         overrides.remove("ctc=torch")
-    conf = config.load(name, recipe, overrides)
+    conf = conf_files.load(name, recipe, overrides)
     units = Units.char()
     if conf.units.type != "char":
         units = Units.train_pieces([" ".join(tiny.WORDS)] * 9, conf.units.type, 32)
@@ -74,7 +77,7 @@ def test_every_conf_builds_and_takes_a_step(models: Path, name: str, recipe: Pat
     data = batch(units)
     before = {key: value.clone() for key, value in one.system.named_parameters()}
     one.system.train()
-    loss = objective.losses(conf, forward(one, data), data)
+    loss = losses.losses(conf, forward(one, data), data)
     loss.backward()
     assert optimisers.step(grad_scaler(False)) > 0
     assert torch.isfinite(loss)
@@ -219,7 +222,7 @@ def test_ctc_loss_reaches_the_encoder_whatever_the_gradient(models: Path) -> Non
     one = model(tiny.conf(models, "joint.yaml", "emotion.gradient=stopped", "alpha=0"))
     one.system.train()
     data = batch(one.units)
-    objective.losses(one.conf, forward(one, data), data).backward()
+    losses.losses(one.conf, forward(one, data), data).backward()
     layer = one.system.encoder.model.encoder.layers[0].attention.k_proj
     assert layer.weight.grad.abs().sum() > 0
 
@@ -258,7 +261,7 @@ def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
         heard = system.hear(states)
         assert heard.log_probs is not None
         vectors = []
-        for found in beam.units(heard.log_probs, heard.frames):
+        for found in prefix_beam.units(heard.log_probs, heard.frames):
             total = sum(math.exp(score) for _, score in found[:3])
             parts = [
                 math.exp(score) / total * fusion.average(system.bert([one.units.decode(ids)]))

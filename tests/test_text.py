@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jointasr.text import LETTERS, check_letters, normalise, unspelt
+from jointasr.text.normalizer import LETTERS, check_letters, normalise, unspelt
 
 PAIRS = {
     "Good morning.": "GOOD MORNING",

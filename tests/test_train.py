@@ -19,28 +19,17 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForCTC
 
-from jointasr import (
-    archive,
-    checkpoint,
-    config,
-    datadir,
-    dataset,
-    decode,
-    encoder,
-    experiment,
-    manifest,
-    objective,
-    optim,
-    schema,
-    systems,
-    trainer,
-)
 from jointasr.bin import decode as decode_bin
 from jointasr.bin import export_encoder
 from jointasr.bin import train as train_bin
-from jointasr.decoders import Decoder
-from jointasr.errors import DataError
-from jointasr.lang import Units
+from jointasr.config import conf_files, layout, schema
+from jointasr.data import archive, datadir, dataset, manifest
+from jointasr.decoding import decode
+from jointasr.decoding.decoder import Decoder
+from jointasr.models import checkpoint, encoder, systems
+from jointasr.text.lang import Units
+from jointasr.training import losses, optim, trainer
+from jointasr.utils.errors import DataError
 
 FAST = [
     "optim.encoder.lr=3e-3",
@@ -121,8 +110,8 @@ def test_learns_keeps_the_best_and_decodes(
     assert chosen["on"] == "data/folds/speaker/Ses01F/dev_clean"
     assert again.loss == pytest.approx(chosen["loss"], rel=1e-5)
     assert (again.wer, again.wa) == (chosen["wer"], chosen["wa"])
-    rows = [line.split("\t") for line in (out / experiment.HISTORY).read_text().splitlines()]
-    assert "\t".join(rows[0]) == experiment.HISTORY_HEADER and len(rows) == 7
+    rows = [line.split("\t") for line in (out / layout.HISTORY).read_text().splitlines()]
+    assert "\t".join(rows[0]) == layout.HISTORY_HEADER and len(rows) == 7
     assert float(rows[chosen["epoch"]][3]) == pytest.approx(chosen["loss"], rel=1e-5)
     assert int(rows[-1][1]) == meta["budget"]["steps"] == len(losses)
     assert [row[4] == "-" for row in rows[1:]] == [kind == "ser"] * 6
@@ -134,7 +123,7 @@ def test_learns_keeps_the_best_and_decodes(
     assert (meta["fold"], meta["engine"], meta["lang"]) == (
         "Ses01F", ENGINE, "data/folds/speaker/Ses01F/lang_char",
     )  # fmt: skip
-    assert config.load(str(out / "conf.yaml")) == back.conf
+    assert conf_files.load(str(out / "conf.yaml")) == back.conf
 
     weights = load_file(out / "best" / checkpoint.WEIGHTS)
     train(monkeypatch, models, kind, "train.epochs=6")
@@ -286,7 +275,7 @@ def test_stopped_gradient_trains_the_same_recogniser_as_alpha_0(
     for model in (joint, asr):
         model.system.train()
         output = systems.forward(model.system, batch.waves, batch.lengths, batch.texts)
-        objective.losses(model.conf, output, batch).backward()
+        losses.losses(model.conf, output, batch).backward()
         grads.append(model.system.encoder.model.encoder.layers[1].attention.q_proj.weight.grad)
     torch.testing.assert_close(grads[0], 0.9 * grads[1], rtol=1e-4, atol=1e-7)
 

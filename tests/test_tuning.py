@@ -11,16 +11,19 @@ import torch
 from lhotse import CutSet
 from sklearn.linear_model import LogisticRegression
 
-from jointasr import arpa, calibration, checkpoint, decode, lm_text, ngram, tuning
-from jointasr.calibration import Calibration
-from jointasr.decoders import Candidate, Decoder, Scales, best, ranked
-from jointasr.errors import DataError
-from jointasr.experiment import WORD_POST
-from jointasr.lang import Units
-from jointasr.metrics import WordCounts
-from jointasr.schema import Decode, LanguageModel
-from jointasr.text import LETTERS
-from jointasr.tuning import Row
+from jointasr.config.layout import WORD_POST
+from jointasr.config.schema import Decode, LanguageModel
+from jointasr.decoding import decode, tuning
+from jointasr.decoding.decoder import Candidate, Decoder, Scales, best, ranked
+from jointasr.decoding.tuning import Row
+from jointasr.lm import arpa, ngram, training_text
+from jointasr.models import checkpoint
+from jointasr.scoring import calibration
+from jointasr.scoring.calibration import Calibration
+from jointasr.scoring.metrics import WordCounts
+from jointasr.text.lang import Units
+from jointasr.text.normalizer import LETTERS
+from jointasr.utils.errors import DataError
 
 HAS_K2 = find_spec("k2") is not None
 METHODS = ["nbest", "hlg", "hlg_rescore", "beam"] if HAS_K2 else ["beam"]
@@ -207,4 +210,4 @@ def test_extra_text_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "more.txt"
     path.write_text("GOOD LINE\nB\u00c4D LINE\n")
     with pytest.raises(DataError, match=rf"{path}:2: character 'Ä'"):
-        lm_text.check(path, LETTERS)
+        training_text.check(path, LETTERS)

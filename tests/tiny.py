@@ -21,8 +21,9 @@ from transformers import (
     Wav2Vec2ForCTC,
 )
 
-from jointasr import config, manifest
-from jointasr.lang import Units, write_labels
+from jointasr.config import conf_files
+from jointasr.data import manifest
+from jointasr.text.lang import Units, write_labels
 
 LABELS = ["ang", "hap", "neu", "sad"]
 LETTERS = "ABDEGLMOR"
@@ -103,7 +104,7 @@ def make_bert(folder: Path) -> Path:
 
 def conf(models: Path, name: str = "joint.yaml", *overrides: str, norm: str = "layer") -> Any:
     """A shipped configuration with its models replaced by tiny ones and the torch engine."""
-    return config.load(name, Path(), [*settings(models, norm), *overrides])
+    return conf_files.load(name, Path(), [*settings(models, norm), *overrides])
 
 
 def settings(models: Path, norm: str = "layer") -> list[str]:

@@ -9,8 +9,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from jointasr import jsonl
-from jointasr.datadir import write_table
+from jointasr.data.datadir import write_table
+from jointasr.utils import jsonl
 
 FOLDS = ("Ses01F", "Ses02M")
 TESTS = ("clean", "noise_snr5")

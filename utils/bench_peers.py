@@ -24,8 +24,10 @@ from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.nnet.losses import ctc_loss, nll_loss
 from speechbrain.nnet.pooling import StatisticsPooling
 
-from jointasr import bench, bench_corpus, config, encoder, random_models
-from jointasr.lang import Units
+from jointasr.bench import bench, corpus
+from jointasr.config import conf_files
+from jointasr.models import encoder, random_models
+from jointasr.text.lang import Units
 
 PLAIN = ["augment.speeds=[100]", "augment.max_bands=0", "augment.max_chunks=0"]
 
@@ -67,7 +69,7 @@ def peer(task: str, model: Path, out: Path) -> Peer:
             max_augmentations=3,
             concat_original=False,
         )
-    classes = Units.char().size if task == "asr" else len(bench_corpus.EMOTIONS)
+    classes = Units.char().size if task == "asr" else len(corpus.EMOTIONS)
     return Peer(
         modules={"encoder": network, "head": torch.nn.Linear(width, classes)},
         opt_class=lambda parameters: torch.optim.AdamW(parameters, lr=1e-4),
@@ -108,7 +110,7 @@ def loader(cuts: CutSet, wavs: Path, size: int, order: str) -> Any:
     @sb.utils.data_pipeline.takes("label")
     @sb.utils.data_pipeline.provides("emotion")
     def emotion(label: str) -> torch.Tensor:
-        return torch.LongTensor([bench_corpus.EMOTIONS.index(label)])
+        return torch.LongTensor([corpus.EMOTIONS.index(label)])
 
     for item in (sig, tokens, emotion):
         data.add_dynamic_item(item)
@@ -130,7 +132,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cuts = bench_corpus.write(folder / "corpus", 60 * args.minutes)
+        cuts = corpus.write(folder / "corpus", 60 * args.minutes)
         model = random_models.write(f"wav2vec2-{args.shape}", folder / "model")
         ours, theirs = timings(args, cuts, model, folder)
     spoken = sum(cut.duration for cut in cuts)
@@ -153,8 +155,8 @@ def timings(
     overrides = [f"encoder.model={model}", f"batch.max_duration={seconds}", "ctc=torch"]
     overrides += ["batch.workers=0", "train.precision=fp32", "train.save_minutes=1e6"]
     overrides += [*(PLAIN if args.task == "ser" else []), *args.set]
-    conf = config.load(f"{args.task}.yaml", Path(), overrides)
-    labels = list(bench_corpus.EMOTIONS)
+    conf = conf_files.load(f"{args.task}.yaml", Path(), overrides)
+    labels = list(corpus.EMOTIONS)
     mine = bench.Bench(conf, cuts, labels, folder / "ours").trainer
     brain = peer(args.task, model, folder)
     batches = loader(cuts, folder / "corpus" / "wavs", args.batch, args.order)

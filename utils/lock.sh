@@ -2,7 +2,7 @@
 # Locks of outputs that several programs of one script make together; to be sourced.
 #
 #   lock_output PATH    wait until no other run works on PATH; held until this script and all that it
-#                       started have ended, however they end. jointasr/locks.py is the same in Python
+#                       started have ended, however they end. jointasr/utils/locks.py is the same in Python
 
 lock_output() {
   local fd code file

@@ -40,8 +40,8 @@ from jobs import (
     with_parent,
 )
 
-from jointasr import files, locks
-from jointasr.errors import DataError
+from jointasr.utils import files, locks
+from jointasr.utils.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path("exp/jobs")

@@ -4,9 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr import config, datadir, done, parallel, provenance, scenarios
-from jointasr.errors import run
-from jointasr.experiment import (
+from jointasr.config import conf_files, scenarios
+from jointasr.config.layout import (
     DECODED,
     DEFAULT_METHOD,
     HAS_WORDS,
@@ -15,10 +14,13 @@ from jointasr.experiment import (
     decode_name,
     read_model,
 )
+from jointasr.data import datadir
+from jointasr.utils import distributed, done, provenance
+from jointasr.utils.errors import run
 
 if TYPE_CHECKING:
-    from jointasr.align import Span
-    from jointasr.decoders import Decoder
+    from jointasr.decoding.alignment import Span
+    from jointasr.decoding.decoder import Decoder
 
 CODE = "jointasr.bin.align"
 
@@ -56,16 +58,16 @@ def main() -> None:
 
 def load(folder: Path, engine: str) -> "Decoder":
     """The trained model, its posteriors to be aligned with ``engine``."""
-    from jointasr.progress import start_log
+    from jointasr.utils.progress import start_log
 
     start_log()
-    from jointasr import checkpoint
-    from jointasr.decoders import Decoder
+    from jointasr.decoding.decoder import Decoder
+    from jointasr.models import checkpoint
 
     model = checkpoint.load(folder / "best")
     model = model._replace(conf=model.conf.model_copy(update={"ctc": engine}))
-    conf = config.load_decode("decode.yaml", Path(), ["method=greedy"])  # nothing is searched
-    return Decoder(model, conf, parallel.device())
+    conf = conf_files.load_decode("decode.yaml", Path(), ["method=greedy"])  # nothing is searched
+    return Decoder(model, conf, distributed.device())
 
 
 def align(
@@ -75,8 +77,8 @@ def align(
     decoding could not read (with --skip-bad)."""
     import torch
 
-    from jointasr import align as alignment
-    from jointasr import decode, manifest
+    from jointasr.data import manifest
+    from jointasr.decoding import alignment, decode
 
     units, engine = decoder.model.units, decoder.model.conf.ctc
     step = alignment.seconds_per_frame(decoder.model.system.encoder)

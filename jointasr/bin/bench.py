@@ -5,11 +5,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jointasr import config, files
-from jointasr.errors import run
+from jointasr.config import conf_files
+from jointasr.utils import files
+from jointasr.utils.errors import run
 
 if TYPE_CHECKING:
-    from jointasr.bench import Figures
+    from jointasr.bench.bench import Figures
 
 SHAPES = {
     "tiny": ("wav2vec2-tiny", "bert-tiny"),
@@ -35,24 +36,25 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """The figures of each conf and batch size, printed as they come."""
-    from jointasr import bench, bench_corpus, random_models
-    from jointasr.progress import start_log
+    from jointasr.bench import bench, corpus
+    from jointasr.models import random_models
+    from jointasr.utils.progress import start_log
 
     start_log(quiet=True)
-    overrides = config.split_overrides(args.set)
+    overrides = conf_files.split_overrides(args.set)
     if args.shape:
         encoder, bert = (random_models.write(name, folder / name) for name in SHAPES[args.shape])
         overrides += [f"encoder.model={encoder}", f"bert.model={bert}"]
     limits = [float(seconds) for seconds in args.seconds.split()]
-    cuts = bench_corpus.write(folder / "corpus", max(600.0, 3 * args.steps * max(limits)))
+    cuts = corpus.write(folder / "corpus", max(600.0, 3 * args.steps * max(limits)))
     print(f"{bench.machine()}; {sum(cut.duration for cut in cuts) / 60:.0f} minutes of audio")
     found: list[dict[str, Any]] = []
     hours = {limit: 0.0 for limit in limits}
     for path in args.confs:
         for limit in limits:
-            conf = config.load(path, Path(), [*overrides, f"batch.max_duration={limit:g}"])
+            conf = conf_files.load(path, Path(), [*overrides, f"batch.max_duration={limit:g}"])
             out = folder / f"{len(found)}"
-            timed = bench.Bench(conf, cuts, list(bench_corpus.EMOTIONS), out)
+            timed = bench.Bench(conf, cuts, list(corpus.EMOTIONS), out)
             one = timed.figures(args.steps)
             timed.close()
             projected = one.hours(conf.train.epochs)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from jointasr.errors import run
+from jointasr.utils.errors import run
 
 
 def main() -> None:
@@ -17,16 +17,16 @@ def main() -> None:
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)  # prepared, to be mixed
     args = parser.parse_args()
 
-    from jointasr import bench_corpus, bench_data
+    from jointasr.bench import audio_io, corpus
 
     if args.child:
-        seconds, audio = bench_data.mixing(args.child)
+        seconds, audio = audio_io.mixing(args.child)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps([seconds, audio, peak]))
         return
     with tempfile.TemporaryDirectory() as name:
-        cuts = bench_corpus.write(Path(name) / "reading", 60 * args.minutes)
-        found = bench_data.reading(cuts, Path(name) / "reading" / "wavs")
+        cuts = corpus.write(Path(name) / "reading", 60 * args.minutes)
+        found = audio_io.reading(cuts, Path(name) / "reading" / "wavs")
     print(
         f"reading an utterance to a float tensor: archive {found.archive:.0f} us, single wav file "
         f"{found.wav:.0f} us, ratio {found.wav / found.archive:.2f}"
@@ -43,10 +43,10 @@ def main() -> None:
 
 def mixing(minutes: float) -> tuple[float, float, float]:
     """Seconds, seconds of audio and peak memory in MiB, in a process of its own."""
-    from jointasr import bench_data
+    from jointasr.bench import audio_io
 
     with tempfile.TemporaryDirectory() as name:
-        bench_data.prepare(Path(name), 60 * minutes)
+        audio_io.prepare(Path(name), 60 * minutes)
         command = [sys.executable, "-m", "jointasr.bin.bench_data", "--child", name]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     seconds, audio, peak = json.loads(done.stdout.splitlines()[-1])

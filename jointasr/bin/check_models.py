@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from jointasr import config
-from jointasr.errors import run
+from jointasr.config import conf_files
+from jointasr.utils.errors import run
 
 
 def main() -> None:
@@ -12,8 +12,8 @@ def main() -> None:
     parser.add_argument("confs", nargs="+", help="conf files, e.g. conf/joint.yaml")
     parser.add_argument("--set", default="", help="overrides: key=value, blank between")
     args = parser.parse_args()
-    overrides = config.split_overrides(args.set)
-    loaded = [config.load(name, Path(), overrides) for name in args.confs]
+    overrides = conf_files.split_overrides(args.set)
+    loaded = [conf_files.load(name, Path(), overrides) for name in args.confs]
     heads = {conf.encoder.model: conf.data.letters for conf in loaded if conf.uses_own_head}
     for model in sorted({conf.encoder.model for conf in loaded}):
         check_encoder(model, heads.get(model, ""))
@@ -23,8 +23,8 @@ def main() -> None:
 
 def check_encoder(model: str, letters: str) -> None:
     """Load the encoder; its CTC head, where it will be used, must have all ``letters``."""
-    from jointasr import encoder
-    from jointasr.lang import Units, map_head
+    from jointasr.models import encoder
+    from jointasr.text.lang import Units, map_head
 
     loaded = encoder.load(model)
     size = sum(p.numel() for p in loaded.parameters()) / 1e6
@@ -39,9 +39,9 @@ def check_encoder(model: str, letters: str) -> None:
 
 def check_bert(model: str) -> None:
     """Load the text encoder."""
-    from jointasr import linguistic
+    from jointasr.models import text_encoder
 
-    loaded = linguistic.load(model)
+    loaded = text_encoder.load(model)
     size = sum(p.numel() for p in loaded.parameters()) / 1e6
     print(f"BERT {model}: {size:.1f} M parameters, {loaded.positions} positions")
 

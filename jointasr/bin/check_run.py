@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from jointasr import config, datadir, doctor, experiment, files, folds, lang, schema
-from jointasr.errors import DataError, run
+from jointasr.config import conf_files, layout, schema
+from jointasr.data import datadir
+from jointasr.doctor import checks
+from jointasr.prep import folds
+from jointasr.text import lang
+from jointasr.utils import files
+from jointasr.utils.errors import DataError, run
 
 CONDITIONS = ("clean", "noisy")
 FOLDS = Path("conf/folds.tsv")  # a line for each `scheme fold` of the recipe's corpus, if it says
@@ -20,7 +25,7 @@ def main() -> None:
     parser.add_argument("--folds", default="", help="ids, blank between; default: all")
     parser.add_argument("--seed", default="0", help="of training, blank between")
     parser.add_argument("--set", default="", help="overrides: key=value, blank between")
-    parser.add_argument("--method", default=experiment.DEFAULT_METHOD, help="of search")
+    parser.add_argument("--method", default=layout.DEFAULT_METHOD, help="of search")
     parser.add_argument("--feats", default="wav", help="what is decoded from")
     parser.add_argument("--nj", default="1", help="parallel jobs")
     parser.add_argument("--stage", type=int, default=0, help="where the run begins")
@@ -34,21 +39,21 @@ def main() -> None:
         same = [other for other in names if names[other] == name]
         if len(same) > 1:
             raise DataError(f"--conf: {' and '.join(same)} would both be called {name}: rename one")
-        conf = config.load(path, Path(), config.split_overrides(args.set))
+        conf = conf_files.load(path, Path(), conf_files.split_overrides(args.set))
         alphabets[conf.data.letters] = path
         if len(alphabets) > 1:
             raise DataError(
                 f"--conf: {' and '.join(alphabets.values())} differ in data.letters; transcripts "
                 "are normalised once: use a recipe folder for each"
             )
-        data = Path(config.data_name(conf, path, Path()))
+        data = Path(conf_files.data_name(conf, path, Path()))
         check_folds(data, conf.data.scheme, args.folds.split(), args.corpus, args.stage)
         check_models(conf)
 
 
 def check_options(args: argparse.Namespace) -> None:
     """Options that are one of a few words, or a number."""
-    methods = [experiment.DEFAULT_METHOD, *get_args(schema.Method)]
+    methods = [layout.DEFAULT_METHOD, *get_args(schema.Method)]
     for option, words, known in (
         ("conditions", args.conditions.split(), CONDITIONS),
         ("method", [args.method], methods),
@@ -109,7 +114,7 @@ def check_models(conf: schema.Config) -> None:
     if conf.uses_bert:
         wanted["bert"] = conf.bert.model
     for option, model in wanted.items():
-        found = doctor.model_folder(option, model)
+        found = checks.model_folder(option, model)
         if found is not None and not found.ok:
             raise DataError(f"--{option}: {found.detail}; give {found.fix}")
     vocabulary = Path(conf.encoder.model) / "vocab.json"

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from jointasr import config, schema
-from jointasr.errors import run
+from jointasr.config import conf_files, schema
+from jointasr.utils.errors import run
 
 
 def main() -> None:
@@ -18,19 +18,19 @@ def main() -> None:
         help="print these values, one line a conf, equal lines once; `data` is its data folder",
     )
     args = parser.parse_args()
-    overrides = config.split_overrides(args.set)
-    loaded = [(name, config.load(name, Path(), overrides)) for name in args.confs]
+    overrides = conf_files.split_overrides(args.set)
+    loaded = [(name, conf_files.load(name, Path(), overrides)) for name in args.confs]
     if args.each:
         rows = ["\t".join(text(conf, name, key) for key in args.each) for name, conf in loaded]
         print("\n".join(dict.fromkeys(rows)))
     else:
         for _, conf in loaded:
-            print(config.dump(conf), end="")
+            print(conf_files.dump(conf), end="")
 
 
 def text(conf: schema.Config, name: str, key: str) -> str:
     """A value as the data scripts' options take it: lists with commas."""
-    value = config.data_name(conf, name, Path()) if key == "data" else config.get(conf, key)
+    value = conf_files.data_name(conf, name, Path()) if key == "data" else conf_files.get(conf, key)
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

@@ -6,9 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr import config, done, files, parallel, provenance, scenarios, schema
-from jointasr.errors import DataError, run
-from jointasr.experiment import (
+from jointasr.config import conf_files, scenarios, schema
+from jointasr.config.layout import (
     DECODED,
     DEFAULT_METHOD,
     HAS_WORDS,
@@ -16,10 +15,12 @@ from jointasr.experiment import (
     model_name,
     read_model,
 )
+from jointasr.utils import distributed, done, files, provenance
+from jointasr.utils.errors import DataError, run
 
 if TYPE_CHECKING:
-    from jointasr.checkpoint import Model
-    from jointasr.decoders import Decoder
+    from jointasr.decoding.decoder import Decoder
+    from jointasr.models.checkpoint import Model
 
 CODE = "jointasr.bin.decode"
 
@@ -48,25 +49,25 @@ class Trained:
 
     @cached_property
     def model(self) -> "Model":
-        from jointasr.progress import start_log
+        from jointasr.utils.progress import start_log
 
         start_log()
-        from jointasr import checkpoint
+        from jointasr.models import checkpoint
 
         model = checkpoint.load(self.folder / "best")
         return model._replace(conf=model.conf.model_copy(update={"ctc": self.engine}))
 
     @cached_property
     def decoder(self) -> "Decoder":
-        from jointasr.decoders import Decoder
+        from jointasr.decoding.decoder import Decoder
 
-        return Decoder(self.model, self.conf, parallel.device(), self.ngrams)
+        return Decoder(self.model, self.conf, distributed.device(), self.ngrams)
 
 
 def main() -> None:
     args = parse()
     overrides = [] if args.method == DEFAULT_METHOD else [f"method={args.method}"]
-    conf = config.load_decode(args.conf, Path(), overrides)
+    conf = conf_files.load_decode(args.conf, Path(), overrides)
     suffix = args.method
     if args.feats == "conv":
         suffix = "conv" if suffix == DEFAULT_METHOD else f"{suffix}_conv"
@@ -97,7 +98,8 @@ def tune(trained: Trained, out: Path, options: Mapping[str, object], inputs: lis
             raise DataError(f"{path}: there is no language model; run stage 4 with this conf")
     with done.step(out, CODE, options, inputs) as todo:
         if todo:
-            from jointasr import manifest, tuning
+            from jointasr.data import manifest
+            from jointasr.decoding import tuning
 
             out.mkdir(parents=True, exist_ok=True)
             dev = tuning.Dev(trained.decoder, manifest.load(inputs[-1]))
@@ -116,8 +118,9 @@ def decode(
 
     Returns which utterances could not be read, and why; without ``skip_bad`` that is an error.
     """
-    from jointasr import decode as decoding
-    from jointasr import manifest, tuning
+    from jointasr.data import manifest
+    from jointasr.decoding import decode as decoding
+    from jointasr.decoding import tuning
 
     scales = tuning.read(tuned) if trained.ngrams else decoding.EQUAL
     found = decoding.decode(trained.decoder, manifest.load(source), conv, skip_bad, scales)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jointasr.errors import DataError, run
+from jointasr.utils.errors import DataError, run
 
 
 def main() -> None:
@@ -22,8 +22,9 @@ def main() -> None:
         raise DataError("one or two models, please: they are shown side by side")
     import uvicorn
 
-    from jointasr import demo, noise, recognizer
-    from jointasr.progress import start_log
+    from jointasr.inference import demo_server, recognizer
+    from jointasr.prep import noise
+    from jointasr.utils.progress import start_log
 
     start_log()
     names = [Path(model).name for model in args.models]
@@ -33,7 +34,7 @@ def main() -> None:
     noises = noise.Noises(args.noise, "test") if args.noise.is_dir() else None
     if noises is None:
         print(f"{args.noise}: not there, so no noise can be added")
-    served = demo.app(demo.Demo(dict(zip(names, loaded, strict=True)), noises))
+    served = demo_server.app(demo_server.Demo(dict(zip(names, loaded, strict=True)), noises))
     print(f"http://127.0.0.1:{args.port} (Ctrl-C ends it)", flush=True)
     uvicorn.run(served, host="127.0.0.1", port=args.port, log_level="warning")
 

@@ -5,48 +5,48 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from jointasr import doctor
-from jointasr.errors import run
+from jointasr.doctor import checks
+from jointasr.utils.errors import run
 
 UNASKED = "-"
 
 
 def main() -> None:
     args = _parse()
-    checks = []
+    results = []
     for check in _checks(args):
         print(check, flush=True)
-        checks.append(check)
-    facts = {"CTC engine": args.ctc, "job backend": args.backend, "device": doctor.device()}
+        results.append(check)
+    facts = {"CTC engine": args.ctc, "job backend": args.backend, "device": checks.device()}
     print("\n---- for a bug report ----")
-    print(doctor.bug_report(checks, facts))
+    print(checks.bug_report(results, facts))
     print("--------------------------")
-    failed = sum(not check.ok for check in checks)
+    failed = sum(not check.ok for check in results)
     if failed:
-        print(f"error: {failed} of {len(checks)} checks failed; each FAIL above says what to do")
+        print(f"error: {failed} of {len(results)} checks failed; each FAIL above says what to do")
         sys.exit(1)
 
 
-def _checks(args: argparse.Namespace) -> Iterator[doctor.Check]:
-    yield doctor.python()
-    yield from doctor.libraries()
-    yield doctor.gpus()
-    engine = doctor.engine(args.ctc)
+def _checks(args: argparse.Namespace) -> Iterator[checks.Check]:
+    yield checks.python()
+    yield from checks.libraries()
+    yield checks.gpus()
+    engine = checks.engine(args.ctc)
     yield engine
-    yield doctor.disk(Path("."), args.disk)
-    yield doctor.backend(args.backend)
+    yield checks.disk(Path("."), args.disk)
+    yield checks.backend(args.backend)
     if args.iemocap != UNASKED:
         sessions = [f"Session{k}" for k in range(1, 6)]
-        yield doctor.corpus("IEMOCAP", args.iemocap, sessions, args.allow_partial == "true")
+        yield checks.corpus("IEMOCAP", args.iemocap, sessions, args.allow_partial == "true")
     if args.musan != UNASKED:
         types = ["music", "speech", "noise"]
-        yield doctor.corpus("MUSAN", args.musan, types, args.allow_partial == "true")
+        yield checks.corpus("MUSAN", args.musan, types, args.allow_partial == "true")
     for option, models in (("encoder", args.encoder), ("bert", args.bert)):
         for model in models.splitlines():
             if model != UNASKED:
-                yield doctor.pretrained(option, model)
+                yield checks.pretrained(option, model)
     if args.self_test == "true" and engine.ok:
-        yield from doctor.self_test(args.ctc)
+        yield from checks.self_test(args.ctc)
 
 
 def _parse() -> argparse.Namespace:

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from jointasr import done
-from jointasr.errors import DataError, run
+from jointasr.utils import done
+from jointasr.utils.errors import DataError, run
 
 
 def main() -> None:
@@ -22,8 +22,8 @@ def export(source: Path, out: Path) -> None:
     """Write config, weights, vocabulary and preprocessor file in the hub's layout."""
     from transformers import AutoModelForCTC
 
-    from jointasr import checkpoint, systems
-    from jointasr.lang import BLANK
+    from jointasr.models import checkpoint, systems
+    from jointasr.text.lang import BLANK
 
     model = checkpoint.load(source)
     system = model.system

@@ -10,9 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr import config, files, provenance, schema
-from jointasr.errors import DataError, run
-from jointasr.matrix import MAX_DURATION, jobs
+from jointasr.config import conf_files, schema
+from jointasr.prep.jobs import MAX_DURATION, jobs
+from jointasr.utils import files, provenance
+from jointasr.utils.errors import DataError, run
 
 if TYPE_CHECKING:
     from lhotse import CutSet
@@ -31,14 +32,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=MAX_DURATION, help="file to write")
     args = parser.parse_args()
 
-    from jointasr import bench
-    from jointasr.progress import start_log
+    from jointasr.bench import bench
+    from jointasr.utils.progress import start_log
 
     start_log()
     tried = {}
-    overrides = config.split_overrides(args.set)
+    overrides = conf_files.split_overrides(args.set)
     for path in args.confs:
-        conf = config.load(path, Path(), overrides)
+        conf = conf_files.load(path, Path(), overrides)
         if conf.batch.max_duration == "auto":
             tried[path] = rates(conf, *training_data(conf, path, overrides))
     chosen = min(map(choose, tried.values()))
@@ -51,8 +52,8 @@ def training_data(
     conf: schema.Config, path: str, overrides: list[str]
 ) -> "tuple[CutSet, list[str]]":
     """Cuts and emotions of the first fold that the conf trains on."""
-    from jointasr import manifest
-    from jointasr.lang import lang_name, read_labels
+    from jointasr.data import manifest
+    from jointasr.text.lang import lang_name, read_labels
 
     job = next(jobs([path], ["clean"], [], [0], overrides))
     lang = job.data / lang_name(conf.units.type, conf.units.size)
@@ -90,7 +91,7 @@ def trial(conf: schema.Config, cuts: "CutSet", labels: list[str]) -> tuple[float
 
     import torch
 
-    from jointasr import bench
+    from jointasr.bench import bench
 
     one = None
     try:

@@ -4,8 +4,8 @@ import argparse
 import shutil
 from pathlib import Path
 
-from jointasr import datadir
-from jointasr.errors import DataError, run
+from jointasr.data import datadir
+from jointasr.utils.errors import DataError, run
 
 BACKUP = ".backup"
 CUTS = "cuts.jsonl.gz"
@@ -31,7 +31,7 @@ def _fix_cuts(path: Path) -> list[str]:
     """Cut the manifest down to what the tables kept."""
     if not (path / CUTS).is_file():
         return []
-    from jointasr import manifest  # lhotse and torch: slow to import
+    from jointasr.data import manifest
 
     keep = datadir.read_table(path / "utt2spk").keys()
     dropped = sorted({cut.id for cut in manifest.load(path, lazy=True)} - keep)

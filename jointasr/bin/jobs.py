@@ -3,9 +3,10 @@ the systems."""
 
 import argparse
 
-from jointasr import config, datadir
-from jointasr.errors import run
-from jointasr.matrix import MAX_DURATION, Job, jobs
+from jointasr.config import conf_files
+from jointasr.data import datadir
+from jointasr.prep.jobs import MAX_DURATION, Job, jobs
+from jointasr.utils.errors import run
 
 COST = {"joint": 0, "asr": 1, "ser": 2}
 
@@ -20,7 +21,7 @@ def main() -> None:
     parser.add_argument("--set", default="", help="overrides: key=value, blank between")
     parser.add_argument("--cards", type=int, default=1, help="that share the batches of a training")
     args = parser.parse_args()
-    overrides = config.split_overrides(args.set)
+    overrides = conf_files.split_overrides(args.set)
     conditions, wanted = args.conditions.split(), args.folds.split()
     seeds = [int(seed) for seed in args.seed.split()]
     found = list(jobs(args.confs, conditions, wanted, seeds, overrides))

@@ -10,8 +10,9 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from jointasr import done, scenarios
-from jointasr.errors import DataError, run
+from jointasr.config import scenarios
+from jointasr.utils import done
+from jointasr.utils.errors import DataError, run
 
 CODE = "jointasr.bin.make_archives"
 
@@ -35,7 +36,7 @@ def main() -> None:
         print(*left)
         return
 
-    from jointasr import archiving
+    from jointasr.prep import archiving
 
     if args.action == "write":
         archiving.write_share(args.data, args.musan, pools, args.job, args.jobs)

@@ -9,8 +9,9 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from jointasr import done, scenarios
-from jointasr.errors import run
+from jointasr.config import scenarios
+from jointasr.utils import done
+from jointasr.utils.errors import run
 
 CODE = "jointasr.bin.make_conv_feats"
 
@@ -32,24 +33,24 @@ def main() -> None:
         combine(args.data, sets, args.digest, args.jobs)
         return
 
-    from jointasr import convfeats
+    from jointasr.prep import conv_feats
 
-    extractor = convfeats.Extractor(args.model)
+    extractor = conv_feats.Extractor(args.model)
     if args.action == "todo":
         with redirect_stdout(sys.stderr):
             left = [name for name in sets if check(args.data / name, extractor.digest)]
         print(extractor.digest, *left)
         return
     for name in sets:
-        convfeats.write_share(extractor, args.data / name, args.job, args.jobs)
+        conv_feats.write_share(extractor, args.data / name, args.job, args.jobs)
 
 
 def combine(data: Path, sets: list[str], digest: str, jobs: int) -> None:
     """Join the jobs' tables of each set and record it as finished."""
-    from jointasr import convfeats
+    from jointasr.prep import conv_feats
 
     for name in sets:
-        convfeats.combine(data / name, digest, jobs)
+        conv_feats.combine(data / name, digest, jobs)
         archived = data / name
         done.write(archived / f"conv_{digest}", CODE, {"digest": digest}, inputs(archived))
 

@@ -5,8 +5,11 @@ import io
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from jointasr import datadir, done, folds, locks, scenarios
-from jointasr.errors import run
+from jointasr.config import scenarios
+from jointasr.data import datadir
+from jointasr.prep import folds
+from jointasr.utils import done, locks
+from jointasr.utils.errors import run
 
 CODE = "jointasr.bin.make_fold_dirs"
 
@@ -39,7 +42,7 @@ def make(data: Path, home: Path, names: list[str], wanted: dict[str, tuple[str, 
         if not left:
             continue
 
-        from jointasr import manifest
+        from jointasr.data import manifest
 
         cuts = manifest.load(archived)
         for fold in left:

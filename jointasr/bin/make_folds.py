@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from jointasr import done, folds
-from jointasr.errors import run
+from jointasr.prep import folds
+from jointasr.utils import done
+from jointasr.utils.errors import run
 
 
 def main() -> None:

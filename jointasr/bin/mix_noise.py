@@ -10,11 +10,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr import done, mixtures, scenarios
-from jointasr.errors import DataError, run
+from jointasr.config import scenarios
+from jointasr.prep import mixtures
+from jointasr.utils import done
+from jointasr.utils.errors import DataError, run
 
 if TYPE_CHECKING:
-    from jointasr.noise import Condition
+    from jointasr.prep.noise import Condition
 
 CODE = "jointasr.bin.mix_noise"
 

@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from jointasr import parallel, schema
-from jointasr.errors import run
-from jointasr.experiment import DEFAULT_METHOD
+from jointasr.config import schema
+from jointasr.config.layout import DEFAULT_METHOD
+from jointasr.utils import distributed
+from jointasr.utils.errors import run
 
 
 def main() -> None:
@@ -18,11 +19,11 @@ def main() -> None:
     parser.add_argument("--push", metavar="ID", default="", help="also put it on the hub as ID")
     parser.add_argument("--onnx", action="store_true", help="also ONNX graphs; wants library onnx")
     args = parser.parse_args()
-    from jointasr import packing
-    from jointasr.progress import start_log
+    from jointasr.inference import packing
+    from jointasr.utils.progress import start_log
 
     start_log()
-    packing.pack(args.model, args.out, args.method, parallel.device(), args.onnx)
+    packing.pack(args.model, args.out, args.method, distributed.device(), args.onnx)
     print(f"{args.out}: ready; try: jointasr recognize --model {args.out} AUDIO")
     if args.push:
         print(f"{args.out}: now at {packing.push(args.out, args.push)}")

@@ -4,8 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from jointasr import experiment, locks, results, scenarios
-from jointasr.errors import DataError, run
+from jointasr.config import layout, scenarios
+from jointasr.scoring import pooling
+from jointasr.utils import locks
+from jointasr.utils.errors import DataError, run
 
 
 def main() -> None:
@@ -17,21 +19,21 @@ def main() -> None:
 def pool(args: argparse.Namespace) -> None:
     """Score, pool, and put the cells of these systems in the place of their older ones."""
     tests = list(scenarios.read_tests(args.tests))
-    parts, missing = results.find(args.systems, args.folds.split(), tests, args.method)
+    parts, missing = pooling.find(args.systems, args.folds.split(), tests, args.method)
     if missing:
-        message = results.missing_message(missing, len(parts) + len(missing))
+        message = pooling.missing_message(missing, len(parts) + len(missing))
         if not args.allow_missing or not parts:
             raise DataError(message)
         print(f"warning: {message}", file=sys.stderr)
-    cells = results.pool(results.score_parts(parts), args.command)
+    cells = pooling.pool(pooling.score_parts(parts), args.command)
     names = {path.name for path in args.systems}
 
     def asked(key: tuple[str, str, str, str]) -> bool:
         system, method, train, test = key
         return f"{system}_{train}" in names and method == args.method and test in tests
 
-    merged = results.merge(results.read(args.results), cells, asked, tests)
-    results.write(args.results, merged)
+    merged = pooling.merge(pooling.read(args.results), cells, asked, tests)
+    pooling.write(args.results, merged)
     print(
         f"{args.results}: {len(cells)} cells from {len(parts)} decode folders, "
         f"{len(merged) - len(cells)} kept from before"
@@ -43,7 +45,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("systems", nargs="+", type=Path, help="folders exp/<name>_<clean|noisy>")
     parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
     parser.add_argument("--folds", default="", help="ids, blank between; default: all there are")
-    parser.add_argument("--method", default=experiment.DEFAULT_METHOD, help="of decoding")
+    parser.add_argument("--method", default=layout.DEFAULT_METHOD, help="of decoding")
     parser.add_argument("--results", type=Path, required=True, help="results.json to update")
     parser.add_argument("--command", required=True, help="what made all this, for the reader")
     parser.add_argument("--allow-missing", action="store_true", help="pool what is there")

@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from jointasr import done, folds, lang
-from jointasr.errors import run
-from jointasr.lang import Units
-from jointasr.text import LETTERS
+from jointasr.prep import folds
+from jointasr.text import lang
+from jointasr.text.lang import Units
+from jointasr.text.normalizer import LETTERS
+from jointasr.utils import done
+from jointasr.utils.errors import run
 
 CODE = "jointasr.bin.prepare_lang"
 

@@ -3,23 +3,26 @@
 import argparse
 from pathlib import Path
 
-from jointasr import arpa, config, done, files, folds, lm_text
-from jointasr.errors import DataError, run
-from jointasr.experiment import model_name
-from jointasr.text import LETTERS
+from jointasr.config import conf_files
+from jointasr.config.layout import model_name
+from jointasr.lm import arpa, training_text
+from jointasr.prep import folds
+from jointasr.text.normalizer import LETTERS
+from jointasr.utils import done, files
+from jointasr.utils.errors import DataError, run
 
 CODE = "jointasr.bin.prepare_lm"
 
 
 def main() -> None:
     args = _parse()
-    lm = config.load_decode(args.conf, Path()).lm
+    lm = conf_files.load_decode(args.conf, Path()).lm
     source = args.data / "local" / "selected" / "text"
     extra = [Path(name) for name in lm.text]
     for path in extra:
         if not path.is_file():
             raise DataError(f"{path} of lm.text in {args.conf} does not exist")
-        lm_text.check(path, args.letters)
+        training_text.check(path, args.letters)
     checked = folds.checked_texts(source, args.letters)
     scheme = args.data / "folds" / args.scheme
     for fold in (scheme / name for name in folds.names(scheme, args.folds.split())):
@@ -37,7 +40,7 @@ def main() -> None:
 
 def make(out: Path, order: int, train: list[str], dev: list[str], extra: list[Path]) -> None:
     """Estimate one model, write it and what it is made from, and say what dev is to it."""
-    model = lm_text.estimate(train, extra, order)
+    model = training_text.estimate(train, extra, order)
     arpa.write(out / arpa.NAME, model)
     words, known = [word for text in dev for word in text.split()], set(model.words)
     about = {
@@ -49,7 +52,7 @@ def make(out: Path, order: int, train: list[str], dev: list[str], extra: list[Pa
         "dev_words": len(words),
         "dev_unknown": sum(word not in known for word in words),
     }
-    files.write_json(out / lm_text.ABOUT, about)
+    files.write_json(out / training_text.ABOUT, about)
     print(
         f"{out}: {len(known)} words; dev has perplexity {about['dev_perplexity']:.1f}, and "
         f"{about['dev_unknown']} of its {len(words)} words are not in it"

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from jointasr.errors import run
-from jointasr.random_models import SHAPES, write
+from jointasr.models.random_models import SHAPES, write
+from jointasr.utils.errors import run
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from jointasr import schema
-from jointasr.errors import DataError, run
+from jointasr.config import schema
+from jointasr.utils.errors import DataError, run
 
 WAYS = ("auto", "voice", "windows", "whole")
 KINDS = ("text", "jsonl", "ctm", "rttm", "tsv")
@@ -50,20 +50,20 @@ def _seconds(text: str) -> float:
 
 def main() -> None:
     args = parse()
-    from jointasr import inputs, recognizer, transcribe
-    from jointasr.progress import start_log
+    from jointasr.inference import inputs, recognizer, transcriber
+    from jointasr.utils.progress import start_log
 
     start_log()
     sources = inputs.find(args.inputs, args.channels == "each")
     model = recognizer.load(args.model, args.device, args.method, args.batch_seconds)
-    division = transcribe.Division(args.turns, args.max_turn, args.pause)
-    work = transcribe.Transcriber(model, division)
+    division = transcriber.Division(args.turns, args.max_turn, args.pause)
+    work = transcriber.Transcriber(model, division)
     if args.out is None:
-        for line in transcribe.lines(args.format, work(sources)):
+        for line in transcriber.lines(args.format, work(sources)):
             print(line, flush=True)
     else:
         made_by = {**division._asdict(), "channels": args.channels, "model": model.digest}
-        done = transcribe.into(args.out, made_by, sources, work)
+        done = transcriber.into(args.out, made_by, sources, work)
         before = f", {done} of them before" if done else ""
         good = len(sources) - len(work.failed)
         print(f"{args.out}: {good} of {len(sources)} recognised{before}", file=sys.stderr)

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from jointasr import metrics, scoring
-from jointasr.errors import DataError, run
+from jointasr.scoring import metrics, score_dir
+from jointasr.utils.errors import DataError, run
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     if len(dirs) % 3:
         raise DataError("expected DATA LANG DECODE, or several such threes")
     for data, lang, decode in zip(dirs[::3], dirs[1::3], dirs[2::3], strict=True):
-        score = scoring.score(data, lang, decode)
+        score = score_dir.score(data, lang, decode)
         if score.counts is not None:
             print(f"{metrics.wer_line(score.counts)} {decode}")
         if score.confusion is not None:

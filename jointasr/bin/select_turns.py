@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from jointasr import done
-from jointasr.errors import run
+from jointasr.utils import done
+from jointasr.utils.errors import run
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     options = {"emotions": ",".join(sorted(emotions)), "turns": args.turns}
     with done.step(args.out, "jointasr.bin.select_turns", options, [args.source]) as todo:
         if todo:
-            from jointasr import selection
+            from jointasr.prep import selection
 
             selection.write(args.source, args.out, emotions, args.turns == "speech")
 

@@ -6,10 +6,11 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from jointasr import config, done, files, parallel, provenance, schema
-from jointasr.errors import DataError, run
-from jointasr.experiment import RESUME
-from jointasr.lang import lang_name
+from jointasr.config import conf_files, schema
+from jointasr.config.layout import RESUME
+from jointasr.text.lang import lang_name
+from jointasr.utils import distributed, done, files, provenance
+from jointasr.utils.errors import DataError, run
 
 log = logging.getLogger(__name__)
 CODE = "jointasr.bin.train"
@@ -38,7 +39,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     args = parse()
-    conf = config.load(args.conf, Path(), args.set)
+    conf = conf_files.load(args.conf, Path(), args.set)
     if conf.batch.max_duration == "auto":
         raise DataError(
             f"{args.conf}: batch.max_duration auto is looked for by ./run.sh --stage 7; "
@@ -46,7 +47,7 @@ def main() -> None:
         )
     folders = [args.data / f"{part}_{args.condition}" for part in ("train", "dev")]
     lang = args.data / lang_name(conf.units.type, conf.units.size)
-    world = parallel.world(args.nodes * args.ngpu)
+    world = distributed.world(args.nodes * args.ngpu)
     options = {**flat(conf), "seed": args.seed, "fold": args.fold, "stack": provenance.stack()}
     if world.size > 1:
         options["processes"] = world.size  # each draws its own dropout
@@ -80,7 +81,7 @@ def train(
     folders: list[Path],
     lang: Path,
     step: tuple[str, dict[str, object], list[Path]],
-    world: parallel.World,
+    world: distributed.World,
     todo: bool,
 ) -> None:
     """Fit the model where there is something to do, from where a killed run of the same ``step``
@@ -88,17 +89,20 @@ def train(
     world.join()
     if not world.any(todo):
         return
-    from jointasr.progress import start_log
+    from jointasr.utils.progress import start_log
 
     start_log(quiet=not world.first)
     import torch
 
-    from jointasr import checkpoint, ctc, dataset, manifest, rng
-    from jointasr.lang import Units, read_labels
-    from jointasr.trainer import Trainer
+    from jointasr.ctc import loss
+    from jointasr.data import dataset, manifest
+    from jointasr.models import checkpoint
+    from jointasr.text.lang import Units, read_labels
+    from jointasr.training.trainer import Trainer
+    from jointasr.utils import rng
 
     if conf.has_ctc and conf.ctc == "k2":
-        ctc.require_k2(parallel.device(world).type)
+        loss.require_k2(distributed.device(world).type)
     units, labels = Units.load(lang), read_labels(lang)
     versions = (provenance.stack(), torch.__version__, provenance.commit())
     log.info("stack %s, torch %s, commit %s", *versions)
@@ -109,7 +113,7 @@ def train(
         dataset.useful(cuts, conf, str(folder)) for cuts, folder in zip(given, folders, strict=True)
     )
     if world.first:
-        files.write_text(args.out / "conf.yaml", config.dump(conf))
+        files.write_text(args.out / "conf.yaml", conf_files.dump(conf))
     trainer = Trainer(
         model, train_cuts, dev_cuts, args.out, args.seed, done.fingerprint(*step), world
     )

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from jointasr import datadir
-from jointasr.errors import DataError, run
+from jointasr.data import datadir
+from jointasr.utils.errors import DataError, run
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def _problems(path: Path, audio: bool) -> list[str]:
     """Cuts are checked where there are some: Kaldi's own data dirs have tables only."""
     if not (path / "cuts.jsonl.gz").is_file():
         return datadir.validate(path, audio)
-    from jointasr import manifest  # lhotse and torch: slow to import
+    from jointasr.data import manifest
 
     return manifest.problems(path, audio)
 

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from jointasr import files
-from jointasr.errors import DataError
+from jointasr.utils import files
+from jointasr.utils.errors import DataError
 from local.iemocap.turns import FOUR, Turn
 
 HEADER = "set\titem\tcount"

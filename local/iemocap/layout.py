@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from jointasr.errors import DataError
+from jointasr.utils.errors import DataError
 from local import corpus
 
 SESSIONS = tuple(f"Session{number}" for number in range(1, 6))

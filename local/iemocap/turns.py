@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jointasr.errors import DataError
-from jointasr.text import normalise
+from jointasr.text.normalizer import normalise
+from jointasr.utils.errors import DataError
 from local import corpus
 from local.iemocap.layout import Dialogue
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jointasr.rng import stream
+from jointasr.utils.rng import stream
 from local.mini import emotion, voices
 from local.mini.dsp import RATE, write_wav
 from local.mini.plan import Turn

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel, BertTokenizerFast, Wav2Vec2Config, Wav2Vec2Model
 
-from jointasr.encoder import PREPROCESSOR, RATE
+from jointasr.models.encoder import PREPROCESSOR, RATE
 
 BANDS, PHASES, WINDOW, HOP = 32, 4, 400, 160
 

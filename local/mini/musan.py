@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jointasr.rng import stream
+from jointasr.utils.rng import stream
 from local.mini import sounds, voices
 from local.mini.dsp import RATE, Wave, level, write_wav
 from local.mini.sentences import sentence

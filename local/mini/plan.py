@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from jointasr.rng import stream
+from jointasr.utils.rng import stream
 from local.mini import emotion, sentences
 
 Rng = np.random.Generator

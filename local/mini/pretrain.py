@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jointasr.rng import stream
+from jointasr.utils.rng import stream
 from local.mini import emotion, sounds, voices
 from local.mini.dsp import Wave, write_wav
 from local.mini.musan import talk

@@ -3,7 +3,7 @@
 About 120 words. Words tell valence (positive against negative phrases), the voice tells arousal
 (see :mod:`local.mini.emotion`), so neither alone is enough. Texts are lower-case words, the way
 the synthesiser gets them; ``decorate`` makes the mixed-case transcript with its tags, quotes
-and punctuation, from which :func:`jointasr.text.normalise` must give the words back.
+and punctuation, from which :func:`jointasr.text.normalizer.normalise` must give the words back.
 """
 
 import numpy as np

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from jointasr import files, sound, wavio
-from jointasr.errors import DataError
-from jointasr.progress import Progress
+from jointasr.data import audio, wav_scp
+from jointasr.utils import files
+from jointasr.utils.errors import DataError
+from jointasr.utils.progress import Progress
 from local.own.check import Utterance
 
 log = logging.getLogger(__name__)
@@ -66,25 +67,27 @@ def _recording(some: Sequence[Utterance], out: Path) -> Written:
         return found._replace(problems=[f"{one.where}: {error}" for one in some])
     clipped = 0
     for one in some:
-        first, last = round(one.start * wavio.RATE), round(one.end * wavio.RATE)
+        first, last = round(one.start * wav_scp.RATE), round(one.end * wav_scp.RATE)
         cut = wave[first:last]
         if len(cut) < last - first - 1:
             found.problems.append(f"{one.where}: {one.path} has less audio than its header says")
         elif not cut.any():
             found.problems.append(f"{one.where}: nothing but zeros from {one.start:g} s on")
         else:
-            samples = np.rint(cut * wavio.FULL_SCALE)
-            clipped += bool(samples.max() >= wavio.FULL_SCALE or samples.min() < -wavio.FULL_SCALE)
-            limits = -wavio.FULL_SCALE, wavio.FULL_SCALE - 1
+            samples = np.rint(cut * wav_scp.FULL_SCALE)
+            clipped += bool(
+                samples.max() >= wav_scp.FULL_SCALE or samples.min() < -wav_scp.FULL_SCALE
+            )
+            limits = -wav_scp.FULL_SCALE, wav_scp.FULL_SCALE - 1
             found.files[one.id] = out / f"{one.id}.wav"
             with files.replacing(found.files[one.id]) as temporary:
                 whole = samples.clip(*limits).astype(np.int16)
-                soundfile.write(temporary, whole, wavio.RATE, "PCM_16", format="WAV")
+                soundfile.write(temporary, whole, wav_scp.RATE, "PCM_16", format="WAV")
     return found._replace(clipped=clipped)
 
 
 def _samples(source: str, channel: int | None) -> np.ndarray:
     """Samples (T,) float32 at 16 kHz, of a file or an archive's entry."""
-    if wavio.split(source)[1] is None:
-        return sound.read(Path(source), source, channel)
-    return wavio.read(source).astype(np.float32) / np.float32(wavio.FULL_SCALE)
+    if wav_scp.split(source)[1] is None:
+        return audio.read(Path(source), source, channel)
+    return wav_scp.read(source).astype(np.float32) / np.float32(wav_scp.FULL_SCALE)

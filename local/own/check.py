@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jointasr import folds, sound, wavio
-from jointasr.ctc import min_frames
-from jointasr.errors import DataError
-from jointasr.schema import Data
-from jointasr.text import normalise, unspelt
+from jointasr.config.schema import Data
+from jointasr.ctc.loss import min_frames
+from jointasr.data import audio, wav_scp
+from jointasr.prep import folds
+from jointasr.text.normalizer import normalise, unspelt
+from jointasr.utils.errors import DataError
 from local.own.rows import Row
 
 SHORTEST, LONGEST = 0.1, 60.0
@@ -60,7 +61,7 @@ class Recording(NamedTuple):
     """A file, or an archive's entry, that rows name."""
 
     file: str
-    header: wavio.Header | None
+    header: wav_scp.Header | None
     """None where it cannot be read"""
     problem: str
     name: str
@@ -150,15 +151,15 @@ def _recordings(found: Iterable[Row], home: Path) -> dict[str, Recording]:
     return recordings
 
 
-def _header(path: str, home: Path) -> wavio.Header:
+def _header(path: str, home: Path) -> wav_scp.Header:
     if not path:
         raise DataError("no path")
-    wavio.refuse(wavio.split(path)[0], path)
+    wav_scp.refuse(wav_scp.split(path)[0], path)
     file = str(home / path)
-    if wavio.split(file)[1] is not None:
-        return wavio.header(file)
-    found = sound.header(Path(file), file)
-    wavio.complete(file)
+    if wav_scp.split(file)[1] is not None:
+        return wav_scp.header(file)
+    found = audio.header(Path(file), file)
+    wav_scp.complete(file)
     return found
 
 

@@ -8,8 +8,9 @@ import io
 from pathlib import Path
 from typing import NamedTuple
 
-from jointasr import datadir, files
-from jointasr.errors import DataError
+from jointasr.data import datadir
+from jointasr.utils import files
+from jointasr.utils.errors import DataError
 
 COLUMNS = (
     "path", "start", "end", "channel", "id", "speaker", "group", "dialogue", "fold", "style",

@@ -1,0 +1,100 @@
+"""What reading, mixing and archiving audio cost on one core of this machine."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+import torch
+from lhotse import CutSet
+
+from jointasr.bench import corpus
+from jointasr.config import scenarios
+from jointasr.data import archive, datadir, wav_scp
+from jointasr.prep import archiving, mixtures, noise
+from jointasr.utils import jsonl, rng
+from jointasr.utils.project import ROOT
+
+NOISE_SECONDS, NOISE_FILES = 60, 4  # of each kind
+
+
+class Reading(NamedTuple):
+    """Microseconds for an utterance, from the file to a float tensor."""
+
+    archive: float
+    wav: float
+
+
+def reading(cuts: CutSet, wavs: Path, rounds: int = 5) -> Reading:
+    """The cuts' archive entries against the same samples in single wav files, by turns."""
+    sources = {cut.id: cut.recording.sources[0].source for cut in cuts}
+
+    def archived() -> None:
+        for source in sources.values():
+            wave, _ = archive.BACKEND.read_audio(source)
+            torch.from_numpy(wave[0])
+
+    def single() -> None:
+        for name in sources:
+            wave, _ = soundfile.read(wavs / f"{name}.wav", dtype="float32")
+            torch.from_numpy(wave)
+
+    runs = [_times(archived, single) for _ in range(rounds)]
+    best = [min(times) for times in zip(*runs, strict=True)]
+    return Reading(*(1e6 * seconds / len(sources) for seconds in best))
+
+
+def _times(*actions: Callable[[], None]) -> list[float]:
+    found = []
+    for action in actions:
+        start = time.perf_counter()
+        action()
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def prepare(folder: Path, seconds: float) -> None:
+    """Write speech of IEMOCAP's shape and some noise, for :func:`mixing`."""
+    corpus.write(folder / "local/selected", seconds)
+    wavs = folder / "local/selected/wavs"
+    table = {path.stem: str(path) for path in sorted(wavs.iterdir())}
+    datadir.write_table(folder / "local/selected/wav.scp", table)
+    _write_noise(folder / "local/musan")
+
+
+def mixing(folder: Path) -> tuple[float, float]:
+    """Plan, merge and archive every noisy set of the prepared speech: (seconds, seconds of audio
+    written)."""
+    tests = ROOT / "conf/tests.tsv"
+    chosen: Sequence[noise.Condition] = list(
+        mixtures.conditions(tests, (5.0, 35.0), (1, 1)).values()
+    )
+    selected, musan, mix = (folder / "local" / name for name in ("selected", "musan", "mix"))
+    start = time.perf_counter()
+    mixtures.plan(selected, musan, mix, chosen, 0.0, 0, 1, 1)
+    for condition in chosen:
+        mixtures.merge(selected, mix, condition, 1)
+    archiving.write_share(folder, musan, {c.name: c.pool for c in chosen}, 1, 1)
+    seconds = time.perf_counter() - start
+    durations = datadir.read_table(selected / "utt2dur").values()
+    return seconds, len(chosen) * sum(map(float, durations))
+
+
+def _write_noise(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    recordings, pools = [], {}
+    for kind in scenarios.KINDS:
+        for pool in noise.POOLS:
+            for number in range(NOISE_FILES):
+                name = f"{kind}-{pool}-{number}"
+                frames = NOISE_SECONDS * wav_scp.RATE
+                wave = rng.stream(0, "bench noise", name).normal(0, 2000, frames)
+                path = folder / f"{name}.wav"
+                soundfile.write(path, wave.astype(np.int16), wav_scp.RATE)
+                source = {"type": "file", "channels": [0], "source": str(path)}
+                recordings.append({"id": name, "num_samples": frames, "sources": [source]})
+                pools[name] = f"{kind} {pool}"
+    jsonl.write(folder / "recordings.jsonl.gz", recordings)
+    datadir.write_table(folder / "pools.tsv", pools)

@@ -1,0 +1,76 @@
+"""Audio of IEMOCAP's shape for benchmarks: durations, words per second, emotions; noise for sound.
+
+What a step costs depends on the lengths of utterances and transcripts, not on what is said.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
+from lhotse.audio import AudioSource
+
+from jointasr.data import archive, datadir, manifest, wav_scp
+from jointasr.utils import rng
+
+HOURS = 6.97  # of the 5,500 utterances (shared by all folds)
+MEAN, SHORTEST, LONGEST = 4.55, 0.585, 34.14  # seconds
+SPREAD = 0.65  # of the logarithm: random batches of 4, 8 and 16 pad by 76, 121, 169 % there
+WORDS = 2.54  # a second
+LETTERS = 4  # a word, more or less
+EMOTIONS = ("ang", "hap", "neu", "sad")
+
+
+def durations(count: int, seed: int = 0) -> np.ndarray:
+    """Seconds of ``count`` utterances, lognormal within IEMOCAP's range, IEMOCAP's mean."""
+    generator = rng.stream(seed, "bench durations")
+    drawn = np.exp(generator.normal(np.log(MEAN) - SPREAD**2 / 2, SPREAD, 2 * count + 100))
+    return drawn[(drawn > SHORTEST) & (drawn < LONGEST)][:count]
+
+
+def write(folder: Path, seconds: float, seed: int = 0) -> CutSet:
+    """A data dir of utterances that last about ``seconds`` together, with wavs and an archive.
+
+    Its cuts read the archive. ``wavs/<id>.wav`` hold the same samples.
+    """
+    count = max(8, round(seconds / MEAN))
+    lengths = (durations(count, seed) * wav_scp.RATE).astype(int)
+    ids = [f"Ses01F-{number:05d}" for number in range(count)]
+    (folder / "wavs").mkdir(parents=True, exist_ok=True)
+
+    def waves() -> Iterator[tuple[str, np.ndarray]]:
+        for name, frames in zip(ids, lengths.tolist(), strict=True):
+            wave = rng.stream(seed, "bench wave", name).normal(0, 2000, frames).astype(np.int16)
+            soundfile.write(folder / "wavs" / f"{name}.wav", wave, wav_scp.RATE)
+            yield name, wave
+
+    archive.write_wav(waves(), folder / "wav.ark", folder / "wav.scp")
+    sources = datadir.read_table(folder / "wav.scp")
+    cuts = [_cut(n, int(f), sources[n], seed) for n, f in zip(ids, lengths, strict=True)]
+    manifest.write(CutSet.from_cuts(cuts), folder, parts=False)
+    return manifest.load(folder)
+
+
+def _cut(name: str, frames: int, source: str, seed: int) -> MonoCut:
+    seconds = frames / wav_scp.RATE
+    generator = rng.stream(seed, "bench text", name)
+    words = [
+        "".join(chr(ord("A") + letter) for letter in generator.integers(26, size=size))
+        for size in generator.integers(
+            LETTERS - 2, LETTERS + 3, size=max(1, round(WORDS * seconds))
+        )
+    ]
+    audio = [AudioSource(type="file", channels=[0], source=source)]
+    recording = Recording(name, audio, wav_scp.RATE, frames, seconds)
+    emotion = EMOTIONS[int(generator.integers(len(EMOTIONS)))]
+    supervision = SupervisionSegment(
+        name,
+        name,
+        0.0,
+        seconds,
+        text=" ".join(words),
+        speaker="Ses01F",
+        custom={"emotion": emotion},
+    )
+    return MonoCut(name, 0.0, seconds, 0, [supervision], recording=recording)

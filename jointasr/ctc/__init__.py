@@ -1,0 +1,4 @@
+"""CTC on two engines, k2 and torch: loss, greedy and prefix-beam search, lattices, graphs, n-best.
+
+May import lm, scoring and the packages that these may import.
+"""

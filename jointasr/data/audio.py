@@ -1,0 +1,92 @@
+"""Audio that users bring, of any format and rate, as the encoders hear it: mono, 16 kHz.
+
+The corpora of a recipe are read by :mod:`jointasr.data.wav_scp` instead, which converts nothing.
+"""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+import soxr
+
+from jointasr.data.wav_scp import RATE, Header
+from jointasr.utils.errors import DataError
+
+BLOCK = 1 << 18
+"""samples that are decoded at a time"""
+
+
+def header(file: Path | BinaryIO, name: str) -> Header:
+    """The header of ``file``, called ``name`` in errors. Raises DataError where it is no audio."""
+    with _opened(file, name) as sound:
+        return Header(sound.samplerate, sound.channels, sound.frames)
+
+
+def read(
+    file: Path | BinaryIO, name: str, channel: int | None = None, longest: float = float("inf")
+) -> np.ndarray:
+    """Samples (T,) float32 at 16 kHz of one channel, from 0, or of the mean of all.
+
+    Decoded and resampled block by block, so that a long file takes the memory of what is returned:
+    0.23 GB for an hour. Raises DataError naming the file that cannot be read, is longer than
+    ``longest`` seconds, has no samples, no such channel, or samples that are not numbers.
+    """
+    with _opened(file, name) as sound:
+        if channel is not None and channel >= sound.channels:
+            raise DataError(f"{name}: has {sound.channels} channels, no channel {channel}")
+        converter = _Converter(sound.samplerate)
+        data, left = bytearray(), longest * sound.samplerate  # grows without a second copy
+        try:
+            for block in sound.blocks(BLOCK, dtype="float32", always_2d=True):
+                left -= len(block)
+                if left < 0:
+                    raise DataError(f"{name}: longer than {longest:g} seconds")
+                mono = block.mean(1) if channel is None else block[:, channel]
+                if not np.isfinite(mono).all():
+                    raise DataError(f"{name}: has samples that are not finite numbers")
+                data += converter(mono).tobytes()
+        except soundfile.LibsndfileError as error:
+            raise DataError(f"{name}: damaged ({error.error_string})") from None
+        data += converter(np.zeros(0, np.float32), last=True).tobytes()
+    if not data:
+        raise DataError(f"{name}: no samples")
+    return np.frombuffer(data, np.float32)
+
+
+def convert(wave: np.ndarray, rate: int) -> np.ndarray:
+    """An array of samples (T,), or (T, channels) to be mixed, float in [-1, 1] or integer of full
+    scale, as float32 at 16 kHz. Raises DataError for anything else."""
+    wave = np.asarray(wave)
+    if wave.ndim not in (1, 2) or not wave.size or rate < 1:
+        raise DataError(f"samples of shape {wave.shape} at {rate} Hz: give (T,) or (T, channels)")
+    if np.issubdtype(wave.dtype, np.signedinteger):
+        wave = wave / -float(np.iinfo(wave.dtype).min)
+    if not np.issubdtype(wave.dtype, np.floating) or not np.isfinite(wave).all():
+        raise DataError(f"samples of type {wave.dtype}: give finite floats or signed integers")
+    mono = np.ascontiguousarray(wave if wave.ndim == 1 else wave.mean(1), np.float32)
+    converter = _Converter(rate)
+    return np.concatenate([converter(mono), converter(np.zeros(0, np.float32), last=True)])
+
+
+class _Converter:
+    """From one rate to 16 kHz, block by block."""
+
+    def __init__(self, rate: int) -> None:
+        self._stream = None
+        if rate != RATE:
+            self._stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32")
+
+    def __call__(self, block: np.ndarray, last: bool = False) -> np.ndarray:
+        if self._stream is None:
+            return block
+        return np.asarray(self._stream.resample_chunk(np.ascontiguousarray(block), last=last))
+
+
+def _opened(file: Path | BinaryIO, name: str) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(str(file) if isinstance(file, Path) else file)
+    except soundfile.LibsndfileError as error:
+        if isinstance(file, Path) and not file.is_file():
+            raise DataError(f"{name}: no such file") from None
+        raise DataError(f"{name}: not readable as audio ({error.error_string})") from None

@@ -1,0 +1,53 @@
+"""A batch of utterances as tensors."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jointasr.data.wav_scp import RATE
+
+UNKNOWN = -1
+"""class of an utterance whose emotion nobody has labelled"""
+
+
+class Batch(NamedTuple):
+    """N utterances."""
+
+    ids: list[str]
+    waves: Tensor
+    """(N, T) float32 in [-1, 1], zero-padded"""
+    lengths: Tensor
+    """samples (N,), always on the host"""
+    texts: list[str | None]
+    """None where nobody has transcribed it"""
+    targets: list[list[int]]
+    """unit ids, for CTC; [] where there is no text"""
+    emotions: Tensor
+    """class indices (N,), UNKNOWN where nobody has labelled it"""
+    of: int
+    """utterances of the whole batch, where several processes share it"""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of audio, without padding."""
+        return float(self.lengths.sum()) / RATE
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its waves and emotions on ``device``."""
+    return batch._replace(
+        waves=batch.waves.to(device, non_blocking=True),
+        emotions=batch.emotions.to(device, non_blocking=True),
+    )
+
+
+def pad(waves: list[np.ndarray]) -> Tensor:
+    """Waves (samples,) as one zero-padded float32 tensor (N, T); (0, 0) without any."""
+    if not waves:
+        return torch.zeros(0, 0)
+    return torch.nn.utils.rnn.pad_sequence(
+        [torch.from_numpy(np.ascontiguousarray(wave, dtype=np.float32)) for wave in waves],
+        batch_first=True,
+    )

@@ -1,0 +1,191 @@
+"""Audio as wav.scp names it, a file or ``archive.ark:offset``, read strictly.
+
+Everything here is mono 16-bit PCM. A reader that resamples, mixes down or pads would hide a
+corpus that is not what it is taken for, so anything else is an error that names the file.
+"""
+
+import os
+import struct
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from jointasr.utils.errors import DataError
+
+RATE = 16000  # Hz: what the pretrained encoders hear
+FULL_SCALE = 32768.0  # int16 sample values are in [-1, 1) times this
+STREAM = 0x7FFFFF00  # sizes from here on stand for "unknown" in headers of streams
+PCM = 1  # "format tag" of the RIFF specification
+FMT = struct.Struct("<HHIIHH")  # tag, channels, rate, bytes/s, block, bits
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an audio header declares: sample rate in Hz, channels, samples per channel."""
+
+    rate: int
+    channels: int
+    frames: int
+
+    @property
+    def duration(self) -> float:
+        """Seconds, exactly frames / rate."""
+        return self.frames / self.rate
+
+
+def split(source: str) -> tuple[str, int | None]:
+    """``("a/wav.1.ark", 123)`` of ``a/wav.1.ark:123``; a plain file has offset None."""
+    path, colon, offset = source.rpartition(":")
+    if colon and path.endswith(".ark") and offset.isascii() and offset.isdigit():
+        return path, int(offset)
+    return source, None
+
+
+def refuse(path: str, source: str) -> None:
+    """Raise DataError for what may not be opened: a pipe, which would run a program, and a relative
+    path out of the recipe's folder; who means that writes it out."""
+    if source.rstrip().endswith("|") or source.lstrip().startswith("|"):
+        raise DataError(f"{source}: pipes are not run; convert the audio to files first")
+    if os.path.normpath(path).split(os.sep)[0] == os.pardir:
+        raise DataError(f"{source}: leads out of the recipe's folder; if so meant, say it in full")
+
+
+def header(source: str) -> Header:
+    """The header of ``source``; the samples are not read but must be there.
+
+    Raises DataError naming ``source`` when it is missing, truncated or not audio.
+    """
+    path, offset = split(source)
+    refuse(path, source)
+    if offset is None:
+        with _sound(path) as sound:
+            found = Header(sound.samplerate, sound.channels, sound.frames)
+        complete(path)
+        return found
+    with _open(path, source) as file:
+        return _entry(file, offset, source)
+
+
+def read(source: str, first: int = 0, frames: int | None = None) -> np.ndarray:
+    """Samples ``first`` to ``first + frames`` (default: all) as int16, shape (frames,), writable.
+
+    Raises DataError naming ``source`` when it is missing, damaged, empty, not mono, not 16-bit,
+    not sampled at 16 kHz or shorter than what is asked for.
+    """
+    path, offset = split(source)
+    refuse(path, source)
+    if offset is None:
+        return _read_file(path, first, frames)
+    with _open(path, source) as file:
+        found = _entry(file, offset, source)
+        count = _extent(found, source, first, frames)
+        if first:
+            file.seek(2 * first, 1)
+        data = bytearray(2 * count)  # writable, so that the samples need no copy
+        got = file.readinto(data)
+    if got != len(data):
+        raise DataError(f"{source}: truncated, {got // 2} of {count} samples")
+    return np.frombuffer(data, dtype="<i2").astype(np.int16, copy=False)
+
+
+def check(found: Header, source: str, rate: int = RATE) -> None:
+    """Raise DataError naming ``source`` unless it is non-empty mono audio at ``rate`` Hz."""
+    if found.channels != 1:
+        raise DataError(f"{source}: {found.channels} channels; mono is needed, split it first")
+    if found.rate != rate:
+        raise DataError(f"{source}: {found.rate} Hz; {rate} Hz is needed, resample it first")
+    if found.frames == 0:
+        raise DataError(f"{source}: no samples")
+
+
+def _sound(path: str) -> soundfile.SoundFile:
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such audio file")
+    try:
+        return soundfile.SoundFile(path)
+    except soundfile.LibsndfileError as error:
+        why = error.error_string if Path(path).stat().st_size else "an empty file"
+        raise DataError(f"{path}: not readable as audio ({why})") from error
+
+
+def complete(path: str) -> None:
+    """Hold a RIFF file's declared size against its own, as libsndfile does not: it would take half
+    a file for a shorter one. A size that was never filled in (a stream's) says nothing. Raises
+    DataError for a truncated one."""
+    with _open(path, path) as file:
+        left = file.seek(0, 2)
+        file.seek(0)
+        if file.read(12)[:4] != b"RIFF":
+            return
+        while len(head := file.read(8)) == 8:
+            name, length = head[:4], int.from_bytes(head[4:], "little")
+            if name == b"data":
+                held = left - file.tell()
+                if held < length < STREAM:
+                    raise DataError(f"{path}: truncated, {held} of {length} bytes of samples")
+                return
+            file.seek(length + length % 2, 1)
+
+
+def _read_file(path: str, first: int, frames: int | None) -> np.ndarray:
+    with _sound(path) as sound:
+        found = Header(sound.samplerate, sound.channels, sound.frames)
+        count = _extent(found, path, first, frames)
+        if sound.subtype != "PCM_16":
+            raise DataError(f"{path}: {sound.subtype} samples; convert it to 16-bit PCM first")
+        sound.seek(first)
+        samples = sound.read(count, dtype="int16")
+    if len(samples) != count:
+        raise DataError(f"{path}: truncated, {len(samples)} of {count} samples")
+    return samples
+
+
+def _extent(found: Header, source: str, first: int, frames: int | None) -> int:
+    """How many samples to read; DataError when the audio is not as it must be."""
+    check(found, source)
+    count = found.frames - first if frames is None else frames
+    if first < 0 or count < 0 or first + count > found.frames:
+        raise DataError(f"{source}: {found.frames} samples; {first} to {first + count} are asked")
+    return count
+
+
+def _open(path: str, source: str) -> BufferedReader:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise DataError(f"{source}: {error.strerror or error}") from error
+
+
+def _entry(file: BufferedReader, offset: int, source: str) -> Header:
+    """The header of the RIFF entry at ``offset``; leaves ``file`` at the first sample.
+
+    The declared size is held against the file, because a short read would otherwise look like
+    a short utterance.
+    """
+    size = os.fstat(file.fileno()).st_size
+    file.seek(offset)
+    riff = file.read(12)
+    if len(riff) < 12 or riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
+        raise DataError(f"{source}: no RIFF/WAVE entry at this offset; the archive is damaged")
+    fmt = None
+    while len(head := file.read(8)) == 8:
+        name, length = head[:4], int.from_bytes(head[4:], "little")
+        if name == b"data":
+            return _checked(fmt, length, size - file.tell(), source)
+        body = file.read(length + length % 2)
+        if name == b"fmt " and len(body) >= FMT.size:
+            fmt = FMT.unpack_from(body)
+    raise DataError(f"{source}: the entry has no samples; the archive is truncated or damaged")
+
+
+def _checked(
+    fmt: tuple[int, int, int, int, int, int] | None, length: int, left: int, source: str
+) -> Header:
+    if fmt is None or fmt[0] != PCM or fmt[5] != 16 or fmt[1] == 0:
+        raise DataError(f"{source}: not 16-bit PCM; the archive is damaged")
+    if length > left:
+        raise DataError(f"{source}: truncated, {max(0, left)} of {length} bytes of samples")
+    return Header(rate=fmt[2], channels=fmt[1], frames=length // (2 * fmt[1]))

@@ -1,0 +1,188 @@
+"""Decoding: what a trained model says of test sets, written as Kaldi tables."""
+
+import logging
+import resource
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from lhotse import CutSet, MonoCut
+from torch import Tensor
+
+from jointasr.config.layout import USAGE, WORD_POST
+from jointasr.data import archive, datadir, dataset
+from jointasr.data.batch import to_device
+from jointasr.decoding.decoder import EQUAL, Decoder, Scales
+from jointasr.models import failures, systems
+from jointasr.models.checkpoint import Model
+from jointasr.models.fusion import States
+from jointasr.utils import files
+from jointasr.utils.errors import DataError
+from jointasr.utils.progress import Progress
+from jointasr.utils.timer import wait
+
+log = logging.getLogger(__name__)
+
+
+class Usage(NamedTuple):
+    """What decoding cost."""
+
+    audio: float
+    """seconds decoded"""
+    seconds: float
+    """of work, from audio to transcripts and emotions"""
+    search: float
+    """of these, from posteriors to transcripts"""
+    memory: float
+    """most that the process had by then, GiB"""
+
+
+class Hypotheses(NamedTuple):
+    """What a model says, by utterance id; empty where its kind has no such output."""
+
+    texts: dict[str, str]
+    certainty: dict[str, list[float]]
+    """posterior of each word, where the method knows it"""
+    posteriors: dict[str, list[float]]
+    """of the emotions, in the order of labels.txt"""
+    usage: Usage
+    unread: dict[str, str]
+    """why an utterance could not be read; its text is empty, its emotion a wrong one"""
+
+
+@torch.no_grad()
+def decode(
+    decoder: Decoder,
+    cuts: CutSet,
+    conv: Path | None = None,
+    skip_bad: bool = False,
+    scales: Scales = EQUAL,
+) -> Hypotheses:
+    """Hypotheses of every cut, in fp32. ``conv``: feats.scp to read instead of audio; ``scales``
+    weigh the decoder's language model.
+
+    Raises DataError naming an utterance that cannot be decoded or has no features. ``skip_bad``:
+    one whose audio or features cannot be read is an error in the score instead.
+    """
+    model = decoder.model
+    texts: dict[str, str] = {}
+    certainty: dict[str, list[float]] = {}
+    posteriors: dict[str, list[float]] = {}
+    progress, done = Progress(), 0
+    began, searching, audio = time.perf_counter(), 0.0, 0.0
+    unread = _unreadable(cuts, conv) if skip_bad else {}
+    sound = cuts.filter(lambda cut: cut.id not in unread).to_eager()
+    heard = outputs(decoder, sound, conv) if len(sound) else ()
+    for ids, seconds, output in heard:
+        if output.log_probs is not None:
+            wait()  # for the encoder, whose time is not the search's
+            start = time.perf_counter()
+            with failures.diverged(ids):
+                found = decoder.transcripts(output.log_probs, output.frames, scales)
+            searching += time.perf_counter() - start
+            texts.update({name: each.text for name, each in zip(ids, found, strict=True)})
+            known = zip(ids, (each.posteriors for each in found), strict=True)
+            certainty.update({name: values for name, values in known if values is not None})
+        if output.emotions is not None:
+            rows = output.emotions.double().softmax(-1).tolist()
+            posteriors.update(zip(ids, rows, strict=True))
+        done += len(ids)
+        audio += seconds
+        progress.add(seconds)
+        log.info("%d of %d utterances, %s", done, len(sound), progress(done / len(sound)))
+    if cut_short := systems.truncated(model.system):
+        log.warning("%d transcripts were cut to BERT's positions", cut_short)
+    words = sum(len((cut.supervisions[0].text or "").split()) for cut in cuts)
+    if model.conf.has_ctc:
+        failures.silent(words, sum(map(bool, texts.values())), "test")
+    for cut in cuts:
+        if cut.id in unread:
+            log.warning("%s; counted as an error", unread[cut.id])
+            texts[cut.id] = ""
+            if certainty:
+                certainty[cut.id] = []
+            posteriors[cut.id] = _wrong(cut, model.labels)
+    usage = Usage(audio, time.perf_counter() - began, searching, memory())
+    return Hypotheses(texts, certainty, posteriors, usage, unread)
+
+
+def memory() -> float:
+    """Most memory that this process has had, GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _unreadable(cuts: CutSet, conv: Path | None) -> dict[str, str]:
+    """Why audio, or with ``conv`` features, cannot be read, by utterance."""
+    features = datadir.read_table(conv) if conv is not None else {}
+    found: dict[str, str] = {}
+    for cut in cuts:
+        try:
+            if conv is None:
+                dataset.audio(cut)
+            else:
+                archive.read_feats(features[cut.id])
+        except (DataError, KeyError) as error:
+            found[cut.id] = str(error) if isinstance(error, DataError) else f"{cut.id}: no features"
+    return found
+
+
+def _wrong(cut: MonoCut, labels: list[str]) -> list[float]:
+    """Posteriors that are sure of another emotion than the cut's."""
+    known = cut.supervisions[0].custom.get("emotion")
+    truth = labels.index(known) if known else 0
+    return [float(place == (truth + 1) % len(labels)) for place in range(len(labels))]
+
+
+def write(out: Path, model: Model, found: Hypotheses) -> None:
+    """Write ``text``, with ``word_post``, and ``utt2emo``, with ``emo_post``, if any."""
+    out.mkdir(parents=True, exist_ok=True)
+    files.write_json(out / USAGE, found.usage._asdict())
+    if model.conf.has_ctc:
+        datadir.write_table(out / "text", found.texts)
+    (out / WORD_POST).unlink(missing_ok=True)  # of another method that was the default before
+    if found.certainty:
+        datadir.write_table(out / WORD_POST, {n: _joined(p) for n, p in found.certainty.items()})
+    if model.conf.has_emotion:
+        best = {name: model.labels[int(np.argmax(row))] for name, row in found.posteriors.items()}
+        datadir.write_table(out / "utt2emo", best)
+        datadir.write_table(out / "emo_post", {n: _joined(p) for n, p in found.posteriors.items()})
+
+
+def _joined(posteriors: list[float]) -> str:
+    return " ".join(f"{value:.6f}" for value in posteriors)
+
+
+def outputs(
+    decoder: Decoder, cuts: CutSet, conv: Path | None = None
+) -> Iterator[tuple[list[str], float, systems.Output]]:
+    """(ids, seconds of audio, output) batch by batch."""
+    model, device = decoder.model, decoder.device
+    system = model.system.to(device).eval()
+    data = dataset.Utterances(model.units, model.labels, load=conv is None)
+    data.check(cuts, system.encoder.shortest)
+    batches = dataset.evaluation_batches(cuts, data, decoder.conf.max_duration, workers=0)
+    features = datadir.read_table(conv) if conv is not None else None
+    if features is not None and (missing := {cut.id for cut in cuts} - features.keys()):
+        raise DataError(f"{conv}: no features of {min(missing)}; make them again (stage 6)")
+    for batch in batches:
+        batch = to_device(batch, device)
+        if features is None:
+            output = systems.forward(system, batch.waves, batch.lengths, batch.texts)
+        else:
+            matrices = [archive.read_feats(features[name]) for name in batch.ids]
+            frames = torch.tensor([len(matrix) for matrix in matrices])
+            expected = system.encoder.frames(batch.lengths)
+            if frames.tolist() != expected.tolist():
+                raise DataError(f"{conv}: frames do not fit the audio; make them again (stage 6)")
+            hidden = system.encoder.transform(_stack(matrices).to(device), frames)
+            output = systems.score(system, States(hidden, frames), batch.texts)
+        yield batch.ids, batch.seconds, output
+
+
+def _stack(matrices: Iterable[np.ndarray]) -> Tensor:
+    """Matrices (frames, C) as one zero-padded tensor (N, F, C)."""
+    tensors = [torch.from_numpy(np.array(matrix, dtype=np.float32)) for matrix in matrices]
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)

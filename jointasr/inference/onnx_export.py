@@ -1,0 +1,125 @@
+"""A model as ONNX graphs, for programs without Python: two, because between words and emotions lies
+a search, which is not part of them.
+
+``hear.onnx``: waves (N, T) at 16 kHz and their lengths in samples to log-posteriors (N, F, units),
+hidden states (N, F, dim) and valid frames (N,). ``feel.onnx``: hidden states and frames, in the
+joint system also the transcript's token ids and mask (N, L) by the tokenizer in ``bert``, to logits
+of the emotions (N, classes).
+"""
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jointasr.models import systems
+from jointasr.models.checkpoint import Model
+from jointasr.models.fusion import States
+from jointasr.utils.errors import DataError
+
+HEAR, FEEL = "hear.onnx", "feel.onnx"
+OPSET = 16
+READS = ("greedy", "oracle", "empty")
+"""sorts of transcripts that are one text"""
+
+
+class Hear(nn.Module):
+    """Encoder and CTC head."""
+
+    def __init__(self, system: systems.System) -> None:
+        super().__init__()
+        self.encoder = system.encoder
+        self.head = None if isinstance(system, systems.Ser) else system.head
+
+    def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Log-posteriors, if there is a head, hidden states, frames."""
+        hidden, frames = self.encoder(waves, lengths)
+        if self.head is None:
+            return hidden, frames
+        return torch.log_softmax(self.head(hidden), -1), hidden, frames
+
+
+class Feel(nn.Module):
+    """From an encoder's states, and a transcript's tokens, to emotions."""
+
+    def __init__(self, system: systems.Ser | systems.Joint) -> None:
+        super().__init__()
+        self.system = system
+
+    def forward(self, hidden: Tensor, frames: Tensor, *tokens: Tensor) -> Tensor:
+        """Logits (N, classes); ``tokens``: ids and mask, where there is a text branch."""
+        states = States(hidden, frames)
+        if isinstance(self.system, systems.Ser):
+            return self.system.feel(systems.Heard(states, None), None)
+        modalities = [states] if self.system.emotion.modalities != "linguistic" else []
+        if self.system.bert is not None:
+            ids, mask = tokens
+            text = self.system.bert.model(input_ids=ids, attention_mask=mask).last_hidden_state
+            modalities.append(States(text, mask.sum(1)))
+        return self.system.fusion(*modalities)
+
+
+@torch.no_grad()
+def export(folder: Path, model: Model) -> None:
+    """Write the graphs of a model on the CPU into ``folder``.
+
+    Raises DataError where the model reads transcripts that are more than a text, or the library
+    onnx is wanted by this torch and not there.
+    """
+    system = model.system
+    folder.mkdir(parents=True, exist_ok=True)
+    shortest = system.encoder.shortest
+    waves, lengths = torch.randn(2, 40 * shortest), torch.tensor([40 * shortest, 30 * shortest])
+    hear = Hear(system).eval()
+    outputs = ["log_probs", "hidden", "frames"][-len(hear(waves, lengths)) :]
+    axes = {"waves": "nt", "lengths": "n", "log_probs": "nf", "hidden": "nf", "frames": "n"}
+    _write(folder / HEAR, hear, (waves, lengths), outputs, axes)
+    if isinstance(system, systems.Asr):
+        return
+    inputs = hear(waves, lengths)[-2:]
+    if isinstance(system, systems.Joint) and system.bert is not None:
+        if system.emotion.transcript not in READS:
+            raise DataError(
+                f"emotion.transcript {system.emotion.transcript}: its text branch reads more than "
+                "one text; no ONNX graph is made of it"
+            )
+        tokens = system.bert.tokenizer(["A B", "A"], padding=True, return_tensors="pt")
+        inputs = (*inputs, tokens["input_ids"], tokens["attention_mask"])
+    axes = {"hidden": "nf", "frames": "n", "input_ids": "nl", "attention_mask": "nl", "logits": "n"}
+    _write(folder / FEEL, Feel(system).eval(), inputs, ["logits"], axes)
+
+
+def _write(
+    path: Path,
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    outputs: Sequence[str],
+    axes: dict[str, str],
+) -> None:
+    """``axes``: a letter for each leading axis of an input or output, whose size is free."""
+    names = list(axes)[: len(inputs)]
+    free = {name: dict(enumerate(axes[name])) for name in (*names, *outputs)}
+    options: dict[str, Any] = {}
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+        options["dynamo"] = False  # the exporter that both stacks have
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on shapes that it takes for constant: tests say they are
+        try:
+            torch.onnx.export(
+                module,
+                inputs,
+                str(path),
+                input_names=names,
+                output_names=list(outputs),
+                dynamic_axes=free,
+                opset_version=OPSET,
+                **options,
+            )
+        except (ImportError, torch.onnx.errors.OnnxExporterError) as error:
+            if "onnx" not in str(error).lower():
+                raise
+            raise DataError(f"{path}: {error}; pip install onnx") from None

@@ -1,0 +1,4 @@
+"""Text normalization, and the output units of the CTC head: characters or SentencePiece pieces.
+
+May import utils.
+"""
