@@ -64,11 +64,11 @@ first_lane() {
   on_k2
   if [ "$fast" = true ]; then return; fi
   on_torch
-  run k2-pypi "other tests that train" -m slow --ignore tests/test_mini.py
+  run k2-pypi "other tests that train" -m slow --ignore tests/recipe/test_mini.py
 }
 
 second_lane() {  # on the other core; the mini recipe takes as long as all the rest
-  if [ "$fast" = true ]; then on_torch; else run k2-pypi "the mini recipe" tests/test_mini.py; fi
+  if [ "$fast" = true ]; then on_torch; else run k2-pypi "the mini recipe" tests/recipe/test_mini.py; fi
 }
 
 part "tests, in two lanes"

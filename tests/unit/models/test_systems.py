@@ -1,0 +1,370 @@
+"""The three systems: what reaches what, whatever the batch, from every shipped configuration."""
+
+import math
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from test_conf_files import CONF, RECIPES, dumped
+from transformers import AutoModelForCTC
+
+from jointasr.config import conf_files, schema
+from jointasr.ctc import prefix_beam, search
+from jointasr.data.batch import Batch, pad
+from jointasr.models import checkpoint, encoder, fusion, systems
+from jointasr.models.fusion import SkipMlp, States, average
+from jointasr.text.lang import Units
+from jointasr.training import losses
+from jointasr.training.optim import Optimisers, grad_scaler
+from jointasr.utils.errors import DataError
+
+TEXTS = ["GOOD ROAD", "A", "OLD DREAM GAME", "MEAL"]
+EMOTIONS = ["hap", "sad", "ang", "neu"]
+
+
+def batch(units: Units) -> Batch:
+    """Four utterances of very different lengths."""
+    waves = [
+        tiny.tones(text, emotion, seed).astype("float32") / 32768
+        for seed, (text, emotion) in enumerate(zip(TEXTS, EMOTIONS, strict=True))
+    ]
+    return Batch(
+        [f"utterance-{row}" for row in range(len(TEXTS))],
+        pad(waves),
+        torch.tensor([len(wave) for wave in waves]),
+        TEXTS,
+        [units.encode(text) for text in TEXTS],
+        torch.tensor([tiny.LABELS.index(emotion) for emotion in EMOTIONS]),
+        len(TEXTS),
+    )
+
+
+def model(conf: schema.Config, units: Units | None = None) -> checkpoint.Model:
+    torch.manual_seed(0)
+    return checkpoint.initial(conf, units or Units.char(), tiny.LABELS)
+
+
+def forward(one: checkpoint.Model, data: Batch) -> systems.Output:
+    return systems.forward(one.system, data.waves, data.lengths, data.texts)
+
+
+def confs() -> list[Any]:
+    """(name, recipe) of every shipped configuration of a system, alone and in every recipe."""
+    found = []
+    for recipe in [conf_files.ROOT, *RECIPES]:
+        paths = {path.relative_to(conf_files.ROOT / "conf") for path in CONF}
+        paths |= {path.relative_to(recipe / "conf") for path in recipe.glob("conf/**/*.yaml")}
+        for name in sorted(map(str, paths)):
+            if "system:" in dumped(name, recipe):
+                found.append(pytest.param(name, recipe, id=f"{recipe.name}:{name}"))
+    return found
+
+
+@pytest.mark.parametrize(("name", "recipe"), confs())
+def test_every_conf_builds_and_takes_a_step(models: Path, name: str, recipe: Path) -> None:
+    overrides = tiny.settings(models)
+    if find_spec("k2"):
+        overrides.remove("ctc=torch")
+    conf = conf_files.load(name, recipe, overrides)
+    units = Units.char()
+    if conf.units.type != "char":
+        units = Units.train_pieces([" ".join(tiny.WORDS)] * 9, conf.units.type, 32)
+    one = model(conf, units)
+    optimisers = Optimisers(one.system, conf.optim)
+    data = batch(units)
+    before = {key: value.clone() for key, value in one.system.named_parameters()}
+    one.system.train()
+    loss = losses.losses(conf, forward(one, data), data)
+    loss.backward()
+    assert optimisers.step(grad_scaler(False)) > 0
+    assert torch.isfinite(loss)
+    moved = [key for key, value in one.system.named_parameters() if not value.equal(before[key])]
+    assert any("encoder" in key for key in moved) is not conf.encoder.freeze
+    assert any("encoder" not in key for key in moved)
+
+
+FUSIONS = ["acoustic_only", "co_attention", "concat", "soft_text", "text_only"]
+KINDS = ["asr", "ser", "joint", *(f"ablation/{name}" for name in FUSIONS)]
+
+
+@pytest.mark.parametrize("norm", ["layer", "group"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_padded_batch_equals_batch_of_one(models: Path, kind: str, norm: str) -> None:
+    one = model(tiny.conf(models, f"{kind}.yaml", norm=norm))
+    one.system.eval()
+    data = batch(one.units)
+    with torch.no_grad():
+        together = forward(one, data)
+        for row, length in enumerate(data.lengths.tolist()):
+            lone = data._replace(
+                waves=data.waves[row : row + 1, :length],
+                lengths=data.lengths[row : row + 1],
+                texts=data.texts[row : row + 1],
+            )
+            alone = forward(one, lone)
+            count = int(alone.frames)
+            assert count == together.frames[row]
+            if together.log_probs is not None and alone.log_probs is not None:
+                got = together.log_probs[row, :count]
+                torch.testing.assert_close(got, alone.log_probs[0], atol=1e-4, rtol=0)
+            if together.emotions is not None and alone.emotions is not None:
+                got = together.emotions[row]
+                torch.testing.assert_close(got, alone.emotions[0], atol=1e-4, rtol=0)
+    assert (together.log_probs is None) == (kind == "ser")
+    assert (together.emotions is None) == (kind == "asr")
+
+
+@pytest.mark.parametrize("gradient", ["full", "stopped"])
+@pytest.mark.parametrize("transcript", ["greedy", "oracle", "empty", "soft"])
+@pytest.mark.parametrize("modalities", ["both", "linguistic", "acoustic"])
+def test_what_the_emotion_loss_reaches(
+    models: Path, modalities: str, transcript: str, gradient: str
+) -> None:
+    """The CTC head only through a soft transcript, for a hypothesis is a decision; the encoder
+    through that and the acoustics, unless it is stopped."""
+    settings = [
+        f"emotion.gradient={gradient}",
+        f"emotion.transcript={transcript}",
+        f"emotion.modalities={modalities}",
+    ]
+    one = model(tiny.conf(models, "joint.yaml", *settings))
+    one.system.train()
+    data = batch(one.units)
+    emotions = forward(one, data).emotions
+    assert emotions is not None
+    loss = torch.nn.functional.cross_entropy(emotions, data.emotions)
+    loss.backward()
+    found = {name: p.grad for name, p in one.system.named_parameters()}
+    reached = {name.split(".")[0] for name, grad in found.items() if grad is not None}
+    expected = {"fusion"} if modalities == "acoustic" else {"bert", "fusion"}
+    if gradient == "full":
+        soft = transcript == "soft" and modalities != "acoustic"
+        expected |= {"encoder"} if modalities != "linguistic" or soft else set()
+        expected |= {"head"} if soft else set()
+    assert reached == expected
+
+
+def test_a_soft_transcript_fades_uncertain_words_into_the_mask(models: Path) -> None:
+    """Certain words read as the hypothesis itself, hopeless ones as [MASK]."""
+    one = model(tiny.conf(models, "ablation/soft_text.yaml"))
+    assert isinstance(one.system.eval(), systems.Joint)
+    bert = one.system.bert
+    assert bert is not None
+    texts = ["GOOD ROAD", "", "OLD DREAM GAME"]
+    words = [len(text.split()) for text in texts]
+    sure = bert(texts, [torch.ones(count) for count in words])
+    torch.testing.assert_close(sure.hidden, bert(texts).hidden)
+    assert sure.lengths.equal(bert(texts).lengths)
+    lost = bert(texts, [torch.tensor([0.0, 1.0]), torch.ones(0), torch.ones(3)])
+    ids = bert.tokenizer(["good road"], return_tensors="pt")["input_ids"]
+    ids[0, 1 : 1 + len(bert.tokenizer.tokenize("good"))] = bert.tokenizer.mask_token_id
+    masked = bert.model(input_ids=ids).last_hidden_state[0]
+    torch.testing.assert_close(lost.hidden[0, : ids.shape[1]], masked)
+    torch.testing.assert_close(lost.hidden[1:], sure.hidden[1:])
+
+
+def test_certainty_is_the_geometric_mean_of_a_words_posteriors(models: Path) -> None:
+    one = model(tiny.conf(models, "ablation/soft_text.yaml"))
+    assert isinstance(one.system, systems.Joint)
+    a, space = [*one.units.encode("A"), 1]
+    path = {0: (a, 0.5), 1: (a, 0.9), 2: (0, 0.8), 3: (a, 0.4), 4: (space, 0.7), 5: (a, 0.6)}
+    posteriors = torch.full((2, 6, one.units.size), 1e-3)
+    for frame, (unit, probability) in path.items():
+        posteriors[0, frame, unit] = probability
+    posteriors[1, :, space] = 0.9  # no word in it at all
+    states = States(torch.zeros(2, 6, 1), torch.tensor([6, 6]))
+    heard = systems.Heard(states, posteriors.log())
+    found = one.system._transcripts(heard, stopped=False, texts=None)
+    assert found[0] == ["AA A", ""]
+    assert found[1] is not None
+    torch.testing.assert_close(found[1][0], torch.tensor([(0.9 * 0.4) ** 0.5, 0.6]))
+    assert found[1][1].tolist() == []
+
+
+def test_co_attention_is_what_its_definition_says(models: Path) -> None:
+    """One head, softmax(q k / sqrt(dim)) v written out, on unpadded sequences."""
+    torch.manual_seed(3)
+    conf = schema.Emotion(dim=6, heads=1, dropout=0.0)
+    layer = fusion.CoAttention([5, 4], conf, 3).eval()
+    pair = [States(torch.randn(1, n, size), torch.tensor([n])) for n, size in ((7, 5), (3, 4))]
+    linear = zip(layer.project, pair, strict=True)
+    inputs = [project(states.hidden[0]) for project, states in linear]
+    pooled = []
+    for i, (attend, norm) in enumerate(zip(layer.attend, layer.norm, strict=True)):
+        weights, biases = attend.in_proj_weight.chunk(3), attend.in_proj_bias.chunk(3)
+        sources = (inputs[i], inputs[1 - i], inputs[1 - i])
+        q, k, v = (x @ w.T + b for x, w, b in zip(sources, weights, biases, strict=True))
+        found = attend.out_proj(torch.softmax(q @ k.T / 6**0.5, -1) @ v)
+        pooled.append(norm(inputs[i] + found).mean(0))
+    torch.testing.assert_close(layer(*pair)[0], layer.classify(torch.cat(pooled)))
+
+
+def test_fusions_that_cannot_be(models: Path) -> None:
+    with pytest.raises(DataError, match="co_attention needs modalities: both"):
+        tiny.conf(models, "ablation/co_attention.yaml", "emotion.modalities=acoustic")
+    with pytest.raises(DataError, match="dim 16 cannot be shared by 3 heads"):
+        tiny.conf(models, "ablation/co_attention.yaml", "emotion.heads=3")
+
+
+def test_without_a_text_branch_no_bert_is_read(models: Path, tmp_path: Path) -> None:
+    one = model(tiny.conf(models, "ablation/acoustic_only.yaml", "bert.model=nowhere"))
+    assert isinstance(one.system, systems.Joint) and one.system.bert is None
+    checkpoint.save(tmp_path / "best", one)
+    assert not (tmp_path / "best" / "bert").exists()
+    back = checkpoint.load(tmp_path / "best").system
+    assert isinstance(back, systems.Joint) and back.bert is None
+
+
+def test_ctc_loss_reaches_the_encoder_whatever_the_gradient(models: Path) -> None:
+    one = model(tiny.conf(models, "joint.yaml", "emotion.gradient=stopped", "alpha=0"))
+    one.system.train()
+    data = batch(one.units)
+    losses.losses(one.conf, forward(one, data), data).backward()
+    layer = one.system.encoder.model.encoder.layers[0].attention.k_proj
+    assert layer.weight.grad.abs().sum() > 0
+
+
+def test_what_bert_reads(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: dict[str, list[str]] = {}
+    for kind in ("greedy", "oracle", "empty"):
+        one = model(tiny.conf(models, "joint.yaml", f"emotion.transcript={kind}"))
+        assert isinstance(one.system.eval(), systems.Joint)
+        data = batch(one.units)
+        own = one.system.bert.forward
+
+        def spy(texts: list[str], certainty: None, kind: str = kind, own: Any = own) -> States:
+            read[kind] = texts
+            return own(texts, certainty)
+
+        monkeypatch.setattr(one.system.bert, "forward", spy)
+        output = forward(one, data)
+        if kind == "greedy":
+            assert output.log_probs is not None
+            found = search.greedy(output.log_probs, output.frames)
+            assert read[kind] == [one.units.decode(ids) for ids in found]
+            assert any(read[kind])
+    assert read["oracle"] == TEXTS and read["empty"] == [""] * 4
+
+
+def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
+    """The logits of the expected embedding, put together by hand."""
+    conf = tiny.conf(models, "joint.yaml", "emotion.transcript=nbest", "emotion.paths=3")
+    one = model(conf)
+    system = one.system.eval()
+    assert isinstance(system, systems.Joint) and system.bert is not None
+    data = batch(one.units)
+    with torch.no_grad():
+        states = States(*system.encoder(data.waves, data.lengths))
+        heard = system.hear(states)
+        assert heard.log_probs is not None
+        vectors = []
+        for found in prefix_beam.units(heard.log_probs, heard.frames):
+            total = sum(math.exp(score) for _, score in found[:3])
+            parts = [
+                math.exp(score) / total * fusion.average(system.bert([one.units.decode(ids)]))
+                for ids, score in found[:3]
+            ]
+            vectors.append(torch.stack(parts).sum(0))
+        read = States(torch.stack(vectors), torch.ones(len(vectors), dtype=torch.long))
+        expected = system.fusion(states, read)
+        torch.testing.assert_close(system.feel(heard, None), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_asr_and_joint_start_alike_and_see_the_same_dropout(models: Path) -> None:
+    outputs = []
+    for kind in ("asr", "joint"):
+        one = model(tiny.conf(models, f"{kind}.yaml", "head.init=fresh", "encoder.dropout=0.3"))
+        one.system.train()
+        torch.manual_seed(7)
+        outputs.append(forward(one, batch(one.units)).log_probs)
+    assert torch.equal(*outputs)
+
+
+def test_head_is_mapped_by_symbol(models: Path, tmp_path: Path) -> None:
+    """Whatever the order of the vocabulary, a unit's logit is that of its symbol."""
+    vocabulary = list(reversed(tiny.VOCABULARY))
+    folder = tiny.make_wav2vec2(tmp_path / "permuted", "layer", vocabulary)
+    one = model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}"))
+    one.system.eval()
+    data = batch(one.units)
+    names = ["<pad>", *one.units.symbols[1:]]
+    rows = [vocabulary.index(name) for name in names]
+    theirs = AutoModelForCTC.from_pretrained(folder).eval()
+    with torch.no_grad():
+        ours = forward(one, data).log_probs
+        assert ours is not None
+        for row, length in enumerate(data.lengths.tolist()):
+            lone = data.waves[row : row + 1, :length]
+            wave = encoder.normalise(lone, data.lengths[row : row + 1])
+            expected = theirs(wave).logits[0, :, rows].log_softmax(-1)
+            got = ours[row, : len(expected)]
+            torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)
+
+
+def test_vocabulary_without_a_character(models: Path, tmp_path: Path) -> None:
+    vocabulary = [symbol for symbol in tiny.VOCABULARY if symbol != "Q"]
+    folder = tiny.make_wav2vec2(tmp_path / "poor", "layer", vocabulary)
+    with pytest.raises(DataError, match=r"poor.*vocab.json: has no symbol 'Q'"):
+        model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}"))
+    model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}", "head.init=fresh"))
+    model(tiny.conf(models, "ser.yaml", f"encoder.model={folder}"))
+
+
+def test_blank_bias_of_a_fresh_head(models: Path) -> None:
+    one = model(tiny.conf(models, "asr.yaml", "head.init=fresh", "head.blank_bias=-3"))
+    assert isinstance(one.system, systems.Asr)
+    assert one.system.head[-1].bias.tolist() == [-3.0] + [0.0] * 28
+
+
+def test_paper_head_has_two_hidden_layers(models: Path) -> None:
+    one = model(tiny.conf(models, "paper/paper_asr.yaml"))
+    assert isinstance(one.system, systems.Asr)
+    linear = [layer for layer in one.system.head if isinstance(layer, torch.nn.Linear)]
+    assert [layer.out_features for layer in linear] == [1024, 1024, 29]
+
+
+def test_average_is_over_valid_frames() -> None:
+    hidden = torch.randn(2, 5, 3)
+    pooled = average(States(hidden, torch.tensor([5, 2])))
+    torch.testing.assert_close(pooled[0], hidden[0].mean(0))
+    torch.testing.assert_close(pooled[1], hidden[1, :2].mean(0))
+
+
+def test_skip_connection() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 7)
+    plain, skip = (SkipMlp(7, 4, on, 0.0) for on in (False, True))
+    skip.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(skip(x), plain(x) + plain.project(x))
+
+
+def test_texts_in_a_batch_are_embedded_as_alone_and_truncation_is_counted(models: Path) -> None:
+    one = model(tiny.conf(models, "joint.yaml"))
+    assert isinstance(one.system.eval(), systems.Joint)
+    bert = one.system.bert
+    texts = ["", "GOOD", "OLD DREAM GAME " * 10]
+    assert bert is not None
+    together = average(bert(texts))
+    assert bert.truncated == 1
+    for row, text in enumerate(texts):
+        torch.testing.assert_close(average(bert([text]))[0], together[row], atol=1e-5, rtol=0)
+    assert bert(["good"]).hidden.equal(bert(["GOOD"]).hidden)
+
+
+def test_frozen_bert_stays_in_eval_mode(models: Path) -> None:
+    one = model(tiny.conf(models, "joint.yaml", "bert.freeze=true"))
+    assert isinstance(one.system.train(), systems.Joint)
+    assert not one.system.bert.model.training
+    assert not any(p.requires_grad for p in one.system.bert.parameters())
+    assert "bert" not in Optimisers(one.system, one.conf.optim).by_part
+
+
+def test_missing_bert_is_named(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"BERT .*nowhere: neither .*--bert FOLDER"):
+        model(tiny.conf(models, "joint.yaml", f"bert.model={tmp_path / 'nowhere'}"))
+    (tmp_path / "hollow").mkdir()
+    with pytest.raises(DataError, match=r"BERT .*hollow: no config.json"):
+        model(tiny.conf(models, "joint.yaml", f"bert.model={tmp_path / 'hollow'}"))

@@ -1,0 +1,492 @@
+"""Training, decoding and export through their programs, on tones that a tiny model can learn."""
+
+import json
+import logging
+import math
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from transformers import AutoModelForCTC
+
+from jointasr.bin import decode as decode_bin
+from jointasr.bin import export_encoder
+from jointasr.bin import train as train_bin
+from jointasr.config import conf_files, layout, schema
+from jointasr.data import archive, datadir, dataset, manifest
+from jointasr.decoding import decode
+from jointasr.decoding.decoder import Decoder
+from jointasr.models import checkpoint, encoder, systems
+from jointasr.text.lang import Units
+from jointasr.training import losses, optim, trainer
+from jointasr.utils.errors import DataError
+from jointasr.utils.project import ROOT
+
+FAST = [
+    "optim.encoder.lr=3e-3",
+    "optim.head.lr=5e-3",
+    "optim.bert.lr=3e-3",
+    "encoder.dropout=0",
+    "encoder.layerdrop=0",
+    "augment.max_chunks=0",
+    "train.log_every=5",
+]
+ENGINE = "k2" if find_spec("k2") else "torch"
+TESTS = "clean - -\nnoise_snr5 noise 5\n"
+
+
+@pytest.fixture(scope="module")
+def fold(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe folder with one fold in it."""
+    recipe = tmp_path_factory.mktemp("recipe")
+    tiny.make_fold(recipe / "data/folds/speaker/Ses01F")
+    (recipe / "conf").mkdir()
+    (recipe / "conf/tests.tsv").write_text(TESTS)
+    return recipe
+
+
+@pytest.fixture
+def recipe(fold: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(fold)
+    return fold
+
+
+def train(
+    monkeypatch: pytest.MonkeyPatch, models: Path, name: str, *overrides: str, conf: str = ""
+) -> Path:
+    """Run bin/train; the model's folder."""
+    out = Path("exp") / f"{name}_clean" / "fold_Ses01F"
+    given = [*tiny.settings(models), f"ctc={ENGINE}", *FAST, *overrides]
+    argv = ["train", "--conf", conf or f"{name}.yaml", "--data", "data/folds/speaker/Ses01F"]
+    argv += ["--condition", "clean", "--name", name, "--fold", "Ses01F", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", [*argv, "--set", *given])
+    train_bin.main()
+    return out
+
+
+def decode_all(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> None:
+    argv = ["decode", "--model", str(out), "--tests", "conf/tests.tsv", *options]
+    monkeypatch.setattr(sys, "argv", argv)
+    decode_bin.main()
+
+
+def curve(out: Path, name: str) -> list[float]:
+    events = EventAccumulator(str(out / "tb"))
+    events.Reload()
+    return [event.value for event in events.Scalars(name)]
+
+
+@pytest.mark.parametrize("kind", ["asr", "ser", "joint"])
+def test_learns_keeps_the_best_and_decodes(
+    recipe: Path,
+    models: Path,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = train(monkeypatch, models, kind, "train.epochs=6")
+    log = capsys.readouterr().err
+    losses = curve(out, "train/loss")
+    assert sum(losses[-3:]) < 0.7 * sum(losses[:3]), losses
+    assert curve(out, "dev/loss")[-1] < curve(out, "dev/loss")[0]
+    assert curve(out, "rate/encoder")[-1] < max(curve(out, "rate/encoder")) <= 3e-3 + 1e-9
+    assert len(re.findall(r"epoch \d+: train loss", log)) == 6
+    assert f"{kind} on cpu; trainable parameters: encoder" in log
+    assert "Writing" not in log and "%|" not in log and "LOAD REPORT" not in log
+
+    back = checkpoint.load(out / "best")
+    again = trainer.Trainer(back, *data(), out / "again", 0).evaluate(data()[1])
+    meta = json.loads((out / "model.json").read_text())
+    chosen = meta["selected"]
+    assert chosen["on"] == "data/folds/speaker/Ses01F/dev_clean"
+    assert again.loss == pytest.approx(chosen["loss"], rel=1e-5)
+    assert (again.wer, again.wa) == (chosen["wer"], chosen["wa"])
+    rows = [line.split("\t") for line in (out / layout.HISTORY).read_text().splitlines()]
+    assert "\t".join(rows[0]) == layout.HISTORY_HEADER and len(rows) == 7
+    assert float(rows[chosen["epoch"]][3]) == pytest.approx(chosen["loss"], rel=1e-5)
+    assert int(rows[-1][1]) == meta["budget"]["steps"] == len(losses)
+    assert [row[4] == "-" for row in rows[1:]] == [kind == "ser"] * 6
+    sizes = [len(part) for part in data()]
+    assert [meta["budget"][key] for key in ("utterances", "dev_utterances")] == sizes
+    assert f"best on dev: epoch {chosen['epoch']}, loss" in log
+
+    assert (meta["system"], meta["kind"], meta["train"], meta["seed"]) == (kind, kind, "clean", 0)
+    assert (meta["fold"], meta["engine"], meta["lang"]) == (
+        "Ses01F", ENGINE, "data/folds/speaker/Ses01F/lang_char",
+    )  # fmt: skip
+    assert conf_files.load(str(out / "conf.yaml")) == back.conf
+
+    weights = load_file(out / "best" / checkpoint.WEIGHTS)
+    train(monkeypatch, models, kind, "train.epochs=6")
+    assert f"{out}: up to date" in capsys.readouterr().out
+    with pytest.raises(DataError, match=r"option optim.clip \(was 1.0, now 0.7\) changed"):
+        train(monkeypatch, models, kind, "train.epochs=6", "optim.clip=0.7")
+    if kind == "joint":
+        with pytest.raises(DataError, match=r"option alpha \(was 0.1, now 0.7\) changed"):
+            train(monkeypatch, models, kind, "train.epochs=6", "alpha=0.7")
+    else:  # has no use for it
+        train(monkeypatch, models, kind, "train.epochs=6", "alpha=0.7")
+        assert f"{out}: up to date" in capsys.readouterr().out
+    shutil.move(out, out.with_name("first"))
+    train(monkeypatch, models, kind, "train.epochs=6", "train.log_every=1", "batch.workers=1")
+    same = load_file(out / "best" / checkpoint.WEIGHTS)
+    assert all(torch.equal(value, same[name]) for name, value in weights.items())
+
+    decode_all(monkeypatch, out)
+    for test in ("clean", "noise_snr5"):
+        check_tables(
+            kind, Path("data/folds/speaker/Ses01F") / f"test_{test}", out / f"decode_{test}"
+        )
+    capsys.readouterr()
+    decode_all(monkeypatch, out)
+    assert capsys.readouterr().out.count("up to date") == 2
+    decode_all(monkeypatch, out, "--method", "greedy")
+    if kind != "ser" and ENGINE == "k2":  # torch's own search sums over alignments
+        for test in ("clean", "noise_snr5"):
+            texts = [(out / f"decode_{test}{end}/text").read_text() for end in ("", "_greedy")]
+            assert texts[0] == texts[1]
+
+
+def data() -> tuple[Any, Any]:
+    fold = Path("data/folds/speaker/Ses01F")
+    return manifest.load(fold / "train_clean"), manifest.load(fold / "dev_clean")
+
+
+def check_tables(kind: str, source: Path, out: Path) -> None:
+    ids = list(datadir.read_table(source / "text"))
+    names = {"asr": ["text"], "ser": ["utt2emo", "emo_post"]}
+    names["joint"] = names["asr"] + names["ser"]
+    for name in ("text", "utt2emo", "emo_post"):
+        assert (out / name).exists() == (name in names[kind])
+        if name in names[kind]:
+            assert list(datadir.read_table(out / name)) == ids
+    if kind != "asr":
+        best = datadir.read_table(out / "utt2emo")
+        for name, row in datadir.read_table(out / "emo_post").items():
+            shares = [float(value) for value in row.split()]
+            assert len(shares) == 4 and sum(shares) == pytest.approx(1, abs=1e-5)
+            assert best[name] == tiny.LABELS[shares.index(max(shares))]
+
+
+def fit(model: checkpoint.Model, out: Path, seed: int = 0) -> trainer.Trainer:
+    one = trainer.Trainer(model, *data(), out, seed)
+    one.fit()
+    return one
+
+
+def start(models: Path, name: str, *overrides: str) -> checkpoint.Model:
+    torch.manual_seed(0)
+    conf = tiny.conf(models, name, *FAST, *overrides)
+    return checkpoint.initial(conf, Units.char(), tiny.LABELS)
+
+
+def test_best_is_the_epoch_of_least_error_not_the_last(
+    recipe: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sum of a system's own error rates decides; of equals the lower loss, then the earlier."""
+    scripted = [
+        trainer.Scores(4.0, 30.0, 40.0),  # error 90
+        trainer.Scores(3.0, 10.0, 20.0),  # 90, with a lower loss
+        trainer.Scores(3.0, 20.0, 30.0),  # 90, as good but later
+        trainer.Scores(0.1, 29.0, 35.0),  # 94, with the least loss
+    ]
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def evaluate(self: trainer.Trainer, _: object) -> trainer.Scores:
+        state = {checkpoint.canonical(k): v.clone() for k, v in self.system.state_dict().items()}
+        seen.append(state)
+        return scripted[len(seen) - 1]
+
+    monkeypatch.setattr(trainer.Trainer, "evaluate", evaluate)
+    one = trainer.Trainer(start(models, "joint.yaml", "train.epochs=4"), *data(), tmp_path, 0)
+    assert one.fit() == trainer.Choice(2, scripted[1])
+    kept = load_file(tmp_path / "best" / checkpoint.WEIGHTS)
+    assert all(torch.equal(value, seen[1][name]) for name, value in kept.items())
+    assert any(not torch.equal(value, seen[3][name]) for name, value in kept.items())
+
+
+def test_errors_that_are_summed() -> None:
+    assert trainer.Scores(1.0, 20.0, 70.0).error == pytest.approx(50.0)
+    assert trainer.Scores(1.0, 20.0, None).error == pytest.approx(20.0)
+    assert trainer.Scores(1.0, None, 70.0).error == pytest.approx(30.0)
+
+
+def test_accumulation_is_one_larger_batch(recipe: Path, models: Path, tmp_path: Path) -> None:
+    """Two batches of different sizes, accumulated, move the model as both in one."""
+    cuts = list(data()[0])
+
+    def steps(order: list[list[int]], accumulate: int) -> dict[str, torch.Tensor]:
+        settings = [f"batch.accumulate={accumulate}", "train.epochs=1", "schedule.warmup=0"]
+        model = start(models, "joint.yaml", *settings, "emotion.dropout=0", "bert.freeze=true")
+        one = trainer.Trainer(model, dataset.CutSet.from_cuts(cuts[:8]), data()[1], tmp_path, 0)
+        one.plan.known = 0, order
+        one._epoch(one.batches(range(1)), 0)
+        assert one.steps == 1
+        return {name: p.detach().clone() for name, p in one.system.named_parameters()}
+
+    apart, whole = steps([[0, 1, 2, 3, 4], [5, 6, 7]], 2), steps([list(range(8))], 1)
+    for name, value in whole.items():  # Adam's first step is about the sign of the gradient
+        close = torch.isclose(apart[name], value, atol=2e-5)
+        assert close.float().mean() > 0.999, name
+
+
+def test_streams_are_matched_between_systems(
+    recipe: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asr and joint see the same audio and, batch by batch, the same dropout in the encoder."""
+    seen: dict[str, list[torch.Tensor]] = {}
+    own = encoder.Encoder.forward
+    for kind in ("asr", "joint"):
+        found = seen.setdefault(kind, [])
+
+        def spy(self: Any, waves: Any, lengths: Any, found: Any = found) -> Any:
+            if self.training:
+                state = torch.get_rng_state()
+                found.extend([waves.clone(), torch.rand(3)])
+                torch.set_rng_state(state)
+            return own(self, waves, lengths)
+
+        monkeypatch.setattr(encoder.Encoder, "forward", spy)
+        settings = ["batch.accumulate=2", "train.epochs=2", "encoder.dropout=0.1"]
+        fit(start(models, f"{kind}.yaml", *settings, "augment.max_chunks=5"), tmp_path / kind)
+    assert len(seen["asr"]) > 8
+    assert all(torch.equal(*pair) for pair in zip(seen["asr"], seen["joint"], strict=True))
+
+
+def test_stopped_gradient_trains_the_same_recogniser_as_alpha_0(
+    recipe: Path, models: Path, tmp_path: Path
+) -> None:
+    """With the emotion loss kept off the encoder, asr's gradient is (1 - alpha) of asr's own."""
+    conf = ["emotion.gradient=stopped", "train.epochs=1", "alpha=0.1"]
+    joint = start(models, "joint.yaml", *conf)
+    asr = start(models, "asr.yaml", "train.epochs=1")
+    cuts = dataset.CutSet.from_cuts(list(data()[0])[:4])
+    batch = dataset.Utterances(Units.char(), tiny.LABELS)[cuts]
+    grads = []
+    for model in (joint, asr):
+        model.system.train()
+        output = systems.forward(model.system, batch.waves, batch.lengths, batch.texts)
+        losses.losses(model.conf, output, batch).backward()
+        grads.append(model.system.encoder.model.encoder.layers[1].attention.q_proj.weight.grad)
+    torch.testing.assert_close(grads[0], 0.9 * grads[1], rtol=1e-4, atol=1e-7)
+
+
+def test_engines_train_alike(recipe: Path, models: Path, tmp_path: Path) -> None:
+    pytest.importorskip("k2")
+    losses = {}
+    for engine in ("torch", "k2"):
+        settings = [f"ctc={engine}", "train.epochs=1", "head.init=fresh"]
+        fit(start(models, "asr.yaml", *settings), tmp_path / engine)
+        losses[engine] = curve(tmp_path / engine, "train/loss")
+    assert losses["k2"][:5] == pytest.approx(losses["torch"][:5], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["paper_asr", "paper_ser", "paper_joint"])
+def test_confs_of_the_paper_train(
+    recipe: Path, models: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = tiny.conf(models, f"paper/{name}.yaml", "train.epochs=3", "schedule.newbob_threshold=9")
+    torch.manual_seed(0)
+    one = fit(checkpoint.initial(conf, Units.char(), tiny.LABELS), tmp_path)
+    assert all(map(math.isfinite, curve(tmp_path, "train/loss")))
+    base = conf.optim.encoder
+    assert one.optimisers.base["encoder"] == pytest.approx(base.lr * base.newbob_factor**2)
+    rates = curve(tmp_path, "rate/encoder")
+    assert rates[0] == pytest.approx(base.lr)
+    assert rates[-1] == pytest.approx(base.lr * base.newbob_factor)
+
+
+def test_divergence_names_the_batch(recipe: Path, models: Path, tmp_path: Path) -> None:
+    for kind in ("asr", "ser", "joint"):
+        model = start(models, f"{kind}.yaml", "train.epochs=1", "train.max_skipped=2")
+        model.system.encoder.model.feature_projection.projection.bias.data[0] = math.nan
+        with pytest.raises(DataError, match=r"2 steps in a row .*lower the learning rates") as end:
+            fit(model, tmp_path / kind)
+        told = json.loads((tmp_path / kind / "bad_batch.json").read_text())
+        assert f"({' '.join(told[0]['ids'])})" in str(end.value)
+        kept = load_file(tmp_path / kind / "bad_batch.safetensors")
+        said = {cut.id: cut.supervisions[0].text for cut in data()[0]}
+        assert told[0]["texts"] == [said[name] for name in told[0]["ids"]]
+        assert kept["waves.0"].shape == (len(told[0]["ids"]), int(kept["lengths.0"].max()))
+        one = trainer.Trainer(model, *data(), tmp_path / kind, 0)
+        with pytest.raises(DataError, match="lower the learning rates"):
+            one.evaluate(data()[1])
+        assert not (tmp_path / kind / "best").exists()
+
+
+def test_what_is_lost_is_said(
+    recipe: Path, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Transcripts too long for their frames or for BERT are counted in the log."""
+    train_cuts, dev_cuts = data()
+    listed = list(train_cuts)
+    listed[0].supervisions[0].text = "GOOD ROAD " * 30
+    cuts = dataset.CutSet.from_cuts(listed)
+    settings = ["train.epochs=1", "emotion.transcript=oracle"]
+    with caplog.at_level(logging.INFO):
+        model = start(models, "joint.yaml", *settings)
+        trainer.Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
+    assert "epoch 1: 1 transcripts longer than their frames gave no CTC loss" in caplog.text
+    assert "epoch 1: 1 transcripts were cut to BERT's positions" in caplog.text
+
+
+def test_nothing_learnable_is_an_error(recipe: Path, models: Path, tmp_path: Path) -> None:
+    train_cuts, dev_cuts = data()
+    listed = list(train_cuts)
+    for cut in listed:
+        cut.supervisions[0].text = "GOOD ROAD " * 30
+    model = start(models, "asr.yaml", "train.epochs=1")
+    cuts = dataset.CutSet.from_cuts(listed)
+    with pytest.raises(DataError, match="no transcript fits into its frames"):
+        trainer.Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
+
+
+def test_unusable_utterance_stops_before_training(
+    recipe: Path, models: Path, tmp_path: Path
+) -> None:
+    train_cuts, dev_cuts = data()
+    listed = list(dev_cuts)
+    listed[2].supervisions[0].custom["emotion"] = "xxx"
+    with pytest.raises(DataError, match=f"utterance {listed[2].id}: emotion xxx"):
+        trainer.Trainer(
+            start(models, "ser.yaml"), train_cuts, dataset.CutSet.from_cuts(listed), tmp_path, 0
+        )
+    assert not (tmp_path / "tb").exists()
+
+
+def test_precision_on_a_cpu(caplog: pytest.LogCaptureFixture) -> None:
+    cpu = torch.device("cpu")
+    assert optim.precision("auto", cpu) is None and not caplog.text
+    assert optim.precision("fp16", cpu) is None
+    assert "precision fp16 is for GPUs" in caplog.text
+
+
+@pytest.mark.skipif(torch.__version__ < "2", reason="CPUs of torch 1 cannot mix all layers")
+@pytest.mark.parametrize("norm", ["layer", "group"])
+def test_mixed_precision_is_near_to_full(
+    recipe: Path, models: Path, tmp_path: Path, norm: str
+) -> None:
+    """bfloat16 under autocast, which a CPU can do as well; losses are still in float32."""
+    found = []
+    for precision in (None, torch.bfloat16):
+        torch.manual_seed(0)
+        conf = tiny.conf(models, "joint.yaml", *FAST, f"ctc={ENGINE}", norm=norm)
+        model = checkpoint.initial(conf, Units.char(), tiny.LABELS)
+        one = trainer.Trainer(model, *data(), tmp_path / str(precision), 0)
+        one.precision = precision
+        found.append(one._epoch(one.batches(range(1)), 0).loss)
+    assert found[0] != found[1]
+    assert found[1] == pytest.approx(found[0], rel=0.02)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 0), "float16"), ((8, 0), "bfloat16")])
+def test_precision_on_a_gpu(
+    capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    cuda = torch.device("cuda")
+    assert optim.precision("auto", cuda) is getattr(torch, expected)
+    assert optim.precision("fp32", cuda) is None
+
+
+@pytest.fixture(scope="module")
+def saved(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A joint and an asr system as they are before training: what they write has many letters."""
+    home = tmp_path_factory.mktemp("saved")
+    for kind in ("asr", "joint"):
+        checkpoint.save(home / kind / "best", start(models, f"{kind}.yaml"))
+    return home
+
+
+@pytest.mark.parametrize("method", ["greedy", "one_best"])
+def test_decoding_in_batches_equals_alone(recipe: Path, saved: Path, method: str) -> None:
+    model = checkpoint.load(saved / "joint/best")
+    cuts = data()[0]
+    together, alone = (
+        decode.decode(Decoder(model, schema.Decode(method=method, max_duration=limit)), cuts)
+        for limit in (30, 0.01)
+    )
+    assert together.texts == alone.texts and any(together.texts.values())
+    for name, row in together.posteriors.items():
+        assert row == pytest.approx(alone.posteriors[name], abs=1e-4)
+
+
+def test_decoding_from_archived_features(recipe: Path, saved: Path, tmp_path: Path) -> None:
+    model = checkpoint.load(saved / "joint/best")
+    cuts = data()[1]
+    feats = {c.id: model.system.encoder.conv_features([c.load_audio()[0]])[0] for c in cuts}
+    scp = tmp_path / "feats.scp"
+    archive.write_feats(feats.items(), tmp_path / "feats.ark", scp)
+    decoder = Decoder(model, schema.Decode(method="greedy"))
+    from_feats, from_audio = decode.decode(decoder, cuts, scp), decode.decode(decoder, cuts)
+    assert from_feats.texts == from_audio.texts
+    missing = min(feats)
+    datadir.write_table(
+        scp, {key: value for key, value in datadir.read_table(scp).items() if key != missing}
+    )
+    with pytest.raises(DataError, match=f"feats.scp: no features of {missing}"):
+        decode.decode(decoder, cuts, scp)
+    short = {name: matrix[:-1] for name, matrix in feats.items()}
+    archive.write_feats(short.items(), tmp_path / "short.ark", tmp_path / "short.scp")
+    with pytest.raises(DataError, match="frames do not fit the audio"):
+        decode.decode(decoder, cuts, tmp_path / "short.scp")
+
+
+def test_export_is_a_checkpoint_of_the_hub(
+    recipe: Path, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (saved / "asr/.done").write_text("{}\n")
+    out = tmp_path / "export"
+    monkeypatch.setattr(sys, "argv", ["export_encoder", str(saved / "asr"), str(out)])
+    export_encoder.main()
+    ours = checkpoint.load(saved / "asr/best")
+    theirs = AutoModelForCTC.from_pretrained(out).eval()
+    again = checkpoint.initial(
+        tiny.conf(out.parent, "asr.yaml", f"encoder.model={out}"), Units.char(), tiny.LABELS
+    )
+    again.system.eval()
+    with torch.no_grad():
+        for cut in list(data()[1])[:3]:
+            wave = torch.from_numpy(cut.load_audio())
+            length = torch.tensor([wave.shape[1]])
+            expected = systems.forward(ours.system, wave, length).log_probs
+            got = theirs(encoder.normalise(wave, length)).logits.log_softmax(-1)
+            torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+            got = systems.forward(again.system, wave, length).log_probs
+            torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+    with pytest.raises(DataError, match="only an asr system of characters with a linear head"):
+        export_encoder.export(saved / "joint/best", tmp_path / "no")
+
+
+def test_folder_of_the_users_own_is_known_by_its_files(models: Path, tmp_path: Path) -> None:
+    names = {path.name for path in train_bin.model_files(str(models / "layer"))}
+    assert {"config.json", "model.safetensors", "vocab.json"} <= names
+    assert train_bin.model_files("facebook/wav2vec2-base") == []
+    (tmp_path / ".done").write_text("{}")
+    assert train_bin.model_files(str(tmp_path)) == [tmp_path]
+    (tmp_path / ".done").unlink()
+    with pytest.raises(DataError, match=r"no config.json in it"):
+        train_bin.model_files(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["train", "decode", "conf", "export_encoder"])
+def test_help_is_quick(name: str) -> None:
+    script = (
+        f"import sys, runpy\nsys.argv = ['{name}', '--help']\n"
+        f"try:\n    runpy.run_module('jointasr.bin.{name}', run_name='__main__')\n"
+        "except SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'transformers', 'lhotse', 'k2', 'numpy'} & set(sys.modules)))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.endswith("[]\n") and "usage: " in result.stdout

@@ -1,0 +1,124 @@
+"""Locks of outputs and whole files: what two runs at once, kills and errors leave."""
+
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jointasr.utils import done, files, locks
+from jointasr.utils.errors import DataError
+from jointasr.utils.project import ROOT
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from jointasr import locks
+with locks.held(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+SHELL = """
+set -euo pipefail
+. "$0/utils/log.sh"
+. "$0/utils/lock.sh"
+lock_output "$1"
+sleep "$2" &
+echo held
+wait
+"""
+
+
+def start(language: str, out: Path, seconds: float) -> "subprocess.Popen[str]":
+    """A program that holds the lock of ``out`` for so long."""
+    python = [sys.executable, "-c", HOLD, str(out), str(seconds)]
+    shell = ["bash", "-c", SHELL, str(ROOT), str(out), str(seconds)]
+    return subprocess.Popen(
+        python if language == "python" else shell,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=out.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+
+
+def waits(process: "subprocess.Popen[str]") -> str:
+    """What it says about waiting; it must not hold the lock yet."""
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    assert process.poll() is None
+    return said
+
+
+@pytest.mark.parametrize("first", ["python", "shell"])
+@pytest.mark.parametrize("second", ["python", "shell"])
+def test_one_at_a_time(first: str, second: str, tmp_path: Path) -> None:
+    """Scripts and programs keep each other out; another output is free meanwhile; a killed holder
+    lets the next one in at once, its children gone."""
+    holder = start(first, tmp_path / "out", 600)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with locks.held(tmp_path / "other"):
+        pass
+    waiting = start(second, tmp_path / "out", 0)
+    said = waits(waiting)
+    assert f"process {holder.pid} on " in said and "is at work on it; waiting for its end" in said
+    began = time.monotonic()
+    os.killpg(holder.pid, signal.SIGKILL)
+    out, _ = waiting.communicate(timeout=60)
+    assert (waiting.returncode, out) == (0, "held\n")
+    assert time.monotonic() - began < 30
+    holder.communicate()
+
+
+def test_children_keep_the_lock(tmp_path: Path) -> None:
+    """A script that is killed alone leaves its output locked while what it started is at work."""
+    holder = start("shell", tmp_path / "out", 3)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.wait()
+    began = time.monotonic()
+    with locks.held(tmp_path / "out"):
+        assert time.monotonic() - began > 0.5  # `sleep` was still there
+
+
+def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    words = r"has no locks .*work in a folder elsewhere"
+    with pytest.raises(DataError, match=words), locks.held(tmp_path / "out"):
+        pass
+
+
+def test_whole_files(tmp_path: Path) -> None:
+    """An error leaves the old file and nothing else."""
+    path = tmp_path / "new/table"
+    files.write_text(path, "old\n")
+    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old\n"
+    assert list(path.parent.iterdir()) == [path]
+    files.write_json(path, {"ä": 1})
+    assert path.read_text(encoding="utf-8") == '{\n "ä": 1\n}\n'
+
+
+def test_input_changed_meanwhile(tmp_path: Path) -> None:
+    """A step whose input changes while it works is not recorded as made from either."""
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.write_text("a")
+    words = r"the input .*source changed while it was made"
+    with (
+        pytest.raises(DataError, match=words),
+        done.step(out, "jointasr.utils.files", {}, [source]),
+    ):
+        source.write_text("b")
+    assert not (out / ".done").exists()
