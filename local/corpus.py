@@ -23,15 +23,15 @@ def hidden(paths: Iterable[Path]) -> int:
     return sum(path.name.startswith(".") for path in paths)
 
 
-def headers(paths: Sequence[Path]) -> list[wav_scp.Header]:
+def headers(paths: Sequence[Path]) -> list[wav_scp.AudioHeader]:
     """Headers of mono 16 kHz files, in order; DataError names the files that are not so."""
     with ThreadPoolExecutor(_THREADS) as pool:
         results = list(pool.map(_header, paths))
     refuse([error for error in results if isinstance(error, DataError)], "audio files are unusable")
-    return [header for header in results if isinstance(header, wav_scp.Header)]
+    return [header for header in results if isinstance(header, wav_scp.AudioHeader)]
 
 
-def _header(path: Path) -> wav_scp.Header | DataError:
+def _header(path: Path) -> wav_scp.AudioHeader | DataError:
     try:
         found = wav_scp.header(str(path))
         wav_scp.check(found, str(path))

@@ -21,7 +21,7 @@ from jointasr.utils import done, errors, processes
 from local.mini import iemocap, musan, plan, pretrain, voices
 
 CODE = "local/make_mini.py"
-Job = tuple[Callable[..., Any], tuple[Any, ...]]
+Task = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 def main() -> None:
@@ -45,15 +45,15 @@ def make(out: Path, seed: int, scale: float, jobs: int) -> None:
     by_speaker = {
         speaker: [turn for turn in turns if turn.speaker == speaker] for speaker in voices.ACTORS
     }
-    acting: list[Job] = [
+    acting: list[Task] = [
         (iemocap.speak_turns, (seed, out / "iemocap", speaker, own))
         for speaker, own in by_speaker.items()
     ]
-    reading: list[Job] = [
+    reading: list[Task] = [
         (pretrain.read_aloud, (seed, out / "pretrain", range(first, first + 4), scale))
         for first in range(0, len(voices.READERS), 4)
     ]
-    noises: list[Job] = [
+    noises: list[Task] = [
         (musan.write_files, (seed, out / "musan", kind, scale, part, 3))
         for kind in musan.FILES
         for part in range(3)
@@ -75,7 +75,7 @@ def make(out: Path, seed: int, scale: float, jobs: int) -> None:
     )
 
 
-def run_jobs(jobs: Sequence[Job], processes: int) -> list[Any]:
+def run_jobs(jobs: Sequence[Task], processes: int) -> list[Any]:
     """Each job in a fresh process (the synthesiser remembers what it said); results in order.
 
     Raises DataError when one of them is killed: multiprocessing's own pool would wait for ever.

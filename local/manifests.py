@@ -9,7 +9,7 @@ from jointasr.data import wav_scp
 from jointasr.utils import jsonl
 
 
-def recording(id: str, path: Path, header: wav_scp.Header) -> Recording:
+def recording(id: str, path: Path, header: wav_scp.AudioHeader) -> Recording:
     """One mono file."""
     return Recording(
         id=id,
@@ -20,7 +20,9 @@ def recording(id: str, path: Path, header: wav_scp.Header) -> Recording:
     )
 
 
-def write_recordings(path: Path, files: Sequence[Path], headers: Sequence[wav_scp.Header]) -> None:
+def write_recordings(
+    path: Path, files: Sequence[Path], headers: Sequence[wav_scp.AudioHeader]
+) -> None:
     """Write a recordings manifest, sorted by id; the id is the stem of the file."""
     items = [recording(file.stem, file, h) for file, h in zip(files, headers, strict=True)]
     items.sort(key=lambda item: item.id)

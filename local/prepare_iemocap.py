@@ -75,7 +75,7 @@ def still_whole(report: Path) -> None:
             raise errors.DataError(f"{report}: {line}; {PARTIAL}")
 
 
-def _write(found: Sequence[turns.Turn], out: Path) -> None:
+def _write(found: Sequence[turns.IemocapTurn], out: Path) -> None:
     headers = corpus.headers([turn.wav for turn in found])
     from lhotse import CutSet
 
@@ -100,7 +100,7 @@ def _write(found: Sequence[turns.Turn], out: Path) -> None:
 
 def _report(
     root: Path,
-    found: list[turns.Turn],
+    found: list[turns.IemocapTurn],
     counted: counts.Counts,
     left: Counter[str],
     missing: list[str],

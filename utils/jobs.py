@@ -33,7 +33,7 @@ class Stopped(Exception):
     """A signal (its number) asks us to end."""
 
 
-def listen() -> None:
+def install_signal_handlers() -> None:
     """Turn signals into Stopped, but those that the caller had ignored, as nohup does."""
 
     def stop(number: int, frame: object) -> None:
@@ -44,7 +44,7 @@ def listen() -> None:
             signal.signal(each, stop)
 
 
-def be_deaf() -> None:
+def ignore_signals() -> None:
     """Ignore further signals: ending is under way."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)

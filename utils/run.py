@@ -33,9 +33,9 @@ from jobs import (
     Job,
     Progress,
     Stopped,
-    be_deaf,
     cause,
-    listen,
+    ignore_signals,
+    install_signal_handlers,
     parse,
     report,
     with_parent,
@@ -149,7 +149,7 @@ def stop(running: list[Running]) -> None:
                 print("run.py: waiting for jobs to save what they have; again to kill", flush=True)
                 said = True
             time.sleep(0.05)
-    be_deaf()
+    ignore_signals()
     for one in running:
         _signal(one, signal.SIGKILL)
         finish(one)
@@ -217,7 +217,7 @@ def main(argv: list[str]) -> int:
         return 0
     if args.gpu and not found and len(jobs) > 1:
         print(f"run.py: no GPU here; on the CPU, {len(environments)} at a time", flush=True)
-    listen()
+    install_signal_handlers()
     try:
         failed = run(jobs, environments)
     except Stopped as stopped:

@@ -32,9 +32,9 @@ from jobs import (
     Job,
     Progress,
     Stopped,
-    be_deaf,
     cause,
-    listen,
+    ignore_signals,
+    install_signal_handlers,
     parse,
     report,
     with_parent,
@@ -257,7 +257,7 @@ class Array:
 
 def cancel(array: Array) -> None:
     """Cancel what was submitted; returns when it has left the queue."""
-    be_deaf()
+    ignore_signals()
     name = array.name()
     if name is not None and array.find() is not None:
         while queued(name) is not None:
@@ -310,7 +310,7 @@ def main(argv: list[str]) -> int:
               "machine of the cluster", file=sys.stderr)  # fmt: skip
         return 1
     try:
-        listen()
+        install_signal_handlers()
         with locks.held(array.folder):
             try:
                 failed = run(array)

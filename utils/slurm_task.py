@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import run
-from jobs import LIMIT, Job, Stopped, listen
+from jobs import LIMIT, Job, Stopped, install_signal_handlers
 
 
 class LimitNear(Exception):
@@ -55,7 +55,7 @@ def main(folder: Path, number: int) -> int:
     """Run task ``number``; its exit code."""
     record = json.loads((folder / "jobs.json").read_text(encoding="utf-8"))
     row = record["jobs"][number - 1]
-    listen()
+    install_signal_handlers()
     code = work(Job(Path(row["log"]), row["command"]))
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     if code == LIMIT and restarts < record["requeues"]:

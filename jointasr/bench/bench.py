@@ -23,7 +23,7 @@ from jointasr.models import checkpoint, encoder, systems
 from jointasr.text.lang import Units
 from jointasr.training.trainer import Trainer
 from jointasr.utils.distributed import device
-from jointasr.utils.timer import wait
+from jointasr.utils.timer import synchronize
 
 TRAINED = HOURS * 0.9 * 0.9  # hours: nine of ten speakers, nine tenths of their dialogues
 DEV = HOURS * 0.9 * 0.1
@@ -33,7 +33,7 @@ WARM_UP = 2  # steps
 PARTS = ("data", "augmentation", "encoder", "head", "ctc", "emotion", "backward", "optimiser")
 
 
-class Figures(NamedTuple):
+class Measurements(NamedTuple):
     """Of one system on this machine."""
 
     kind: str
@@ -83,13 +83,13 @@ class Bench:
         self.trainer._try_largest(0)
         self.run(WARM_UP)
 
-    def figures(self, steps: int) -> Figures:
+    def figures(self, steps: int) -> Measurements:
         """All of them, over so many steps for each timing."""
         seconds, spoken = self.run(steps)
         rate, memory = spoken / seconds, peak_memory()
         one = self.trainer
         best = flops.peak(one.device, one.precision or torch.float32)
-        return Figures(
+        return Measurements(
             one.conf.system,
             rate,
             seconds / steps,
@@ -106,7 +106,7 @@ class Bench:
         """Train so many steps: seconds that they take, seconds of audio in them."""
         one = self.trainer
         one.system.train()
-        wait()
+        synchronize()
         start, spoken = time.perf_counter(), 0.0
         for place in range(steps):
             with one.clock("data"):
@@ -114,7 +114,7 @@ class Bench:
             one._step([batch], 0, place)
             one.steps += 1
             spoken += batch.seconds
-        wait()
+        synchronize()
         return time.perf_counter() - start, spoken
 
     def close(self) -> None:
@@ -135,13 +135,13 @@ class Bench:
         """Share of the first epoch's computed audio."""
         plan = self.trainer.plan
         durations = [cut.duration / plan.speed(cut.id, 0) for cut in plan.cuts]
-        return sampler.padding(durations, plan.epoch(0))
+        return sampler.padding_share(durations, plan.epoch(0))
 
     def operations(self) -> float:
         """Floating-point operations of a training step for each second of audio."""
         batch = next(self.batches)
         with flops.counting(self.trainer.system) as count:
-            self.trainer._backward(batch, 0, 0, batch.of)
+            self.trainer._backward(batch, 0, 0, batch.global_size)
         self.trainer.optimisers.clear()
         return (count.forward + count.backward) / (batch.waves.numel() / encoder.RATE)
 
@@ -151,7 +151,7 @@ class Bench:
         decoder = Decoder(self.trainer.model, conf, self.trainer.device)
         for count in (4, utterances):  # the first warms up
             some = CutSet.from_cuts(islice(self.cuts, count))
-            wait()
+            synchronize()
             start = time.perf_counter()
             decode.decode(decoder, some)
             seconds = time.perf_counter() - start
@@ -170,10 +170,10 @@ class Bench:
         for engine in loss.engines(one.device):
             for _ in range(times + 1):  # the first does not count
                 leaf = output.log_probs.detach().requires_grad_()
-                wait()
+                synchronize()
                 start = time.perf_counter()
                 loss.ctc_loss(leaf, output.frames, batch.targets, engine).sum().backward()
-                wait()
+                synchronize()
                 found.setdefault(engine, []).append(time.perf_counter() - start)
         return {engine: min(took[1:]) for engine, took in found.items()}
 

@@ -53,16 +53,16 @@ def peak(device: torch.device, dtype: torch.dtype, size: int = 0, seconds: float
     """
     import time
 
-    from jointasr.utils.timer import wait
+    from jointasr.utils.timer import synchronize
 
     size = size or (8192 if device.type == "cuda" else 1536)
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     best, until = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < until:
-        wait()
+        synchronize()
         start = time.perf_counter()
         a @ b
-        wait()
+        synchronize()
         best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best
 

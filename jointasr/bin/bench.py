@@ -10,7 +10,7 @@ from jointasr.utils import files
 from jointasr.utils.errors import run
 
 if TYPE_CHECKING:
-    from jointasr.bench.bench import Figures
+    from jointasr.bench.bench import Measurements
 
 SHAPES = {
     "tiny": ("wav2vec2-tiny", "bert-tiny"),
@@ -85,7 +85,7 @@ def compared(found: list[dict[str, Any]]) -> str:
     return "".join(lines)
 
 
-def text(one: "Figures") -> str:
+def text(one: "Measurements") -> str:
     """The figures as lines."""
     parts = ", ".join(f"{name} {100 * share:.1f}" for name, share in one.parts.items())
     losses = "".join(

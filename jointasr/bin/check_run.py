@@ -91,7 +91,7 @@ def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path, st
         folds.names(made, wanted)
         return
     if stage > 1 and (corpus / "supervisions.jsonl.gz").is_file():
-        source, known = corpus, folds.units(folds.read_turns(corpus), scheme)
+        source, known = corpus, folds.units(folds.read_utterances(corpus), scheme)
     elif FOLDS.is_file():
         rows = [line.split() for line in files.read_text(FOLDS).splitlines()]
         source, known = FOLDS, [row[1] for row in rows if row[:1] == [scheme]]

@@ -20,7 +20,7 @@ from jointasr.utils.errors import DataError, run
 
 if TYPE_CHECKING:
     from jointasr.decoding.decoder import Decoder
-    from jointasr.models.checkpoint import Model
+    from jointasr.models.checkpoint import TrainedModel
 
 CODE = "jointasr.bin.decode"
 
@@ -48,7 +48,7 @@ class Trained:
         self.ngrams = {order: lang.parent / model_name(order) for order in orders}
 
     @cached_property
-    def model(self) -> "Model":
+    def model(self) -> "TrainedModel":
         from jointasr.utils.progress import start_log
 
         start_log()
@@ -102,7 +102,7 @@ def tune(trained: Trained, out: Path, options: Mapping[str, object], inputs: lis
             from jointasr.decoding import tuning
 
             out.mkdir(parents=True, exist_ok=True)
-            dev = tuning.Dev(trained.decoder, manifest.load(inputs[-1]))
+            dev = tuning.DevCandidates(trained.decoder, manifest.load(inputs[-1]))
             tuning.tune(dev, trained.conf.lm, out, done.digest(CODE, options, inputs))
 
 
@@ -133,7 +133,7 @@ def describe(out: Path, options: dict[str, object], unread: dict[str, str]) -> N
     files.write_json(out / DECODED, {**options, "commit": provenance.commit(), "unread": unread})
 
 
-def conv_scp(model: "Model", source: Path) -> Path:
+def conv_scp(model: "TrainedModel", source: Path) -> Path:
     """feats.scp of the archived convolutional features of ``source``'s set."""
     digest = model.system.encoder.digest()[:8]
     name = source.name.removeprefix("test_")

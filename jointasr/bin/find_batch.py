@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jointasr.config import conf_files, schema
-from jointasr.prep.jobs import MAX_DURATION, jobs
+from jointasr.prep.jobs import MAX_DURATION, training_jobs
 from jointasr.utils import files, provenance
 from jointasr.utils.errors import DataError, run
 
@@ -55,7 +55,7 @@ def training_data(
     from jointasr.data import manifest
     from jointasr.text.lang import lang_name, read_labels
 
-    job = next(jobs([path], ["clean"], [], [0], overrides))
+    job = next(training_jobs([path], ["clean"], [], [0], overrides))
     lang = job.data / lang_name(conf.units.type, conf.units.size)
     return manifest.load(job.data / "train_clean"), read_labels(lang)
 

@@ -5,7 +5,7 @@ import argparse
 
 from jointasr.config import conf_files
 from jointasr.data import datadir
-from jointasr.prep.jobs import MAX_DURATION, Job, jobs
+from jointasr.prep.jobs import MAX_DURATION, TrainingJob, training_jobs
 from jointasr.utils.errors import run
 
 COST = {"joint": 0, "asr": 1, "ser": 2}
@@ -24,7 +24,7 @@ def main() -> None:
     overrides = conf_files.split_overrides(args.set)
     conditions, wanted = args.conditions.split(), args.folds.split()
     seeds = [int(seed) for seed in args.seed.split()]
-    found = list(jobs(args.confs, conditions, wanted, seeds, overrides))
+    found = list(training_jobs(args.confs, conditions, wanted, seeds, overrides))
     if args.what == "systems":
         print("\n".join(dict.fromkeys(f"exp/{job.system}" for job in found)))
         return
@@ -33,7 +33,7 @@ def main() -> None:
         print("\t".join(row))
 
 
-def train(job: Job, overrides: list[str], cards: int) -> list[str]:
+def train(job: TrainingJob, overrides: list[str], cards: int) -> list[str]:
     """Row of a training job."""
     if job.auto and MAX_DURATION.is_file():
         found = cards * datadir.read_json(MAX_DURATION)["max_duration"]
@@ -51,7 +51,7 @@ def train(job: Job, overrides: list[str], cards: int) -> list[str]:
     return [job.id, str(job.out / "train.log"), *options, "--set", *overrides]
 
 
-def use(job: Job, what: str) -> list[str]:
+def use(job: TrainingJob, what: str) -> list[str]:
     """Row of a job that decodes or aligns."""
     return [job.id, str(job.out / f"{what}.log"), "--model", str(job.out), "--ctc", job.engine]
 

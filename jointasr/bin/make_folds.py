@@ -24,7 +24,7 @@ def main() -> None:
         options["dev_fraction"] = args.dev_fraction
     with done.step(args.out, "jointasr.bin.make_folds", options, [args.selected]) as todo:
         if todo:
-            turns = folds.read_turns(args.selected)
+            turns = folds.read_utterances(args.selected)
             made = folds.make(turns, args.scheme, args.dev, args.dev_fraction, args.seed)
             show(folds.write(made, args.out, options)["folds"])
     folds.names(args.out, args.folds.split())

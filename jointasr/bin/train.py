@@ -47,7 +47,7 @@ def main() -> None:
         )
     folders = [args.data / f"{part}_{args.condition}" for part in ("train", "dev")]
     lang = args.data / lang_name(conf.units.type, conf.units.size)
-    world = distributed.world(args.nodes * args.ngpu)
+    world = distributed.process_group(args.nodes * args.ngpu)
     options = {**flat(conf), "seed": args.seed, "fold": args.fold, "stack": provenance.stack()}
     if world.size > 1:
         options["processes"] = world.size  # each draws its own dropout
@@ -55,7 +55,7 @@ def main() -> None:
     if conf.uses_bert:
         inputs += model_files(conf.bert.model)
     fit = partial(train, args, conf, folders, lang, (CODE, options, inputs), world)
-    if world.first:
+    if world.is_main:
         with done.step(args.out, CODE, options, inputs) as todo:
             fit(todo)
         shutil.rmtree(args.out / RESUME, ignore_errors=True)  # not before `.done` is there
@@ -81,17 +81,17 @@ def train(
     folders: list[Path],
     lang: Path,
     step: tuple[str, dict[str, object], list[Path]],
-    world: distributed.World,
+    world: distributed.ProcessGroup,
     todo: bool,
 ) -> None:
     """Fit the model where there is something to do, from where a killed run of the same ``step``
     left, and describe it in ``model.json``."""
-    world.join()
-    if not world.any(todo):
+    world.init()
+    if not world.any_process(todo):
         return
     from jointasr.utils.progress import start_log
 
-    start_log(quiet=not world.first)
+    start_log(quiet=not world.is_main)
     import torch
 
     from jointasr.ctc import loss
@@ -110,16 +110,17 @@ def train(
     model = checkpoint.initial(conf, units, labels)
     given = [manifest.load(folder) for folder in folders]
     train_cuts, dev_cuts = (
-        dataset.useful(cuts, conf, str(folder)) for cuts, folder in zip(given, folders, strict=True)
+        dataset.trainable_cuts(cuts, conf, str(folder))
+        for cuts, folder in zip(given, folders, strict=True)
     )
-    if world.first:
+    if world.is_main:
         files.write_text(args.out / "conf.yaml", conf_files.dump(conf))
     trainer = Trainer(
         model, train_cuts, dev_cuts, args.out, args.seed, done.fingerprint(*step), world
     )
     best = trainer.fit()
-    world.leave()
-    if not world.first:
+    world.destroy()
+    if not world.is_main:
         return
     checkpoint.write_meta(
         args.out,

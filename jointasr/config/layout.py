@@ -20,7 +20,7 @@ WORD_POST = "word_post"  # posterior of each word of `text`
 
 
 @dataclass(frozen=True)
-class Description:
+class ModelDescription:
     """One trained model, as its model.json describes it (paths relative to the recipe)."""
 
     system: str
@@ -42,11 +42,11 @@ class Description:
     and ``error``, which no other epoch had less of"""
 
 
-def read_model(home: Path) -> Description:
+def read_model(home: Path) -> ModelDescription:
     """Read fold_<fold>/model.json; DataError when it is not about this folder."""
     path = home / "model.json"
     try:
-        model = Description(**json.loads(files.read_text(path)))
+        model = ModelDescription(**json.loads(files.read_text(path)))
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: not a model's description ({error}); train it again") from None
     if (home.parent.name, home.name) != (f"{model.system}_{model.train}", f"fold_{model.fold}"):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jointasr.utils.errors import DataError
-from jointasr.utils.transfer import send
+from jointasr.utils.transfer import copy_to_device
 
 Engine = Literal["k2", "torch"]
 BLANK = 0
@@ -61,7 +61,7 @@ def ctc_loss(
     if possible:
         chosen = (lengths, targets, possible)
         some = _k2(log_probs, *chosen, beam) if engine == "k2" else _torch(log_probs, *chosen)
-        losses = losses.index_put((send(possible, losses.device),), some)
+        losses = losses.index_put((copy_to_device(possible, losses.device),), some)
     return losses
 
 
@@ -86,7 +86,7 @@ def check_finite(log_probs: Tensor, lengths: Sequence[int]) -> None:
     """
     bad = ~log_probs.detach().isfinite().all(dim=2)
     places = torch.arange(bad.shape[1], device=bad.device)
-    bad &= places < send(lengths, bad.device).unsqueeze(1)
+    bad &= places < copy_to_device(lengths, bad.device).unsqueeze(1)
     rows = bad.any(dim=1).nonzero().flatten().tolist()
     if rows:
         first = int(bad[rows[0]].nonzero()[0])
@@ -190,13 +190,15 @@ def _torch(
 ) -> Tensor:
     device = log_probs.device
     counts = [lengths[row] for row in rows]
-    scores = log_probs[send(rows, device), : max(counts)].double()
-    beyond = torch.arange(scores.shape[1], device=device) >= send(counts, device).unsqueeze(1)
+    scores = log_probs[copy_to_device(rows, device), : max(counts)].double()
+    beyond = torch.arange(scores.shape[1], device=device) >= copy_to_device(
+        counts, device
+    ).unsqueeze(1)
     scores = scores.masked_fill(beyond.unsqueeze(2), 0.0)  # padding may hold anything
     labels = [label for row in rows for label in targets[row]]
     losses = torch.nn.functional.ctc_loss(
         scores.transpose(0, 1),
-        send(torch.tensor(labels, dtype=torch.long), device),
+        copy_to_device(torch.tensor(labels, dtype=torch.long), device),
         torch.tensor(counts),
         torch.tensor([len(targets[row]) for row in rows]),
         blank=BLANK,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jointasr.ctc.loss import BLANK, check_finite, frame_counts
 from jointasr.lm.lexicon import Lexicon
-from jointasr.lm.ngram import BEGIN, END, Model
+from jointasr.lm.ngram import BEGIN, END, NgramModel
 from jointasr.utils.errors import DataError
 
 WIDTH = 16  # prefixes kept without a lexicon
@@ -71,7 +71,7 @@ class Words:
     """
 
     def __init__(
-        self, lexicon: Lexicon, model: Model, scale: float, width: int, near: float = 50.0
+        self, lexicon: Lexicon, model: NgramModel, scale: float, width: int, near: float = 50.0
     ) -> None:
         decoder = require_flashlight()
         self._lexicon = lexicon
@@ -116,7 +116,7 @@ class Words:
         return found
 
 
-def _language_model(decoder: ModuleType, lexicon: Lexicon, model: Model) -> Any:
+def _language_model(decoder: ModuleType, lexicon: Lexicon, model: NgramModel) -> Any:
     """Our n-gram model as flashlight asks for it: a state for each history."""
 
     class NGrams(decoder.LM):  # type: ignore[name-defined]

@@ -8,7 +8,7 @@ from torch import Tensor
 from jointasr.ctc import graphs, prefix_beam
 from jointasr.ctc.lattice import USUAL, Beams, best_paths
 from jointasr.ctc.loss import BLANK, Engine, check_finite, frame_counts
-from jointasr.utils.transfer import Fetch
+from jointasr.utils.transfer import CopyToHost
 
 
 def greedy(log_probs: Tensor, frames: Tensor) -> list[list[int]]:
@@ -27,7 +27,7 @@ class Greedy:
         self._log_probs, self._lengths = log_probs, frame_counts(log_probs, frames)
         best = log_probs.detach().argmax(dim=2)
         finite = log_probs.detach().isfinite().all(dim=2)
-        self._best = Fetch(torch.where(finite, best, -1))
+        self._best = CopyToHost(torch.where(finite, best, -1))
 
     def labels(self) -> list[list[int]]:
         """What :func:`greedy` returns."""

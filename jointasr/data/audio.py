@@ -10,17 +10,17 @@ import numpy as np
 import soundfile
 import soxr
 
-from jointasr.data.wav_scp import RATE, Header
+from jointasr.data.wav_scp import RATE, AudioHeader
 from jointasr.utils.errors import DataError
 
 BLOCK = 1 << 18
 """samples that are decoded at a time"""
 
 
-def header(file: Path | BinaryIO, name: str) -> Header:
+def header(file: Path | BinaryIO, name: str) -> AudioHeader:
     """The header of ``file``, called ``name`` in errors. Raises DataError where it is no audio."""
     with _opened(file, name) as sound:
-        return Header(sound.samplerate, sound.channels, sound.frames)
+        return AudioHeader(sound.samplerate, sound.channels, sound.frames)
 
 
 def read(

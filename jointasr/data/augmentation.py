@@ -17,7 +17,7 @@ from torch import Tensor
 from jointasr.data.wav_scp import RATE
 from jointasr.utils.errors import DataError
 from jointasr.utils.rng import stream
-from jointasr.utils.transfer import send
+from jointasr.utils.transfer import copy_to_device
 
 BAND_HZ = 764.0
 """Width of a notch. The toolkit means .05 of the Nyquist frequency to either side of a drawn
@@ -115,12 +115,12 @@ def drop_bands(waves: Tensor, lengths: Sequence[int], draws: Sequence[Draw]) -> 
     rows = [row for row, one in enumerate(draws) if one.bands and lengths[row]]
     if not rows:
         return waves.clone()
-    index = send(rows, waves.device)
+    index = copy_to_device(rows, waves.device)
     chosen = waves[index]
     valid = _valid(chosen, [lengths[row] for row in rows])
     response = torch.stack([_response(draws[row].bands) for row in rows])
     delays = [len(draws[row].bands) * (TAPS // 2) for row in rows]
-    response = send(response, waves.device)
+    response = copy_to_device(response, waves.device)
     filtered = _convolve(chosen.masked_fill(~valid, 0.0), response, delays)
     return waves.index_copy(0, index, torch.where(valid, filtered, chosen))
 
@@ -134,7 +134,7 @@ def drop_chunks(waves: Tensor, lengths: Sequence[int], draws: Sequence[Draw]) ->
         for place, (start, length) in enumerate(one.chunks):
             assert start >= 0 and start + length <= lengths[row], (row, one, lengths[row])
             bounds[:, row, place] = start, start + length
-    starts, ends = send(torch.from_numpy(bounds), waves.device)[..., None]
+    starts, ends = copy_to_device(torch.from_numpy(bounds), waves.device)[..., None]
     places = torch.arange(waves.shape[1], device=waves.device)
     return waves.masked_fill(((places >= starts) & (places < ends)).any(1), 0.0)
 
@@ -179,12 +179,12 @@ def _convolve(waves: Tensor, response: Tensor, delays: Sequence[int]) -> Tensor:
     spectra = torch.fft.rfft(blocks, dim=2) * response.unsqueeze(1)
     kept = torch.fft.irfft(spectra, BLOCK, dim=2)[:, :, overlap:].reshape(len(waves), -1)
     places = torch.arange(waves.shape[1], device=waves.device)
-    return kept.gather(1, places + send(delays, waves.device).unsqueeze(1))
+    return kept.gather(1, places + copy_to_device(delays, waves.device).unsqueeze(1))
 
 
 def _valid(waves: Tensor, lengths: Sequence[int]) -> Tensor:
     places = torch.arange(waves.shape[1], device=waves.device)
-    return places < send(lengths, waves.device).unsqueeze(1)
+    return places < copy_to_device(lengths, waves.device).unsqueeze(1)
 
 
 def _check(waves: Tensor, lengths: Sequence[int], draws: Sequence[Draw]) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from jointasr.data.wav_scp import RATE
 
-UNKNOWN = -1
+UNKNOWN_EMOTION = -1
 """class of an utterance whose emotion nobody has labelled"""
 
 
@@ -26,8 +26,8 @@ class Batch(NamedTuple):
     """unit ids, for CTC; [] where there is no text"""
     emotions: Tensor
     """class indices (N,), UNKNOWN where nobody has labelled it"""
-    of: int
-    """utterances of the whole batch, where several processes share it"""
+    global_size: int
+    """utterances in the batch over all processes"""
 
     @property
     def seconds(self) -> float:

@@ -14,17 +14,17 @@ from lhotse.audio.utils import AudioLoadingError, DurationMismatchError
 from torch.utils.data import DataLoader, Dataset
 
 from jointasr.config.schema import Config
-from jointasr.data.batch import UNKNOWN, Batch, pad
-from jointasr.data.sampler import Plan, pack
+from jointasr.data.batch import UNKNOWN_EMOTION, Batch, pad
+from jointasr.data.sampler import TrainingSampler, pack_batches
 from jointasr.text.lang import Units, check_characters
 from jointasr.utils import processes
-from jointasr.utils.distributed import ALONE, World
+from jointasr.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from jointasr.utils.errors import DataError
 
 log = logging.getLogger(__name__)
 
 
-class Utterances(Dataset[Batch]):
+class SpeechDataset(Dataset[Batch]):
     """Map-style dataset in lhotse's manner: indexed by a CutSet, which becomes a batch.
 
     Without ``load`` the audio stays on disk: ``waves`` is empty, ``lengths`` are the cuts'.
@@ -32,14 +32,18 @@ class Utterances(Dataset[Batch]):
     """
 
     def __init__(
-        self, units: Units, labels: list[str], load: bool = True, world: World = ALONE
+        self,
+        units: Units,
+        labels: list[str],
+        load: bool = True,
+        world: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.units, self.load, self.world = units, load, world
         self.classes = {label: index for index, label in enumerate(labels)}
 
     def __getitem__(self, batch: CutSet) -> Batch:
         cuts = list(batch)[self.world.rank :: self.world.size]
-        waves = [audio(cut) if self.load else np.zeros(0) for cut in cuts]
+        waves = [load_audio(cut) if self.load else np.zeros(0) for cut in cuts]
         lengths = [len(wave) for wave in waves] if self.load else [cut.num_samples for cut in cuts]
         texts = [cut.supervisions[0].text for cut in cuts]
         return Batch(
@@ -71,14 +75,14 @@ class Utterances(Dataset[Batch]):
     def _emotion(self, cut: MonoCut) -> int:
         emotion = cut.supervisions[0].custom.get("emotion")
         if emotion is None:
-            return UNKNOWN
+            return UNKNOWN_EMOTION
         if emotion not in self.classes:
             known = " ".join(self.classes)
             raise DataError(f"utterance {cut.id}: emotion {emotion} is none of {known}")
         return self.classes[emotion]
 
 
-def useful(cuts: CutSet, conf: Config, source: str) -> CutSet:
+def trainable_cuts(cuts: CutSet, conf: Config, source: str) -> CutSet:
     """The cuts that a system can learn from: those with a transcript, for ``asr``, with an emotion,
     for ``ser``, with either, for ``joint``.
 
@@ -100,10 +104,10 @@ def useful(cuts: CutSet, conf: Config, source: str) -> CutSet:
     return found
 
 
-class Planned(Dataset[Batch]):
+class TrainingDataset(Dataset[Batch]):
     """The batches of a training; an item is an epoch and the places of a batch's cuts."""
 
-    def __init__(self, plan: Plan, utterances: Utterances) -> None:
+    def __init__(self, plan: TrainingSampler, utterances: SpeechDataset) -> None:
         self.plan, self.utterances = plan, utterances
 
     def __getitem__(self, item: tuple[int, list[int]]) -> Batch:
@@ -111,7 +115,7 @@ class Planned(Dataset[Batch]):
 
 
 def training_batches(
-    plan: Plan, utterances: Utterances, workers: int, epochs: range, first: int = 0
+    plan: TrainingSampler, utterances: SpeechDataset, workers: int, epochs: range, first: int = 0
 ) -> Iterator[Batch]:
     """The batches of all these epochs, one after the other, so that those of the next are read
     while dev is scored. Begins with the batch at the place ``first`` of the first epoch."""
@@ -121,16 +125,16 @@ def training_batches(
             for places in plan.epoch(epoch)[first if epoch == epochs.start else 0 :]:
                 yield epoch, places
 
-    dataset = Planned(plan, utterances)
+    dataset = TrainingDataset(plan, utterances)
     return _load(DataLoader(dataset, sampler=items(), batch_size=None, **_reading(workers)))
 
 
 def evaluation_batches(
-    cuts: CutSet, dataset: Utterances, seconds: float, workers: int
+    cuts: CutSet, dataset: SpeechDataset, seconds: float, workers: int
 ) -> Iterator[Batch]:
     """Every utterance once, longest first; ``seconds`` limits a batch, padding included."""
     ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))
-    packed = pack([cut.duration for cut in ordered], range(len(ordered)), seconds)
+    packed = pack_batches([cut.duration for cut in ordered], range(len(ordered)), seconds)
     batches = [CutSet.from_cuts(ordered[place] for place in batch) for batch in packed]
     return _load(DataLoader(dataset, sampler=batches, batch_size=None, **_reading(workers)))
 
@@ -149,7 +153,7 @@ def _begin(parent: int, worker: int) -> None:
     processes.end_with(parent)
 
 
-def audio(cut: MonoCut) -> np.ndarray:
+def load_audio(cut: MonoCut) -> np.ndarray:
     """Samples (T,) of a cut, float32; DataError naming the utterance that cannot be read."""
     try:
         return np.asarray(cut.load_audio()[0])
@@ -161,7 +165,7 @@ def audio(cut: MonoCut) -> np.ndarray:
 def _load(loader: DataLoader[Batch]) -> Iterator[Batch]:
     """The batches; a user's error in a worker without the worker's traceback before it."""
     try:
-        with alive_readers():
+        with explain_dead_reader():
             yield from loader
     except DataError as error:
         last = str(error).strip().splitlines()[-1]
@@ -169,7 +173,7 @@ def _load(loader: DataLoader[Batch]) -> Iterator[Batch]:
 
 
 @contextmanager
-def alive_readers() -> Iterator[None]:
+def explain_dead_reader() -> Iterator[None]:
     """A worker's death as the user's error: torch tells it to whatever the process is just doing,
     by a signal."""
     try:

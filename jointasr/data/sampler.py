@@ -19,7 +19,7 @@ JITTER = 0.05
 """width of the range that a duration is scaled by before sorting"""
 
 
-class Plan:
+class TrainingSampler:
     """The batches of each epoch of a training: f(seed, epoch, utterances), nothing else."""
 
     def __init__(
@@ -45,12 +45,12 @@ class Plan:
         durations = np.array([c.duration / self.speed(c.id, epoch) for c in self.cuts])
         jitter = rng.stream(self.seed, "batches", epoch).uniform(-0.5, 0.5, len(durations))
         order = np.argsort(-durations * (1 + JITTER * jitter), kind="stable")
-        found = pack(durations, order.tolist(), self.conf.seconds, self.conf.max_utterances)
+        found = pack_batches(durations, order.tolist(), self.conf.seconds, self.conf.max_utterances)
         places = rng.stream(self.seed, "order", epoch).permutation(len(found))
         return [found[place] for place in places]
 
 
-def pack(
+def pack_batches(
     durations: Sequence[float] | np.ndarray,
     order: Sequence[int],
     seconds: float,
@@ -74,7 +74,9 @@ def pack(
     return found
 
 
-def padding(durations: Sequence[float] | np.ndarray, batches: Sequence[Sequence[int]]) -> float:
+def padding_share(
+    durations: Sequence[float] | np.ndarray, batches: Sequence[Sequence[int]]
+) -> float:
     """Share (0..1) of the computed audio that is padding."""
     computed = sum(len(batch) * max(durations[place] for place in batch) for batch in batches)
     return 1 - sum(float(durations[place]) for batch in batches for place in batch) / computed
@@ -84,7 +86,7 @@ def _at_speed(cut: MonoCut, factor: float) -> MonoCut:
     return cut if np.isclose(factor, 1.0) else cut.perturb_speed(factor, affix_id=False)
 
 
-def largest(batches: Sequence[CutSet]) -> list[CutSet]:
+def largest_batches(batches: Sequence[CutSet]) -> list[CutSet]:
     """The batches that need most memory: with most samples, padding included; with the longest."""
     longest = [max(cut.num_samples for cut in cuts) for cuts in batches]
     area = [len(cuts) * samples for cuts, samples in zip(batches, longest, strict=True)]

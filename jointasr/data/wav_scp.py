@@ -23,7 +23,7 @@ FMT = struct.Struct("<HHIIHH")  # tag, channels, rate, bytes/s, block, bits
 
 
 @dataclass(frozen=True)
-class Header:
+class AudioHeader:
     """What an audio header declares: sample rate in Hz, channels, samples per channel."""
 
     rate: int
@@ -53,7 +53,7 @@ def refuse(path: str, source: str) -> None:
         raise DataError(f"{source}: leads out of the recipe's folder; if so meant, say it in full")
 
 
-def header(source: str) -> Header:
+def header(source: str) -> AudioHeader:
     """The header of ``source``; the samples are not read but must be there.
 
     Raises DataError naming ``source`` when it is missing, truncated or not audio.
@@ -62,7 +62,7 @@ def header(source: str) -> Header:
     refuse(path, source)
     if offset is None:
         with _sound(path) as sound:
-            found = Header(sound.samplerate, sound.channels, sound.frames)
+            found = AudioHeader(sound.samplerate, sound.channels, sound.frames)
         complete(path)
         return found
     with _open(path, source) as file:
@@ -91,7 +91,7 @@ def read(source: str, first: int = 0, frames: int | None = None) -> np.ndarray:
     return np.frombuffer(data, dtype="<i2").astype(np.int16, copy=False)
 
 
-def check(found: Header, source: str, rate: int = RATE) -> None:
+def check(found: AudioHeader, source: str, rate: int = RATE) -> None:
     """Raise DataError naming ``source`` unless it is non-empty mono audio at ``rate`` Hz."""
     if found.channels != 1:
         raise DataError(f"{source}: {found.channels} channels; mono is needed, split it first")
@@ -132,7 +132,7 @@ def complete(path: str) -> None:
 
 def _read_file(path: str, first: int, frames: int | None) -> np.ndarray:
     with _sound(path) as sound:
-        found = Header(sound.samplerate, sound.channels, sound.frames)
+        found = AudioHeader(sound.samplerate, sound.channels, sound.frames)
         count = _extent(found, path, first, frames)
         if sound.subtype != "PCM_16":
             raise DataError(f"{path}: {sound.subtype} samples; convert it to 16-bit PCM first")
@@ -143,7 +143,7 @@ def _read_file(path: str, first: int, frames: int | None) -> np.ndarray:
     return samples
 
 
-def _extent(found: Header, source: str, first: int, frames: int | None) -> int:
+def _extent(found: AudioHeader, source: str, first: int, frames: int | None) -> int:
     """How many samples to read; DataError when the audio is not as it must be."""
     check(found, source)
     count = found.frames - first if frames is None else frames
@@ -159,7 +159,7 @@ def _open(path: str, source: str) -> BufferedReader:
         raise DataError(f"{source}: {error.strerror or error}") from error
 
 
-def _entry(file: BufferedReader, offset: int, source: str) -> Header:
+def _entry(file: BufferedReader, offset: int, source: str) -> AudioHeader:
     """The header of the RIFF entry at ``offset``; leaves ``file`` at the first sample.
 
     The declared size is held against the file, because a short read would otherwise look like
@@ -183,9 +183,9 @@ def _entry(file: BufferedReader, offset: int, source: str) -> Header:
 
 def _checked(
     fmt: tuple[int, int, int, int, int, int] | None, length: int, left: int, source: str
-) -> Header:
+) -> AudioHeader:
     if fmt is None or fmt[0] != PCM or fmt[5] != 16 or fmt[1] == 0:
         raise DataError(f"{source}: not 16-bit PCM; the archive is damaged")
     if length > left:
         raise DataError(f"{source}: truncated, {max(0, left)} of {length} bytes of samples")
-    return Header(rate=fmt[2], channels=fmt[1], frames=length // (2 * fmt[1]))
+    return AudioHeader(rate=fmt[2], channels=fmt[1], frames=length // (2 * fmt[1]))

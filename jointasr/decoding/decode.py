@@ -17,12 +17,12 @@ from jointasr.data import archive, datadir, dataset
 from jointasr.data.batch import to_device
 from jointasr.decoding.decoder import EQUAL, Decoder, Scales
 from jointasr.models import failures, systems
-from jointasr.models.checkpoint import Model
+from jointasr.models.checkpoint import TrainedModel
 from jointasr.models.fusion import States
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 from jointasr.utils.progress import Progress
-from jointasr.utils.timer import wait
+from jointasr.utils.timer import synchronize
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +78,9 @@ def decode(
     heard = outputs(decoder, sound, conv) if len(sound) else ()
     for ids, seconds, output in heard:
         if output.log_probs is not None:
-            wait()  # for the encoder, whose time is not the search's
+            synchronize()  # for the encoder, whose time is not the search's
             start = time.perf_counter()
-            with failures.diverged(ids):
+            with failures.explain_divergence(ids):
                 found = decoder.transcripts(output.log_probs, output.frames, scales)
             searching += time.perf_counter() - start
             texts.update({name: each.text for name, each in zip(ids, found, strict=True)})
@@ -97,7 +97,7 @@ def decode(
         log.warning("%d transcripts were cut to BERT's positions", cut_short)
     words = sum(len((cut.supervisions[0].text or "").split()) for cut in cuts)
     if model.conf.has_ctc:
-        failures.silent(words, sum(map(bool, texts.values())), "test")
+        failures.warn_if_all_empty(words, sum(map(bool, texts.values())), "test")
     for cut in cuts:
         if cut.id in unread:
             log.warning("%s; counted as an error", unread[cut.id])
@@ -121,7 +121,7 @@ def _unreadable(cuts: CutSet, conv: Path | None) -> dict[str, str]:
     for cut in cuts:
         try:
             if conv is None:
-                dataset.audio(cut)
+                dataset.load_audio(cut)
             else:
                 archive.read_feats(features[cut.id])
         except (DataError, KeyError) as error:
@@ -136,7 +136,7 @@ def _wrong(cut: MonoCut, labels: list[str]) -> list[float]:
     return [float(place == (truth + 1) % len(labels)) for place in range(len(labels))]
 
 
-def write(out: Path, model: Model, found: Hypotheses) -> None:
+def write(out: Path, model: TrainedModel, found: Hypotheses) -> None:
     """Write ``text``, with ``word_post``, and ``utt2emo``, with ``emo_post``, if any."""
     out.mkdir(parents=True, exist_ok=True)
     files.write_json(out / USAGE, found.usage._asdict())
@@ -161,7 +161,7 @@ def outputs(
     """(ids, seconds of audio, output) batch by batch."""
     model, device = decoder.model, decoder.device
     system = model.system.to(device).eval()
-    data = dataset.Utterances(model.units, model.labels, load=conv is None)
+    data = dataset.SpeechDataset(model.units, model.labels, load=conv is None)
     data.check(cuts, system.encoder.shortest)
     batches = dataset.evaluation_batches(cuts, data, decoder.conf.max_duration, workers=0)
     features = datadir.read_table(conv) if conv is not None else None
@@ -178,7 +178,7 @@ def outputs(
             if frames.tolist() != expected.tolist():
                 raise DataError(f"{conv}: frames do not fit the audio; make them again (stage 6)")
             hidden = system.encoder.transform(_stack(matrices).to(device), frames)
-            output = systems.score(system, States(hidden, frames), batch.texts)
+            output = systems.forward_states(system, States(hidden, frames), batch.texts)
         yield batch.ids, batch.seconds, output
 
 

@@ -16,7 +16,7 @@ from jointasr.config.schema import Decode
 from jointasr.ctc import graphs, lattice, nbest, prefix_beam, search
 from jointasr.ctc.loss import ctc_loss
 from jointasr.lm import arpa, lexicon
-from jointasr.models.checkpoint import Model
+from jointasr.models.checkpoint import TrainedModel
 from jointasr.scoring.calibration import Calibration
 from jointasr.utils.errors import DataError
 
@@ -74,7 +74,7 @@ class Decoder:
 
     def __init__(
         self,
-        model: Model,
+        model: TrainedModel,
         conf: Decode,
         device: torch.device = CPU,
         models: dict[int, Path] | None = None,

@@ -26,7 +26,7 @@ Found = Mapping[str, list[Candidate]]
 """candidates by utterance"""
 
 
-class Row(NamedTuple):
+class ScaleTrial(NamedTuple):
     """Errors on dev at one pair of scales."""
 
     language: float
@@ -39,13 +39,13 @@ class Row(NamedTuple):
         return "\t".join([*map(repr, values), f"{c.wer:.2f}"])
 
     @classmethod
-    def parse(cls, line: str) -> "Row":
+    def parse(cls, line: str) -> "ScaleTrial":
         """What ``str`` wrote."""
         language, penalty, *counts, _ = line.split("\t")
         return cls(float(language), float(penalty), WordCounts(*map(int, counts)))
 
 
-class Dev:
+class DevCandidates:
     """What a model hears of the improvised part of dev, or of all where none is improvised.
 
     Scripted sentences recur in training: by them a model of its text would seem worth more.
@@ -75,7 +75,7 @@ class Dev:
         """Candidates found with the language model weighed by ``scale``."""
         found: dict[str, list[Candidate]] = {}
         for ids, log_probs, frames in self._heard:
-            with failures.diverged(ids):
+            with failures.explain_divergence(ids):
                 some = self._decoder.candidates(log_probs.to(self._decoder.device), frames, scale)
             found.update(zip(ids, some, strict=True))
         return found
@@ -101,7 +101,7 @@ class Dev:
 FREE = "improvised"
 
 
-def tune(dev: Dev, lm: LanguageModel, out: Path, origin: str) -> None:
+def tune(dev: DevCandidates, lm: LanguageModel, out: Path, origin: str) -> None:
     """Write ``out``/scales.tsv, row by row, and scales.json, what has the fewest errors.
 
     Rows that are there already, of the same ``origin``, are not made again.
@@ -113,7 +113,7 @@ def tune(dev: Dev, lm: LanguageModel, out: Path, origin: str) -> None:
     for scale in scales:
         if [row.word_penalty for row in rows if row.language == scale] != penalties:
             found = dev.candidates(scale)
-            rows += [Row(scale, p, dev.errors(found, Scales(scale, p))) for p in penalties]
+            rows += [ScaleTrial(scale, p, dev.errors(found, Scales(scale, p))) for p in penalties]
             files.write_text(out / TABLE, head + "".join(f"{row}\n" for row in rows))
         rates = [f"{row.counts.wer:.2f}" for row in rows if row.language == scale]
         log.info("scale %g: WER %s", scale, " ".join(rates))
@@ -134,7 +134,7 @@ def tune(dev: Dev, lm: LanguageModel, out: Path, origin: str) -> None:
     )
 
 
-def choose(rows: Iterable[Row]) -> Row:
+def choose(rows: Iterable[ScaleTrial]) -> ScaleTrial:
     """The row with the fewest errors; of several the middle scale, and of its rows the middle
     penalty: it is furthest from what is worse."""
     rows = list(rows)
@@ -153,7 +153,9 @@ def read(out: Path) -> Scales:
     return Scales(found["language"], found["word_penalty"], fitted)
 
 
-def _rows(table: Path, head: str) -> list[Row]:
+def _rows(table: Path, head: str) -> list[ScaleTrial]:
     """Those of a table that begins like this, else none."""
     text = files.read_text(table) if table.is_file() else ""
-    return [Row.parse(line) for line in text[len(head) :].splitlines()] if head in text else []
+    return (
+        [ScaleTrial.parse(line) for line in text[len(head) :].splitlines()] if head in text else []
+    )

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from jointasr.inference.recognizer import Turn, Word
+from jointasr.inference.recognizer import RecognizedTurn, RecognizedWord
 from jointasr.utils.errors import DataError
 
 NOT_SURE = "not_sure"
@@ -20,7 +20,7 @@ class Recognition(NamedTuple):
     """from 0; None where all were mixed"""
     duration: float
     """seconds"""
-    turns: list[Turn]
+    turns: list[RecognizedTurn]
 
 
 def to_json(found: Recognition) -> str:
@@ -31,7 +31,7 @@ def to_json(found: Recognition) -> str:
     return json.dumps(values, ensure_ascii=False)
 
 
-def turn_values(turn: Turn) -> dict[str, Any]:
+def turn_values(turn: RecognizedTurn) -> dict[str, Any]:
     """A turn as it stands in JSON."""
     words = [
         {
@@ -63,10 +63,13 @@ def from_json(line: str, where: str) -> Recognition:
         raise DataError(f"{where}: not a recognition ({error}); remove the file") from None
 
 
-def _turn(values: dict[str, Any]) -> Turn:
-    words = [Word(w["word"], w["begin"], w["end"], w["confidence"]) for w in values.pop("words")]
+def _turn(values: dict[str, Any]) -> RecognizedTurn:
+    words = [
+        RecognizedWord(w["word"], w["begin"], w["end"], w["confidence"])
+        for w in values.pop("words")
+    ]
     values["emotion"] = None if values["emotion"] == NOT_SURE else values["emotion"]
-    return Turn(**values, words=words)
+    return RecognizedTurn(**values, words=words)
 
 
 def ctm(found: Recognition) -> Iterable[str]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from jointasr.models import systems
-from jointasr.models.checkpoint import Model
+from jointasr.models.checkpoint import TrainedModel
 from jointasr.models.fusion import States
 from jointasr.utils.errors import DataError
 
@@ -54,7 +54,7 @@ class Feel(nn.Module):
         """Logits (N, classes); ``tokens``: ids and mask, where there is a text branch."""
         states = States(hidden, frames)
         if isinstance(self.system, systems.Ser):
-            return self.system.feel(systems.Heard(states, None), None)
+            return self.system.feel(systems.CtcOutput(states, None), None)
         modalities = [states] if self.system.emotion.modalities != "linguistic" else []
         if self.system.bert is not None:
             ids, mask = tokens
@@ -64,7 +64,7 @@ class Feel(nn.Module):
 
 
 @torch.no_grad()
-def export(folder: Path, model: Model) -> None:
+def export(folder: Path, model: TrainedModel) -> None:
     """Write the graphs of a model on the CPU into ``folder``.
 
     Raises DataError where the model reads transcripts that are more than a text, or the library

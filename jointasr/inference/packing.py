@@ -9,12 +9,12 @@ import torch
 
 import jointasr
 from jointasr.config import conf_files
-from jointasr.config.layout import DEFAULT_METHOD, Description, model_name, read_model
+from jointasr.config.layout import DEFAULT_METHOD, ModelDescription, model_name, read_model
 from jointasr.config.schema import Config, Decode
 from jointasr.data import dataset, manifest
 from jointasr.decoding import tuning
 from jointasr.inference import onnx_export, recognizer
-from jointasr.inference.recognizer import DECODE, TUNED, UNSURE, Certainty, Recognizer
+from jointasr.inference.recognizer import DECODE, TUNED, UNSURE, ConfidenceCalibration, Recognizer
 from jointasr.lm import arpa
 from jointasr.models import checkpoint
 from jointasr.scoring import calibration, metrics, pooling
@@ -25,7 +25,7 @@ from jointasr.utils.errors import DataError
 CARD, TEMPLATE = "README.md", "card.md.j2"
 
 
-class Dev(NamedTuple):
+class DevResults(NamedTuple):
     """How a model does on the dev set that its confidences are fitted on."""
 
     utterances: int
@@ -41,7 +41,9 @@ class Dev(NamedTuple):
     """per cent of them"""
 
 
-def pack(home: Path, out: Path, method: str, device: torch.device, onnx: bool = False) -> Dev:
+def pack(
+    home: Path, out: Path, method: str, device: torch.device, onnx: bool = False
+) -> DevResults:
     """Make ``out`` of exp/<system>_<condition>/fold_<fold>: the model, its search by ``method``,
     confidences fitted on dev, a card with the results there are; with ``onnx`` also graphs.
 
@@ -70,7 +72,7 @@ def pack(home: Path, out: Path, method: str, device: torch.device, onnx: bool = 
 
 
 def _language_models(
-    home: Path, about: Description, decode: Decode, making: Path, method: str
+    home: Path, about: ModelDescription, decode: Decode, making: Path, method: str
 ) -> None:
     if not decode.ranks or about.kind == "ser":
         return
@@ -87,11 +89,11 @@ def _language_models(
         shutil.copyfile(Path(about.lang).parent / name / arpa.NAME, making / name / arpa.NAME)
 
 
-def _fit(making: Path, source: Path, device: torch.device) -> Dev:
+def _fit(making: Path, source: Path, device: torch.device) -> DevResults:
     """Hear dev, write how confidences follow from posteriors."""
     model = Recognizer(making, device)
     cuts = list(manifest.load(source))
-    turns = model.hear([dataset.audio(cut) for cut in cuts])
+    turns = model.hear([dataset.load_audio(cut) for cut in cuts])
     words: list[tuple[float, bool]] = []
     emotions: list[tuple[float, bool]] = []
     for cut, turn in zip(cuts, turns, strict=True):
@@ -103,12 +105,12 @@ def _fit(making: Path, source: Path, device: torch.device) -> Dev:
         if turn.posteriors and supervision.custom.get("emotion"):
             best = max(turn.posteriors, key=lambda name: turn.posteriors[name])
             emotions.append((turn.posteriors[best], best == supervision.custom["emotion"]))
-    fitted = Certainty(emotion=_calibration(emotions))
+    fitted = ConfidenceCalibration(emotion=_calibration(emotions))
     if not model.decoder.conf.ranks:  # whose posteriors are calibrated already, by tuning
         fitted = fitted._replace(words=_calibration(words))
     recognizer.write_certainty(making, fitted)
     sure = [right for posterior, right in emotions if fitted.emotion(posterior) >= UNSURE]
-    return Dev(
+    return DevResults(
         len(cuts),
         len(words),
         _percent([right for _, right in words]),
@@ -126,7 +128,7 @@ def _percent(right: list[bool]) -> float:
     return 100 * sum(right) / max(1, len(right))
 
 
-def card(folder: Path, name: str, about: Description, exp: Path, dev: Dev) -> str:
+def card(folder: Path, name: str, about: ModelDescription, exp: Path, dev: DevResults) -> str:
     """The model card in Markdown, with what exp/results.json says of the system."""
     conf = checkpoint.read_conf(folder)
     decode = recognizer.decode_options(folder, None, None)
@@ -181,7 +183,7 @@ def _parts(folder: Path, conf: Config, decode: Decode) -> list[str]:
     return [*parts, pooling.portable(f"Encoder: {conf.encoder.model}{text}")]
 
 
-def _heard(conf: Config, dev: Dev) -> list[str]:
+def _heard(conf: Config, dev: DevResults) -> list[str]:
     found = []
     if conf.has_ctc:
         found.append(f"{dev.word_right:.1f} % of {dev.words} recognised words are right")

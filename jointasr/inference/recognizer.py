@@ -18,7 +18,7 @@ from jointasr.config.schema import Decode
 from jointasr.ctc.loss import Engine
 from jointasr.data import audio, vad
 from jointasr.data.batch import pad
-from jointasr.data.sampler import pack
+from jointasr.data.sampler import pack_batches
 from jointasr.data.wav_scp import RATE
 from jointasr.decoding import alignment, tuning
 from jointasr.decoding.alignment import Span
@@ -35,7 +35,7 @@ UNSURE = 0.5
 """an emotion that is right less often than this on dev is not named"""
 
 
-class Word(NamedTuple):
+class RecognizedWord(NamedTuple):
     """A word in time; seconds from the beginning of the recording."""
 
     text: str
@@ -45,14 +45,14 @@ class Word(NamedTuple):
     """how often such a word is right on dev, 0 to 1"""
 
 
-class Turn(NamedTuple):
+class RecognizedTurn(NamedTuple):
     """What is said and felt in a stretch of a recording; what the model does not do is empty."""
 
     begin: float
     """seconds"""
     end: float
     text: str
-    words: list[Word]
+    words: list[RecognizedWord]
     emotion: str | None
     """the most probable; None where the model is not sure, or knows none"""
     confidence: float | None
@@ -61,7 +61,7 @@ class Turn(NamedTuple):
     """of all emotions"""
 
 
-class Certainty(NamedTuple):
+class ConfidenceCalibration(NamedTuple):
     """From what the model says of itself to how often it is right, as measured on dev."""
 
     words: Calibration = Calibration()
@@ -120,7 +120,7 @@ class Recognizer:
         how: vad.How = "auto",
         longest: float = 20.0,
         pause: float = 0.5,
-    ) -> list[Turn]:
+    ) -> list[RecognizedTurn]:
         """The turns of an array (T,) or (T, channels), which are mixed, at ``rate`` Hz.
 
         ``how``, ``longest``, ``pause``: as :func:`jointasr.data.vad.find`. Raises DataError for
@@ -132,12 +132,12 @@ class Recognizer:
         return [moved(turn, first / RATE) for turn, (first, _) in zip(heard, found, strict=True)]
 
     @torch.no_grad()
-    def hear(self, waves: Sequence[np.ndarray]) -> list[Turn]:
+    def hear(self, waves: Sequence[np.ndarray]) -> list[RecognizedTurn]:
         """One turn for each of these samples (T,) float32 at 16 kHz, its times from 0."""
         seconds = [len(wave) / RATE for wave in waves]
         order = sorted(range(len(waves)), key=lambda place: -seconds[place])
-        found: dict[int, Turn] = {}
-        for places in pack(seconds, order, self.decoder.conf.max_duration):
+        found: dict[int, RecognizedTurn] = {}
+        for places in pack_batches(seconds, order, self.decoder.conf.max_duration):
             batch = [self._long_enough(waves[place]) for place in places]
             for place, turn in zip(places, self._batch(batch), strict=True):
                 found[place] = turn._replace(end=seconds[place])
@@ -147,11 +147,11 @@ class Recognizer:
         """With silence after it, where there is too little for one frame of the encoder."""
         return np.pad(wave, (0, max(0, self.model.system.encoder.shortest - len(wave))))
 
-    def _batch(self, waves: list[np.ndarray]) -> list[Turn]:
+    def _batch(self, waves: list[np.ndarray]) -> list[RecognizedTurn]:
         lengths = torch.tensor([len(wave) for wave in waves])
         output = systems.forward(self.model.system, pad(waves).to(self.device), lengths)
         systems.truncated(self.model.system)  # BERT's positions are more than a turn's words
-        words: list[list[Word]] = [[] for _ in waves]
+        words: list[list[RecognizedWord]] = [[] for _ in waves]
         if output.log_probs is not None:
             words = self._words(output.log_probs, output.frames)
         posteriors: list[list[float]] = [[] for _ in waves]
@@ -159,7 +159,7 @@ class Recognizer:
             posteriors = output.emotions.double().softmax(-1).tolist()
         return [self._turn(*pair) for pair in zip(words, posteriors, strict=True)]
 
-    def _turn(self, words: list[Word], posteriors: list[float]) -> Turn:
+    def _turn(self, words: list[RecognizedWord], posteriors: list[float]) -> RecognizedTurn:
         emotion, confidence = None, None
         if posteriors:
             confidence = self.certainty.emotion(max(posteriors))
@@ -167,9 +167,9 @@ class Recognizer:
                 emotion = self.labels[int(np.argmax(posteriors))]
         named = dict(zip(self.labels, posteriors, strict=True))
         text = " ".join(word.text for word in words)
-        return Turn(0.0, 0.0, text, words, emotion, confidence, named)
+        return RecognizedTurn(0.0, 0.0, text, words, emotion, confidence, named)
 
-    def _words(self, log_probs: Tensor, frames: Tensor) -> list[list[Word]]:
+    def _words(self, log_probs: Tensor, frames: Tensor) -> list[list[RecognizedWord]]:
         """Words of each utterance. One that does not fit into its frames, which a search through
         words may find, has the times of the whole utterance."""
         found = self.decoder.transcripts(log_probs, frames, self.scales)
@@ -185,14 +185,16 @@ class Recognizer:
                 raw = [0.0] * len(spans)
             else:
                 _, spans = alignment.units_and_words(path, units, step)
-                raw = certainties(log_probs[row], path, units.words([unit for unit, _, _ in path]))
+                raw = word_confidences(
+                    log_probs[row], path, units.words([unit for unit, _, _ in path])
+                )
             sure = transcript.posteriors or [self.certainty.words(value) for value in raw]
             pairs = zip(spans, sure, strict=True)
-            rows.append([Word(text, begin, end, p) for (text, begin, end), p in pairs])
+            rows.append([RecognizedWord(text, begin, end, p) for (text, begin, end), p in pairs])
         return rows
 
 
-def certainties(
+def word_confidences(
     log_probs: Tensor, path: Sequence[tuple[int, int, int]], words: Iterable[Sequence[int]]
 ) -> list[float]:
     """Of each word the geometric mean of its units' posteriors, a unit's being its best frame's, of
@@ -201,7 +203,7 @@ def certainties(
     return [float(np.exp(np.mean([best[place] for place in places]))) for places in words]
 
 
-def moved(turn: Turn, seconds: float) -> Turn:
+def moved(turn: RecognizedTurn, seconds: float) -> RecognizedTurn:
     """The turn, so much later."""
     words = [w._replace(begin=w.begin + seconds, end=w.end + seconds) for w in turn.words]
     return turn._replace(begin=turn.begin + seconds, end=turn.end + seconds, words=words)
@@ -234,18 +236,18 @@ def decode_options(folder: Path, method: str | None, seconds: float | None) -> D
     return conf_files.load_decode(str(packed.resolve()), folder, overrides)
 
 
-def read_certainty(folder: Path) -> Certainty:
+def read_certainty(folder: Path) -> ConfidenceCalibration:
     """What ``write_certainty`` wrote; as the model says where a folder has none."""
     if not (folder / CERTAINTY).is_file():
-        return Certainty()
+        return ConfidenceCalibration()
     try:
         values = json.loads(files.read_text(folder / CERTAINTY))
-        return Certainty(**{name: Calibration(**each) for name, each in values.items()})
+        return ConfidenceCalibration(**{name: Calibration(**each) for name, each in values.items()})
     except (TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{folder / CERTAINTY}: damaged ({error}); pack the model again") from None
 
 
-def write_certainty(folder: Path, certainty: Certainty) -> None:
+def write_certainty(folder: Path, certainty: ConfidenceCalibration) -> None:
     """Write certainty.json."""
     values = {name: each._asdict() for name, each in certainty._asdict().items()}
     files.write_json(folder / CERTAINTY, values)

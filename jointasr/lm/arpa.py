@@ -4,7 +4,7 @@ import math
 import re
 from pathlib import Path
 
-from jointasr.lm.ngram import BEGIN, UNKNOWN, Gram, Model
+from jointasr.lm.ngram import BEGIN, UNKNOWN, Gram, NgramModel
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
@@ -12,12 +12,12 @@ NAME = "lm.arpa"
 NEVER = -99.0  # the format's logarithm of zero
 
 
-def write(path: Path, model: Model) -> None:
+def write(path: Path, model: NgramModel) -> None:
     """Write ``model``."""
     files.write_text(path, text(model))
 
 
-def text(model: Model) -> str:
+def text(model: NgramModel) -> str:
     """The file: logarithms to base 10, n-grams sorted."""
     tables = [dict(table) for table in model.probs]
     tables[0][(BEGIN,)] = 0.0
@@ -32,7 +32,7 @@ def text(model: Model) -> str:
     return "\n".join([*lines, "", "\\end\\", ""])
 
 
-def read(path: Path) -> Model:
+def read(path: Path) -> NgramModel:
     """The model in an ARPA file, ours or another's.
 
     Raises DataError naming the file and the line that cannot be understood, counts that do not
@@ -60,7 +60,7 @@ def read(path: Path) -> Model:
     probs[0].pop((BEGIN,), None)
     if (UNKNOWN,) not in probs[0]:
         raise DataError(f"{path}: no {UNKNOWN}; estimate the model with an open vocabulary")
-    return Model(probs, backoffs)
+    return NgramModel(probs, backoffs)
 
 
 def _entry(

@@ -21,7 +21,7 @@ FALLBACK = (0.5, 1.0, 1.5)
 Gram = tuple[str, ...]
 
 
-class Model(NamedTuple):
+class NgramModel(NamedTuple):
     """Probabilities and backoffs of n-grams of every order."""
 
     probs: list[dict[Gram, float]]
@@ -63,7 +63,7 @@ class Model(NamedTuple):
         return math.exp(-sum(map(self.log_prob, texts)) / places) if places else math.nan
 
 
-def estimate(sentences: Iterable[Sequence[str]], order: int) -> Model:
+def estimate(sentences: Iterable[Sequence[str]], order: int) -> NgramModel:
     """The model of these sentences' words; empty sentences are passed over.
 
     Raises DataError where there is no word, or a word is one of the special ones.
@@ -86,7 +86,7 @@ def estimate(sentences: Iterable[Sequence[str]], order: int) -> Model:
             probs[0][(UNKNOWN,)] = shares[()] / vocabulary
         else:
             backoffs |= shares
-    return Model(probs, backoffs, tuple(fallback))
+    return NgramModel(probs, backoffs, tuple(fallback))
 
 
 def _discounted(

@@ -11,7 +11,7 @@ from jointasr.utils import files
 ABOUT = "lm.json"
 
 
-def estimate(texts: Iterable[str], extra: Sequence[Path], order: int) -> ngram.Model:
+def estimate(texts: Iterable[str], extra: Sequence[Path], order: int) -> ngram.NgramModel:
     """The model of these transcripts and files, a sentence a line."""
     more = (line for path in extra for line in files.read_text(path).splitlines())
     return ngram.estimate((text.split() for text in sorted((*texts, *more))), order)

@@ -24,7 +24,7 @@ WEIGHT_NORM = {
 }
 
 
-class Model(NamedTuple):
+class TrainedModel(NamedTuple):
     """A system and what is needed to use it."""
 
     system: systems.System
@@ -33,7 +33,7 @@ class Model(NamedTuple):
     labels: list[str]
 
 
-def save(folder: Path, model: Model, weights: dict[str, Tensor] | None = None) -> None:
+def save(folder: Path, model: TrainedModel, weights: dict[str, Tensor] | None = None) -> None:
     """Write ``model`` into ``folder``, with its present weights or those that ``copy_weights`` gave
     earlier; the weights come last, by rename."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def save(folder: Path, model: Model, weights: dict[str, Tensor] | None = None) -
     files.write_tensors(folder / WEIGHTS, weights or copy_weights(model.system))
 
 
-def load(folder: Path) -> Model:
+def load(folder: Path) -> TrainedModel:
     """The model that ``save`` wrote, on the CPU, in eval mode.
 
     Raises DataError naming the file that is missing or does not fit.
@@ -64,7 +64,7 @@ def load(folder: Path) -> Model:
         len(labels),
     )
     load_weights(folder / WEIGHTS, system)
-    return Model(system.eval(), conf, units, labels)
+    return TrainedModel(system.eval(), conf, units, labels)
 
 
 def read_conf(folder: Path) -> schema.Config:
@@ -72,14 +72,14 @@ def read_conf(folder: Path) -> schema.Config:
     return conf_files.load(str(folder / CONF), folder)
 
 
-def initial(conf: schema.Config, units: Units, labels: list[str]) -> Model:
+def initial(conf: schema.Config, units: Units, labels: list[str]) -> TrainedModel:
     """The model at the start of training: pretrained parts, fresh heads.
 
     Fresh layers are drawn from torch's generator, a CTC head before anything that only the joint
     system has: with the same seed, asr and joint start from the same head.
     """
 
-    def bert() -> text_encoder.Linguistic:
+    def bert() -> text_encoder.TextEncoder:
         with torch.random.fork_rng():
             return text_encoder.load(conf.bert.model, conf.bert.freeze)
 
@@ -91,8 +91,8 @@ def initial(conf: schema.Config, units: Units, labels: list[str]) -> Model:
         if head is None:
             log.warning("%s has no CTC head: ours starts from random numbers", conf.encoder.model)
         else:
-            systems.start_head(system, head, units)
-    return Model(system, conf, units, labels)
+            systems.init_ctc_head(system, head, units)
+    return TrainedModel(system, conf, units, labels)
 
 
 def copy_weights(module: torch.nn.Module) -> dict[str, Tensor]:

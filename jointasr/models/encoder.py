@@ -21,7 +21,7 @@ from jointasr.data.wav_scp import RATE
 from jointasr.models import hub
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
-from jointasr.utils.transfer import send
+from jointasr.utils.transfer import copy_to_device
 
 PREPROCESSOR = "preprocessor_config.json"
 # those whose padded batches are tested to equal batch 1; relatives with other blocks are refused
@@ -29,7 +29,7 @@ FAMILY = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec
 NAMES = ("encoder", "--encoder")
 
 
-class Options(Protocol):
+class EncoderOptions(Protocol):
     """The part of the configuration that ``load`` needs (schema.Encoder)."""
 
     @property
@@ -149,7 +149,7 @@ class Encoder(nn.Module):
         if isinstance(norm, MaskedGroupNorm):
             kernel, stride = self.config.conv_kernel[0], self.config.conv_stride[0]
             counts = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
-            norm.frames = send(counts, waves.device)
+            norm.frames = copy_to_device(counts, waves.device)
         if self.normalise:
             waves = normalise(waves, lengths)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_conv):
@@ -158,7 +158,7 @@ class Encoder(nn.Module):
 
     def transform(self, features: Tensor, frames: Tensor) -> Tensor:
         """Hidden states (N, F, dim) of convolutional features (N, F, C) with valid frames (N,)."""
-        counts = send(frames, features.device)[:, None]
+        counts = copy_to_device(frames, features.device)[:, None]
         valid = torch.arange(features.shape[1], device=features.device) < counts
         self.valid = valid
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
@@ -201,7 +201,7 @@ class Encoder(nn.Module):
 
 def normalise(waves: Tensor, lengths: Tensor) -> Tensor:
     """Waves (N, T) to zero mean and unit variance over their own samples; zero in the padding."""
-    lengths = send(lengths, waves.device)[:, None]
+    lengths = copy_to_device(lengths, waves.device)[:, None]
     valid = torch.arange(waves.shape[1], device=waves.device) < lengths
     count = lengths.to(torch.float32)
     mean = (waves * valid).sum(1, keepdim=True) / count
@@ -210,7 +210,7 @@ def normalise(waves: Tensor, lengths: Tensor) -> Tensor:
     return centred * (variance + 1e-7).rsqrt()
 
 
-def load(model: str, options: Options | None = None) -> Encoder:
+def load(model: str, options: EncoderOptions | None = None) -> Encoder:
     """The encoder of a checkpoint (hub id or folder).
 
     Raises DataError where there is no such model, its weights do not fit its configuration, or it
@@ -224,7 +224,7 @@ def load(model: str, options: Options | None = None) -> Encoder:
     return _wrap(network, model, options)
 
 
-def from_config(folder: Path, options: Options | None = None) -> Encoder:
+def from_config(folder: Path, options: EncoderOptions | None = None) -> Encoder:
     """An encoder of the architecture that ``save_config`` wrote, its weights still random."""
     return _wrap(AutoModel.from_config(_config(str(folder), options)), str(folder), options)
 
@@ -242,7 +242,7 @@ def ctc_head(model: str) -> CtcHead | None:
     return CtcHead(layer, vocabulary, str(path))
 
 
-def _config(model: str, options: Options | None) -> Any:
+def _config(model: str, options: EncoderOptions | None) -> Any:
     config = hub.config(model, *NAMES)
     if config.model_type not in FAMILY or getattr(config, "add_adapter", False):
         known = ", ".join(FAMILY)
@@ -255,7 +255,7 @@ def _config(model: str, options: Options | None) -> Any:
     return config
 
 
-def _wrap(network: Any, model: str, options: Options | None) -> Encoder:
+def _wrap(network: Any, model: str, options: EncoderOptions | None) -> Encoder:
     path = hub.file(model, PREPROCESSOR)
     # a checkpoint without a preprocessor file was trained the way its extractor's norm says
     normalised = getattr(network.config, "feat_extract_norm", "layer") == "layer"

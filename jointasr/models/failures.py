@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def diverged(ids: Sequence[str]) -> Iterator[None]:
+def explain_divergence(ids: Sequence[str]) -> Iterator[None]:
     """Divergence as the user's error: what happened, on which utterances, what to do."""
     try:
         yield
@@ -23,7 +23,7 @@ def diverged(ids: Sequence[str]) -> Iterator[None]:
 
 
 @contextmanager
-def memory(batch: Batch, limit: float) -> Iterator[None]:
+def explain_out_of_memory(batch: Batch, limit: float) -> Iterator[None]:
     """Want of memory as the user's error; ``limit`` is the conf's batch.max_duration.
 
     MemoryError and torch's own errors, of cards and of the CPU, count.
@@ -44,7 +44,7 @@ def memory(batch: Batch, limit: float) -> Iterator[None]:
         ) from None
 
 
-def silent(ref_words: int, written: int, where: str) -> None:
+def warn_if_all_empty(ref_words: int, written: int, where: str) -> None:
     """Say when the CTC head has collapsed: ``ref_words`` words were said, but the number of
     hypotheses with a word in them, ``written``, is 0."""
     if ref_words and not written:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from jointasr.config.schema import Emotion
-from jointasr.utils.transfer import send
+from jointasr.utils.transfer import copy_to_device
 
 
 class States(NamedTuple):
@@ -22,7 +22,7 @@ class States(NamedTuple):
     def mask(self) -> Tensor:
         """(N, L), true where valid."""
         places = torch.arange(self.hidden.shape[1], device=self.hidden.device)
-        return places < send(self.lengths, places.device)[:, None]
+        return places < copy_to_device(self.lengths, places.device)[:, None]
 
 
 def average(states: States) -> Tensor:

@@ -12,12 +12,12 @@ from jointasr.ctc.nbest import posteriors
 from jointasr.models import fusion
 from jointasr.models.encoder import CtcHead, Encoder
 from jointasr.models.fusion import States, average, output_mlp
-from jointasr.models.text_encoder import Linguistic
+from jointasr.models.text_encoder import TextEncoder
 from jointasr.text.lang import Units, map_head
-from jointasr.utils.transfer import send
+from jointasr.utils.transfer import copy_to_device
 
 
-class Heard(NamedTuple):
+class CtcOutput(NamedTuple):
     """What a system has heard of N utterances before it looks for their emotions."""
 
     states: States
@@ -52,11 +52,11 @@ class Asr(nn.Module):
         self.encoder = encoder
         self.head = ctc_layers(conf, encoder.dim, units.size)
 
-    def hear(self, states: States) -> Heard:
+    def hear(self, states: States) -> CtcOutput:
         """Posteriors of the encoder's states."""
-        return Heard(states, _log_softmax(self.head(states.hidden)))
+        return CtcOutput(states, _log_softmax(self.head(states.hidden)))
 
-    def feel(self, heard: Heard, texts: list[str | None] | None) -> None:
+    def feel(self, heard: CtcOutput, texts: list[str | None] | None) -> None:
         """It does not."""
 
 
@@ -68,11 +68,11 @@ class Ser(nn.Module):
         self.encoder = encoder
         self.classify = output_mlp(encoder.dim, conf.emotion, classes)
 
-    def hear(self, states: States) -> Heard:
+    def hear(self, states: States) -> CtcOutput:
         """No words."""
-        return Heard(states, None)
+        return CtcOutput(states, None)
 
-    def feel(self, heard: Heard, texts: list[str | None] | None) -> Tensor:
+    def feel(self, heard: CtcOutput, texts: list[str | None] | None) -> Tensor:
         """Logits of the emotions (N, classes) float32."""
         return self.classify(average(heard.states)).float()
 
@@ -84,7 +84,7 @@ class Joint(nn.Module):
         self,
         conf: Config,
         encoder: Encoder,
-        bert: Linguistic | None,
+        bert: TextEncoder | None,
         units: Units,
         classes: int,
     ) -> None:
@@ -95,13 +95,15 @@ class Joint(nn.Module):
         sizes += [bert.dim] if bert is not None else []
         self.fusion = fusion.build(sizes, conf.emotion, classes)
 
-    def hear(self, states: States) -> Heard:
+    def hear(self, states: States) -> CtcOutput:
         """Posteriors of the encoder's states, and the search for what BERT reads."""
         log_probs = _log_softmax(self.head(states.hidden))
         reads = self.bert is not None and self.emotion.transcript == "greedy"
-        return Heard(states, log_probs, search.Greedy(log_probs, states.lengths) if reads else None)
+        return CtcOutput(
+            states, log_probs, search.Greedy(log_probs, states.lengths) if reads else None
+        )
 
-    def feel(self, heard: Heard, texts: list[str | None] | None) -> Tensor:
+    def feel(self, heard: CtcOutput, texts: list[str | None] | None) -> Tensor:
         """Logits of the emotions (N, classes) float32; ``texts`` only for the oracle."""
         stopped = self.emotion.gradient == "stopped"
         modalities = []
@@ -115,7 +117,7 @@ class Joint(nn.Module):
                 modalities.append(self.bert(*self._transcripts(heard, stopped, texts)))
         return self.fusion(*modalities).float()
 
-    def _expected(self, heard: Heard) -> States:
+    def _expected(self, heard: CtcOutput) -> States:
         """The mean embedding of the likeliest transcripts, weighted by their posteriors among
         them, as a sequence of one. No gradient passes through the weights."""
         assert self.bert is not None and heard.log_probs is not None
@@ -128,11 +130,11 @@ class Joint(nn.Module):
             for name, weight in zip(names, posteriors([score for _, score in some]), strict=True):
                 weights[row, each.index(name)] += weight
         vectors = average(self.bert(each))
-        expected = send(weights, vectors.device).to(vectors.dtype) @ vectors
+        expected = copy_to_device(weights, vectors.device).to(vectors.dtype) @ vectors
         return States(expected[:, None], torch.ones(len(texts), dtype=torch.long))
 
     def _transcripts(
-        self, heard: Heard, stopped: bool, texts: list[str | None] | None
+        self, heard: CtcOutput, stopped: bool, texts: list[str | None] | None
     ) -> tuple[list[str], list[Tensor] | None]:
         """What BERT reads, and of a soft transcript each word's certainty.
 
@@ -167,7 +169,7 @@ System = Asr | Ser | Joint
 def build(
     conf: Config,
     encoder: Encoder,
-    bert: Callable[[], Linguistic],
+    bert: Callable[[], TextEncoder],
     units: Units,
     classes: int,
 ) -> System:
@@ -183,10 +185,10 @@ def forward(
     system: System, waves: Tensor, lengths: Tensor, texts: list[str | None] | None = None
 ) -> Output:
     """Output of waves (N, T) of lengths (N,) samples, the latter on the host."""
-    return score(system, States(*system.encoder(waves, lengths)), texts)
+    return forward_states(system, States(*system.encoder(waves, lengths)), texts)
 
 
-def score(system: System, states: States, texts: list[str | None] | None = None) -> Output:
+def forward_states(system: System, states: States, texts: list[str | None] | None = None) -> Output:
     """Output of the encoder's states."""
     heard = system.hear(states)
     return Output(states.lengths, heard.log_probs, system.feel(heard, texts))
@@ -218,7 +220,7 @@ def ctc_layers(conf: Config, inputs: int, units: int) -> nn.Sequential:
     return nn.Sequential(*layers, last)
 
 
-def start_head(system: Asr | Joint, head: CtcHead, units: Units) -> None:
+def init_ctc_head(system: Asr | Joint, head: CtcHead, units: Units) -> None:
     """Copy a checkpoint's CTC head into the system's output layer, row by symbol.
 
     Raises DataError where the checkpoint's vocabulary lacks a unit.

@@ -11,14 +11,14 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from jointasr.models import hub
 from jointasr.models.fusion import States
 from jointasr.utils.errors import DataError
-from jointasr.utils.transfer import send
+from jointasr.utils.transfer import copy_to_device
 
 NAMES = ("BERT", "--bert")
 # fast tokenizers warn at each fork of a process that used their threads; texts here are short
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-class Linguistic(nn.Module):
+class TextEncoder(nn.Module):
     """Texts in, the hidden states of their tokens out.
 
     ``truncated`` counts texts longer than the model's positions.
@@ -34,7 +34,7 @@ class Linguistic(nn.Module):
         if freeze:
             model.requires_grad_(False)
 
-    def train(self, mode: bool = True) -> "Linguistic":
+    def train(self, mode: bool = True) -> "TextEncoder":
         """As usual, but a frozen model stays in eval mode."""
         super().train(mode)
         if self.freeze:
@@ -63,7 +63,7 @@ class Linguistic(nn.Module):
         )
         device = next(self.model.parameters()).device
         counts = tokens["attention_mask"].sum(1)
-        inputs = {name: send(values, device) for name, values in tokens.items()}
+        inputs = {name: copy_to_device(values, device) for name, values in tokens.items()}
         if certainty is not None:
             rows = [tokens.word_ids(row) for row in range(len(texts))]
             inputs["inputs_embeds"] = self._faded(inputs.pop("input_ids"), rows, certainty)
@@ -91,14 +91,14 @@ class Linguistic(nn.Module):
         self.tokenizer.save_pretrained(folder)
 
 
-def load(model: str, freeze: bool = False) -> Linguistic:
+def load(model: str, freeze: bool = False) -> TextEncoder:
     """The pretrained model of that hub id or folder. Raises DataError where there is none."""
     network = hub.weights(AutoModel, model, hub.config(model, *NAMES), *NAMES)
     tokenizer = hub.tokenizer(model, *NAMES)
-    return Linguistic(network, tokenizer, freeze)
+    return TextEncoder(network, tokenizer, freeze)
 
 
-def from_config(folder: Path, freeze: bool = False) -> Linguistic:
+def from_config(folder: Path, freeze: bool = False) -> TextEncoder:
     """A model of the architecture that ``save_config`` wrote, its weights still random."""
     network = AutoModel.from_config(AutoConfig.from_pretrained(folder))
-    return Linguistic(network, AutoTokenizer.from_pretrained(folder), freeze)
+    return TextEncoder(network, AutoTokenizer.from_pretrained(folder), freeze)

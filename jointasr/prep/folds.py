@@ -32,7 +32,7 @@ GIVEN = "given"
 """name of the fold of a corpus that has the three lists itself"""
 
 
-class Turn(NamedTuple):
+class FoldUtterance(NamedTuple):
     """What folds are made from."""
 
     id: str
@@ -48,12 +48,12 @@ class Fold(NamedTuple):
     """Turns of one fold, each list sorted by id."""
 
     name: str
-    train: list[Turn]
-    dev: list[Turn]
-    test: list[Turn]
+    train: list[FoldUtterance]
+    dev: list[FoldUtterance]
+    test: list[FoldUtterance]
 
 
-def read_turns(path: Path) -> list[Turn]:
+def read_utterances(path: Path) -> list[FoldUtterance]:
     """The turns of a data dir, raw (with manifests) or a fold's (with cuts), sorted by id."""
     turns = []
     raw = path / "supervisions.jsonl.gz"
@@ -64,7 +64,7 @@ def read_turns(path: Path) -> list[Turn]:
         if missing:
             raise DataError(f"{path}: {item['id']} has no {missing[0]} in its supervision")
         turns.append(
-            Turn(
+            FoldUtterance(
                 item["id"],
                 item["speaker"],
                 custom["session"],
@@ -77,7 +77,9 @@ def read_turns(path: Path) -> list[Turn]:
     return sorted(turns)
 
 
-def make(turns: Sequence[Turn], scheme: str, dev: str, fraction: float, seed: int) -> list[Fold]:
+def make(
+    turns: Sequence[FoldUtterance], scheme: str, dev: str, fraction: float, seed: int
+) -> list[Fold]:
     """All folds, by name. Each turn is in exactly one list of each fold.
 
     ``scheme``: "speaker" or "session"; ``dev``: "heldout" (``fraction`` of each training speaker's
@@ -113,7 +115,7 @@ def make(turns: Sequence[Turn], scheme: str, dev: str, fraction: float, seed: in
     return folds
 
 
-def units(turns: Sequence[Turn], scheme: str) -> list[str]:
+def units(turns: Sequence[FoldUtterance], scheme: str) -> list[str]:
     """Names of the folds: the speakers or sessions there are, or what is given, sorted."""
     if scheme == "given" and _lists(turns):
         return [GIVEN]
@@ -194,7 +196,7 @@ def texts_of(texts: Mapping[str, str], ids: Path) -> list[str]:
 
 
 def _held_out(
-    turns: Sequence[Turn], fraction: float, seed: int, scheme: str, fold: str
+    turns: Sequence[FoldUtterance], fraction: float, seed: int, scheme: str, fold: str
 ) -> set[str]:
     """Dialogues for dev: in a random order, each speaker in turn adds what their share lacks.
 
@@ -230,7 +232,7 @@ def _complete(fold: Fold) -> Fold:
     return fold
 
 
-def _lists(turns: Sequence[Turn]) -> bool:
+def _lists(turns: Sequence[FoldUtterance]) -> bool:
     """Whether the given folds are the lists of one. Raises DataError for a mixture of both."""
     named = {turn.fold for turn in turns}
     if named & set(SPLITS) and named != set(SPLITS):
@@ -241,9 +243,9 @@ def _lists(turns: Sequence[Turn]) -> bool:
     return named == set(SPLITS)
 
 
-def _unit(turn: Turn, scheme: str) -> str:
+def _unit(turn: FoldUtterance, scheme: str) -> str:
     return {"speaker": turn.speaker, "session": turn.session, "given": turn.fold}[scheme]
 
 
-def _seen(turns: Sequence[Turn], trained: set[str]) -> dict[str, int]:
+def _seen(turns: Sequence[FoldUtterance], trained: set[str]) -> dict[str, int]:
     return {"utterances": len(turns), "in_train": sum(turn.text in trained for turn in turns)}

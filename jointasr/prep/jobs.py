@@ -12,7 +12,7 @@ from jointasr.utils.errors import DataError
 MAX_DURATION = Path("exp/max_duration.json")  # seconds of audio in a batch, found for one card
 
 
-class Job(NamedTuple):
+class TrainingJob(NamedTuple):
     """One model: a system on a training condition and a fold."""
 
     conf: str
@@ -39,13 +39,13 @@ class Job(NamedTuple):
         return Path("exp") / self.system / f"fold_{self.fold}"
 
 
-def jobs(
+def training_jobs(
     confs: list[str],
     conditions: list[str],
     wanted: list[str],
     seeds: list[int],
     overrides: list[str],
-) -> Iterator[Job]:
+) -> Iterator[TrainingJob]:
     """Every system of every seed on every condition and fold.
 
     Raises DataError for names that collide.
@@ -61,4 +61,4 @@ def jobs(
         for condition in conditions:
             for fold in folds.names(scheme, wanted):
                 places = (condition, fold, scheme / fold)
-                yield Job(path, conf.system, conf.ctc, name, seed, *places, auto)
+                yield TrainingJob(path, conf.system, conf.ctc, name, seed, *places, auto)

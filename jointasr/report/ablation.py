@@ -9,7 +9,7 @@ from jointasr.report.analysis import METRICS, Errors, Estimate, Metric, Scores
 from jointasr.report.table import TRAIN, Cells, Trio
 
 
-class Value(NamedTuple):
+class SystemValue(NamedTuple):
     """A rate in per cent, and the points by which it is better than the base's."""
 
     rate: float
@@ -17,19 +17,21 @@ class Value(NamedTuple):
     """None for the base itself, and where the test utterances are not the base's"""
 
 
-class Row(NamedTuple):
+class AblationRow(NamedTuple):
     """A system trained on one condition, over its seeds."""
 
     system: str
     seeds: list[int]
     train: str
-    clean: dict[Metric, Value]
+    clean: dict[Metric, SystemValue]
     """in the clean scenario"""
-    noisy: dict[Metric, Value]
+    noisy: dict[Metric, SystemValue]
     """mean over the noisy scenarios"""
 
 
-def rows(cells: Cells, scores: Scores, trio: Trio, tests: Sequence[str], conf: Report) -> list[Row]:
+def rows(
+    cells: Cells, scores: Scores, trio: Trio, tests: Sequence[str], conf: Report
+) -> list[AblationRow]:
     """A row for each system and condition; its base is the trio's system of the same kind.
 
     Rates are means over seeds and, of the noisy scenarios, over these, on the same utterances;
@@ -46,7 +48,7 @@ def rows(cells: Cells, scores: Scores, trio: Trio, tests: Sequence[str], conf: R
                 for sets in ([tests[0]], list(tests[1:]))
             ]
             if parts[0]:
-                found.append(Row(stem, sorted(names), train, *parts))
+                found.append(AblationRow(stem, sorted(names), train, *parts))
     return found
 
 
@@ -57,8 +59,8 @@ def _values(
     train: str,
     tests: Sequence[str],
     conf: Report,
-) -> dict[Metric, Value]:
-    values: dict[Metric, Value] = {}
+) -> dict[Metric, SystemValue]:
+    values: dict[Metric, SystemValue] = {}
     for metric in METRICS:
         own = _mean(scores, names, train, tests, metric)
         other = _mean(scores, base, train, tests, metric)
@@ -67,7 +69,7 @@ def _values(
         gain = None
         if other is not None and names != base and other.utterances == own.utterances:
             gain = analysis.gain(other, own, conf)
-        values[metric] = Value(own.rate if metric == "wer" else 100 - own.rate, gain)
+        values[metric] = SystemValue(own.rate if metric == "wer" else 100 - own.rate, gain)
     return values
 
 

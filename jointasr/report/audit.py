@@ -13,7 +13,7 @@ from jointasr.config import scenarios
 from jointasr.config.layout import DECODED
 from jointasr.data import datadir
 from jointasr.prep import folds
-from jointasr.prep.folds import Turn
+from jointasr.prep.folds import FoldUtterance
 from jointasr.report import audit_noise, audit_training
 from jointasr.report.findings import Finding, everywhere, none
 from jointasr.scoring.pooling import HAS_EMOTIONS, HAS_WORDS, Part
@@ -21,12 +21,12 @@ from jointasr.utils import done, jsonl
 from jointasr.utils.errors import DataError
 
 
-class Fold(NamedTuple):
+class FoldLists(NamedTuple):
     """The turns of a fold's data dirs."""
 
-    train: list[Turn]
-    dev: list[Turn]
-    test: list[Turn]
+    train: list[FoldUtterance]
+    dev: list[FoldUtterance]
+    test: list[FoldUtterance]
 
 
 def audit(parts: Sequence[Part]) -> list[Finding]:
@@ -90,7 +90,7 @@ def _apart(homes: Sequence[Path], parts: Sequence[Part]) -> Iterable[Finding]:
     yield Finding(check, everywhere(by_name), _seen(by_name), None)
 
 
-def _fold(home: Path, parts: Sequence[Part]) -> Fold:
+def _fold(home: Path, parts: Sequence[Part]) -> FoldLists:
     """The turns of all training, dev and test dirs that the models of a fold used."""
     own = [part for part in parts if Path(part.model.data) == home]
     names = {
@@ -100,11 +100,13 @@ def _fold(home: Path, parts: Sequence[Part]) -> Fold:
     }
     found = {}
     for split, folders in names.items():
-        found[split] = sorted({t for name in folders for t in folds.read_turns(home / name)})
-    return Fold(**found)
+        found[split] = sorted({t for name in folders for t in folds.read_utterances(home / name)})
+    return FoldLists(**found)
 
 
-def _shared(by_name: Mapping[str, Fold], field: str, one: str, other: str) -> dict[str, list[str]]:
+def _shared(
+    by_name: Mapping[str, FoldLists], field: str, one: str, other: str
+) -> dict[str, list[str]]:
     return {
         name: sorted(
             {getattr(turn, field) for turn in getattr(fold, one)}
@@ -114,7 +116,7 @@ def _shared(by_name: Mapping[str, Fold], field: str, one: str, other: str) -> di
     }
 
 
-def _seen(by_name: Mapping[str, Fold]) -> str:
+def _seen(by_name: Mapping[str, FoldLists]) -> str:
     spoken: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     for fold in by_name.values():

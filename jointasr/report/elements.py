@@ -51,7 +51,7 @@ class Figure(NamedTuple):
     svgs: Sequence[str]
 
 
-class Heard(NamedTuple):
+class ListeningItem(NamedTuple):
     """An utterance as it sounds and as systems heard it."""
 
     title: str
@@ -59,10 +59,10 @@ class Heard(NamedTuple):
     """a data: URI; "" where the audio is gone"""
     spoken: str
     """the reference emotion"""
-    versions: Sequence[Version]
+    versions: Sequence[SystemOutput]
 
 
-class Version(NamedTuple):
+class SystemOutput(NamedTuple):
     """One system's reading of an utterance."""
 
     system: str
@@ -75,7 +75,7 @@ class Listening(NamedTuple):
     """Utterances to look at and listen to."""
 
     caption: str
-    utterances: Sequence[Heard]
+    utterances: Sequence[ListeningItem]
 
 
 Block = Paragraph | Code | Bullets | Table | Figure | Listening

@@ -32,7 +32,7 @@ STYLE = {
 ID = re.compile(r'(\bid="|xlink:href="#|url\(#)')
 
 
-class Epoch(NamedTuple):
+class HistoryEpoch(NamedTuple):
     """A point of a training curve."""
 
     epoch: int
@@ -72,7 +72,7 @@ def figure2(
         return _svg(figure, title)
 
 
-def curves(folds: Mapping[str, Sequence[Epoch]], title: str) -> str:
+def curves(folds: Mapping[str, Sequence[HistoryEpoch]], title: str) -> str:
     """Training of one system: losses above, error on dev below; a thin line a fold, bold: mean."""
     with _figure(3.6) as figure:
         above, below = figure.subplots(2, 1, sharex=True)

@@ -15,7 +15,7 @@ from jointasr.scoring import metrics, pooling, score_dir
 STYLES = ("", "improvised", "scripted")  # all, and apart: scripted sentences recur in training
 
 
-class Value(NamedTuple):
+class MethodValue(NamedTuple):
     """WER over the clean scenario, or its mean over the noisy ones."""
 
     wer: Estimate
@@ -25,14 +25,14 @@ class Value(NamedTuple):
     """WER of improvised and scripted speech"""
 
 
-class Row(NamedTuple):
+class MethodRow(NamedTuple):
     """One method with the models of a system and training condition."""
 
     system: str
     train: str
     method: str
-    clean: Value | None
-    noisy: Value | None
+    clean: MethodValue | None
+    noisy: MethodValue | None
     search: float | None
     """seconds of search for a second of audio"""
     memory: float | None
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     """expected calibration error of word posteriors, per cent"""
 
 
-def rows(cells: Cells, tests: Sequence[str], exp: Path, conf: Report) -> list[Row]:
+def rows(cells: Cells, tests: Sequence[str], exp: Path, conf: Report) -> list[MethodRow]:
     """A row for each system that hears words, condition and method, of all methods that were
     scored, the default first; [] where there is but one."""
     ordered = sorted(cells.by_method(), key=lambda own: own.method != DEFAULT_METHOD)
@@ -64,13 +64,13 @@ def rows(cells: Cells, tests: Sequence[str], exp: Path, conf: Report) -> list[Ro
                 if clean or noisy:
                     models = analysis.load_parts(cells, exp)
                     parts = [p for p in models if (p.model.system, p.model.train) == (name, train)]
-                    found.append(Row(name, train, cells.method, clean, noisy, *_cost(parts)))
+                    found.append(MethodRow(name, train, cells.method, clean, noisy, *_cost(parts)))
     return found
 
 
 def _value(
     own: analysis.Scores, base: analysis.Scores, places: Sequence[analysis.Key], conf: Report
-) -> Value | None:
+) -> MethodValue | None:
     errors = {style: _errors(own, places, style) for style in STYLES}
     total = errors[""]
     if total is None:
@@ -80,7 +80,7 @@ def _value(
     if before is not None and before.utterances == total.utterances:
         gain = analysis.gain(before, total, conf)
     styles = {style: found and found.rate for style, found in errors.items() if style}
-    return Value(analysis.estimate(total, "wer", conf), gain, styles)
+    return MethodValue(analysis.estimate(total, "wer", conf), gain, styles)
 
 
 def _errors(

@@ -7,7 +7,7 @@ from jointasr.config.layout import HISTORY, HISTORY_HEADER
 from jointasr.data import datadir, wav_scp
 from jointasr.report import analysis, figures, page, table
 from jointasr.report.analysis import METRICS, Metric, Scores
-from jointasr.report.elements import Block, Figure, Heard, Listening, Version
+from jointasr.report.elements import Block, Figure, Listening, ListeningItem, SystemOutput
 from jointasr.report.table import NAMES, TRAIN, Cells, Trio
 from jointasr.scoring import metrics
 from jointasr.scoring.pooling import Part
@@ -64,7 +64,7 @@ def speakers(scores: Scores, trio: Trio, tests: Sequence[str]) -> Figure | None:
 
 def curves(parts: Sequence[Part]) -> Figure | None:
     """Losses and dev errors of each system's trainings, over epochs."""
-    systems: dict[str, dict[str, list[figures.Epoch]]] = {}
+    systems: dict[str, dict[str, list[figures.HistoryEpoch]]] = {}
     for home, model in {part.decode.parent: part.model for part in parts}.items():
         if (home / HISTORY).is_file():
             title = f"{model.system}, {NAMES[model.train]}"
@@ -76,7 +76,7 @@ def curves(parts: Sequence[Part]) -> Figure | None:
     return Figure(text, svgs)
 
 
-def read_history(path: Path) -> list[figures.Epoch]:
+def read_history(path: Path) -> list[figures.HistoryEpoch]:
     """The epochs of a training. Raises DataError where the table is not one."""
     header, *lines = files.read_text(path).splitlines() or [""]
     points = []
@@ -85,7 +85,9 @@ def read_history(path: Path) -> list[figures.Epoch]:
         for line in lines:
             epoch, _, train_loss, dev_loss, wer, wa = line.split("\t")
             error = (0.0 if wer == "-" else float(wer)) + (0.0 if wa == "-" else 100 - float(wa))
-            points.append(figures.Epoch(int(epoch), float(train_loss), float(dev_loss), error))
+            points.append(
+                figures.HistoryEpoch(int(epoch), float(train_loss), float(dev_loss), error)
+            )
     except (AssertionError, ValueError):
         raise DataError(f"{path}: not a table of epochs; train the model again") from None
     return points
@@ -130,7 +132,7 @@ def _worst(scores: Scores, system: str, test: str, count: int) -> list[str]:
     return [utterance for utterance in ranked[:count] if totals[utterance]]
 
 
-def _heard(utterance: str, parts: Sequence[Part], trio: Trio) -> Heard:
+def _heard(utterance: str, parts: Sequence[Part], trio: Trio) -> ListeningItem:
     """Audio, reference and every system's reading of an utterance in one scenario."""
     data = next(p.data for p in parts if utterance in datadir.read_table(p.data / "utt2spk"))
     text = datadir.read_table(data / "text").get(utterance, "")
@@ -141,10 +143,10 @@ def _heard(utterance: str, parts: Sequence[Part], trio: Trio) -> Heard:
         hyps, emotions = (_table(part.decode / name) for name in ("text", "utt2emo"))
         words = metrics.align([text], [hyps[utterance]])[0] if utterance in hyps else []
         title = f"{part.model.system}, {NAMES[part.model.train]}"
-        versions.append(Version(title, words, emotions.get(utterance, "")))
+        versions.append(SystemOutput(title, words, emotions.get(utterance, "")))
     spoken = datadir.read_table(data / "utt2emo").get(utterance, "unknown")
     title = f"{utterance}: {text.lower() or '(no words)'}"
-    return Heard(title, _audio(data, utterance), spoken, versions)
+    return ListeningItem(title, _audio(data, utterance), spoken, versions)
 
 
 def _table(path: Path) -> dict[str, str]:

@@ -50,7 +50,7 @@ class Material(NamedTuple):
     comparisons: list[Comparison]
     estimates: dict[tuple[str, str, str, Metric], Estimate]
     findings: list[Finding]
-    methods: list[methods.Row]
+    methods: list[methods.MethodRow]
     decoded: dict[tuple[str, str], set[str]]
     """commits that decoded, by system and method"""
 

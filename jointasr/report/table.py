@@ -12,7 +12,7 @@ from jointasr.utils.errors import DataError
 DASH = "-"
 TRAIN = ("clean", "noisy")
 NAMES = {"clean": "clean-trained", "noisy": "noise-trained"}
-Row = list[float | None]
+TableRow = list[float | None]
 
 
 class Trio(NamedTuple):
@@ -72,11 +72,11 @@ def acc_improvement(baseline: float, joint: float) -> float:
     return joint - baseline
 
 
-def table1(cells: Cells, trio: Trio, tests: Sequence[str]) -> list[Row]:
+def table1(cells: Cells, trio: Trio, tests: Sequence[str]) -> list[TableRow]:
     """One row per test: (baseline, joint, improvement) x (clean, noisy) for WER, then accuracy."""
     rows = []
     for test in tests:
-        row: Row = []
+        row: TableRow = []
         for train in TRAIN:
             pair = cells.wer(trio.asr, train, test), cells.wer(trio.joint, train, test)
             row += [*pair, _improvement(wer_improvement, *pair)]
@@ -89,14 +89,14 @@ def table1(cells: Cells, trio: Trio, tests: Sequence[str]) -> list[Row]:
 
 def figure2(
     cells: Cells, trio: Trio, tests: Sequence[str]
-) -> dict[str, dict[tuple[str, str], Row]]:
+) -> dict[str, dict[tuple[str, str], TableRow]]:
     """The paper's Figure 2: each model relative to the clean-trained baseline, test by test.
 
     {"wer" (a) or "acc" (b): {(baseline or joint, training set): values}}: relative reduction of
     the WER in per cent, or points of accuracy; positive where better. The first model is the
     clean-trained baseline, at zero.
     """
-    found: dict[str, dict[tuple[str, str], Row]] = {}
+    found: dict[str, dict[tuple[str, str], TableRow]] = {}
     for metric, value, base, gain in (
         ("wer", cells.wer, trio.asr, wer_improvement),
         ("acc", cells.acc, trio.ser, acc_improvement),
@@ -130,7 +130,7 @@ def read_paper(path: Path) -> dict[tuple[str, str], dict[str, float]]:
 
 def paper_rows(
     paper: Mapping[tuple[str, str], Mapping[str, float]], tests: Sequence[str]
-) -> list[Row]:
+) -> list[TableRow]:
     """The paper's printed numbers, improvements included, as ``table1`` lays out ours."""
     return [
         [
@@ -148,7 +148,7 @@ def number(value: float | None, digits: int = 1) -> str:
     return DASH if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
-def terminal(rows: Sequence[Row], tests: Sequence[str]) -> str:
+def terminal(rows: Sequence[TableRow], tests: Sequence[str]) -> str:
     """Table 1 as plain text of at most 100 columns."""
     left = max(5, *map(len, tests))
     heads = [

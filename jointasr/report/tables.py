@@ -6,7 +6,7 @@ from typing import Any
 from jointasr.config.schema import Report
 from jointasr.report import methods as methods_
 from jointasr.report import table
-from jointasr.report.ablation import Row, Value
+from jointasr.report.ablation import AblationRow, SystemValue
 from jointasr.report.analysis import METRICS, Comparison, Estimate, Metric
 from jointasr.report.elements import Block, Cell, Paragraph, Table, Tone
 from jointasr.report.findings import Finding
@@ -139,7 +139,7 @@ def confusions(cells: Cells, test: str) -> list[Block]:
     return blocks
 
 
-def ablations(found: Sequence[Row]) -> list[Block]:
+def ablations(found: Sequence[AblationRow]) -> list[Block]:
     """A row for each system: its rates, and the points gained over the one it varies."""
     header = ["system", "seeds"]
     for metric in METRICS.values():
@@ -161,7 +161,7 @@ def ablations(found: Sequence[Row]) -> list[Block]:
     return [Table("Systems against the one they vary, %", header, rows), Paragraph(note)]
 
 
-def methods(found: Sequence[methods_.Row]) -> list[Block]:
+def methods(found: Sequence[methods_.MethodRow]) -> list[Block]:
     """A row for each method with the models of a system and condition."""
     header = ["system and method"]
     for where in ("clean", "noisy tests"):
@@ -184,7 +184,7 @@ def methods(found: Sequence[methods_.Row]) -> list[Block]:
     return [Table("Methods of decoding, WER in %", header, rows), Paragraph(note)]
 
 
-def _method(value: methods_.Value | None) -> list[str]:
+def _method(value: methods_.MethodValue | None) -> list[str]:
     if value is None:
         return [DASH] * 6
     styles = [number(rate) for rate in value.styles.values()]
@@ -235,7 +235,7 @@ def _intervals(estimates: Estimates, cell: Mapping[str, Any], metric: Metric) ->
     return [DASH, DASH] if found is None else [interval(found.these), interval(found.new)]
 
 
-def _gain(value: Value | None) -> list[str]:
+def _gain(value: SystemValue | None) -> list[str]:
     if value is None:
         return [DASH] * 3
     if value.gain is None:
@@ -255,5 +255,7 @@ def _cells(
                     yield f"{system}, {NAMES[train]}, {test}", cell
 
 
-def _rows(tests: Sequence[str], rows: Sequence[table.Row]) -> Iterable[tuple[str, table.Row]]:
+def _rows(
+    tests: Sequence[str], rows: Sequence[table.TableRow]
+) -> Iterable[tuple[str, table.TableRow]]:
     return zip(tests, rows, strict=True)

@@ -18,7 +18,7 @@ from jointasr.config.layout import (
     DEFAULT_METHOD,
     HAS_EMOTIONS,
     HAS_WORDS,
-    Description,
+    ModelDescription,
     decode_name,
     read_model,
 )
@@ -35,7 +35,7 @@ ABSOLUTE = re.compile(r"(?<![^\s=,'\"])/(?:[^/\s,'\"]*/)*(?=[^/\s,'\"])")
 class Part:
     """One decode folder: a fold's share of a cell."""
 
-    model: Description
+    model: ModelDescription
     test: str
     method: str
     decode: Path

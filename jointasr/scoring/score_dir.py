@@ -29,7 +29,7 @@ KALDI = "scoring_kaldi"
 SER = "scoring_ser"
 
 
-class Facts(NamedTuple):
+class UtteranceInfo(NamedTuple):
     """What utterances are grouped by; "" where the data dir does not say."""
 
     speaker: str
@@ -45,7 +45,7 @@ class Group(NamedTuple):
     name: str
     file: str
     """Kaldi's name, per_<short>"""
-    key: Callable[[Facts], str]
+    key: Callable[[UtteranceInfo], str]
 
 
 GROUPS = (
@@ -59,7 +59,7 @@ GROUPS = (
 class Score:
     """What was scored, by utterance: all that pooling and statistics need. ``+`` pools folds."""
 
-    facts: dict[str, Facts]
+    facts: dict[str, UtteranceInfo]
     words: dict[str, WordCounts] = field(default_factory=dict)
     emotions: dict[str, tuple[str, str]] = field(default_factory=dict)
     """reference, recognised"""
@@ -89,7 +89,7 @@ class Score:
             self.labels,
         )
 
-    def by(self, key: Callable[[Facts], str]) -> dict[str, "Score"]:
+    def by(self, key: Callable[[UtteranceInfo], str]) -> dict[str, "Score"]:
         """The scores of groups of utterances, sorted by name; those without a name left out."""
         groups: dict[str, list[str]] = {}
         for utt, facts in self.facts.items():
@@ -171,7 +171,7 @@ def load(data: Path, decode: Path) -> Score:
     return Score(facts, words, emotions, posteriors, labels)
 
 
-def read_facts(data: Path) -> dict[str, Facts]:
+def read_facts(data: Path) -> dict[str, UtteranceInfo]:
     """Speaker, spoken emotion and style of a data dir's utterances, sorted by id.
 
     The style is the supervision's in cuts.jsonl.gz; raises DataError for an utterance of ``text``
@@ -186,7 +186,7 @@ def read_facts(data: Path) -> dict[str, Facts]:
         if utt not in speakers:
             raise DataError(f"{data / 'utt2spk'} has no speaker for {utt}")
     return {
-        utt: Facts(speakers[utt], emotions.get(utt, ""), styles.get(utt, ""))
+        utt: UtteranceInfo(speakers[utt], emotions.get(utt, ""), styles.get(utt, ""))
         for utt in sorted(speakers)
     }
 
@@ -252,7 +252,9 @@ def read_word_posteriors(decode: Path) -> dict[str, list[float]]:
     return found
 
 
-def _score_words(data: Path, decode: Path, facts: dict[str, Facts]) -> dict[str, WordCounts]:
+def _score_words(
+    data: Path, decode: Path, facts: dict[str, UtteranceInfo]
+) -> dict[str, WordCounts]:
     joined = _join(data, decode, "text", facts)
     if not joined:  # nobody has transcribed anything of this speaker
         write_table(decode / KALDI / "utt2counts", {})
@@ -278,7 +280,7 @@ def _score_words(data: Path, decode: Path, facts: dict[str, Facts]) -> dict[str,
 
 
 def _score_emotions(
-    data: Path, decode: Path, labels: tuple[str, ...], facts: dict[str, Facts]
+    data: Path, decode: Path, labels: tuple[str, ...], facts: dict[str, UtteranceInfo]
 ) -> dict[str, tuple[str, str]]:
     joined = _join(data, decode, "utt2emo", facts)
     if not joined:

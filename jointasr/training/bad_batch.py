@@ -10,7 +10,7 @@ from jointasr.utils.errors import DataError
 BAD_BATCH = "bad_batch"
 
 
-def stop(out: Path, group: Sequence[Batch], steps: int, rank: int) -> None:
+def save_and_raise(out: Path, group: Sequence[Batch], steps: int, rank: int) -> None:
     """Save the batches of the last step that was left out and end the training.
 
     ``group`` goes to ``out/bad_batch.safetensors`` (waves and lengths before augmentation, one pair

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from jointasr.utils.distributed import World
+from jointasr.utils.distributed import ProcessGroup
 
 
-class Scores(NamedTuple):
+class DevScores(NamedTuple):
     """A pass over the dev set."""
 
     loss: float
@@ -20,7 +20,7 @@ class Scores(NamedTuple):
         """What the best model has least of: the sum of the system's own error rates."""
         return (self.wer or 0.0) + (100.0 - self.wa if self.wa is not None else 0.0)
 
-    def better(self, other: "Scores") -> bool:
+    def better(self, other: "DevScores") -> bool:
         """Fewer errors or, of equals (a WER of 100 at the start, say), the lower loss."""
         return (self.error, self.loss) < (other.error, other.loss)
 
@@ -30,14 +30,14 @@ class Scores(NamedTuple):
         return f"loss {self.loss:.4f}{wer}{wa}"
 
 
-class Choice(NamedTuple):
+class BestEpoch(NamedTuple):
     """The epoch (from 1) whose model is kept, and its dev scores."""
 
     epoch: int
-    scores: Scores
+    scores: DevScores
 
 
-class Epoch(NamedTuple):
+class EpochStats(NamedTuple):
     """Sums over one epoch of training."""
 
     utterances: int = 0
@@ -57,14 +57,14 @@ class Epoch(NamedTuple):
         counted = self.utterances - self.lost
         return self.loss / counted if counted else float("nan")
 
-    def plus(self, other: "Epoch") -> "Epoch":
+    def plus(self, other: "EpochStats") -> "EpochStats":
         """The sums over both."""
-        return Epoch._make(a + b for a, b in zip(self, other, strict=True))
+        return EpochStats._make(a + b for a, b in zip(self, other, strict=True))
 
-    def over(self, world: World) -> "Epoch":
+    def over(self, world: ProcessGroup) -> "EpochStats":
         """The sums over all processes; returns when all have called this."""
-        sums = world.sum(self)
-        return Epoch._make(type(own)(value) for own, value in zip(self, sums, strict=True))
+        sums = world.all_reduce(self)
+        return EpochStats._make(type(own)(value) for own, value in zip(self, sums, strict=True))
 
 
-NOTHING = Epoch()
+NO_STATS = EpochStats()

@@ -5,11 +5,11 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 
 from jointasr.config import layout
-from jointasr.training.epoch import Scores
+from jointasr.training.epoch import DevScores
 from jointasr.utils import files
 
 
-class Journal:
+class TrainingLogger:
     """Writes into a training's folder ``out``; nothing where another process does."""
 
     def __init__(self, out: Path, writes: bool) -> None:
@@ -27,7 +27,7 @@ class Journal:
         if self.board is not None:
             self.board.add_scalar(name, value, step)
 
-    def epoch(self, number: int, steps: int, loss: float, scores: Scores) -> None:
+    def epoch(self, number: int, steps: int, loss: float, scores: DevScores) -> None:
         """One more line in the table of epochs, from 1, and the dev scores as curves."""
         row = [number, steps, loss, scores.loss, scores.wer, scores.wa]
         self.history.append("\t".join("-" if value is None else f"{value:.6g}" for value in row))

@@ -7,9 +7,9 @@ from torch.nn import functional
 
 from jointasr.config.schema import Config
 from jointasr.ctc.loss import ctc_loss, min_frames
-from jointasr.data.batch import UNKNOWN, Batch
-from jointasr.models.systems import Heard, Output
-from jointasr.utils.transfer import send
+from jointasr.data.batch import UNKNOWN_EMOTION, Batch
+from jointasr.models.systems import CtcOutput, Output
+from jointasr.utils.transfer import copy_to_device
 
 
 def losses(conf: Config, output: Output, batch: Batch) -> Tensor:
@@ -30,7 +30,7 @@ def both(conf: Config, asr: Tensor | None, ser: Tensor | None) -> Tensor:
     return only
 
 
-def asr(conf: Config, heard: Output | Heard, batch: Batch) -> Tensor | None:
+def asr(conf: Config, heard: Output | CtcOutput, batch: Batch) -> Tensor | None:
     """Sum over utterances of the CTC loss divided by max(1, labels), nats, float64.
 
     A transcript that needs more frames than there are adds nothing, nor does one that is not
@@ -41,18 +41,20 @@ def asr(conf: Config, heard: Output | Heard, batch: Batch) -> Tensor | None:
     each = ctc_loss(heard.log_probs, heard.frames, batch.targets, conf.ctc)
     known = zip(batch.texts, batch.targets, strict=True)
     labels = [math.inf if text is None else max(1, len(target)) for text, target in known]
-    return (each.masked_fill(each.isinf(), 0.0) / send(labels, each.device)).sum()
+    return (each.masked_fill(each.isinf(), 0.0) / copy_to_device(labels, each.device)).sum()
 
 
 def ser(logits: Tensor | None, batch: Batch) -> Tensor | None:
     """Sum over utterances with a known emotion of cross-entropy, nats, float64; None for asr."""
     if logits is None:
         return None
-    loss = functional.cross_entropy(logits, batch.emotions, ignore_index=UNKNOWN, reduction="sum")
+    loss = functional.cross_entropy(
+        logits, batch.emotions, ignore_index=UNKNOWN_EMOTION, reduction="sum"
+    )
     return loss.double()
 
 
-def impossible(heard: Output | Heard, batch: Batch) -> int:
+def impossible(heard: Output | CtcOutput, batch: Batch) -> int:
     """How many transcripts need more frames than there are."""
     if heard.log_probs is None:
         return 0

@@ -90,23 +90,23 @@ class Snapshots:
         return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.json"))
 
 
-class Stop:
+class StopSignal:
     """TERM and USR1 ask a training to save its state and end; whoever started it runs it again."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requested = 0
 
-    def listen(self) -> None:
+    def install(self) -> None:
         """From now on."""
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: object) -> None:
-        self.asked = number
+        self.requested = number
 
-    def obey(self) -> None:
+    def exit(self) -> None:
         """End here with the shells' exit code; a process beside this one may have been asked."""
-        number = signal.Signals(self.asked or signal.SIGTERM)
+        number = signal.Signals(self.requested or signal.SIGTERM)
         log.info("%s: state saved, ending", number.name)
         sys.exit(128 + number)
 

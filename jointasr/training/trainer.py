@@ -16,19 +16,19 @@ from torch import Tensor
 from jointasr.config import layout
 from jointasr.data import augmentation, dataset
 from jointasr.data.batch import Batch, to_device
-from jointasr.data.sampler import Plan, largest
+from jointasr.data.sampler import TrainingSampler, largest_batches
 from jointasr.models import checkpoint, failures, systems
 from jointasr.models.fusion import States
 from jointasr.training import bad_batch, losses, validation
-from jointasr.training.epoch import NOTHING, Choice, Epoch, Scores
-from jointasr.training.logger import Journal
+from jointasr.training.epoch import NO_STATS, BestEpoch, DevScores, EpochStats
+from jointasr.training.logger import TrainingLogger
 from jointasr.training.optim import NewBob, Optimisers, grad_scaler, parts, precision, warmup_decay
-from jointasr.training.snapshots import Snapshots, Stop
+from jointasr.training.snapshots import Snapshots, StopSignal
 from jointasr.utils import rng
-from jointasr.utils.distributed import ALONE, World, device
+from jointasr.utils.distributed import SINGLE_PROCESS, ProcessGroup, device
 from jointasr.utils.errors import DataError
 from jointasr.utils.progress import Progress
-from jointasr.utils.timer import Clock
+from jointasr.utils.timer import StepTimer
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ class Trainer:
 
     def __init__(
         self,
-        model: checkpoint.Model,
+        model: checkpoint.TrainedModel,
         train: CutSet,
         dev: CutSet,
         out: Path,
         seed: int,
         identity: Mapping[str, Any] | None = None,
-        world: World = ALONE,
+        world: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         """``identity``: what decides the result; a killed training is gone on with where it is the
         same. ``world``: the processes that train together; the batches are the same however many
@@ -54,38 +54,38 @@ class Trainer:
         self.device = device(world)
         self.precision = precision(self.conf.train.precision, self.device)
         self.system = model.system.to(self.device)
-        self.data = dataset.Utterances(model.units, model.labels, world=world)
+        self.data = dataset.SpeechDataset(model.units, model.labels, world=world)
         augment = self.conf.augment
         speeds, semantics = augment.speeds, augment.speed_semantics
         speed = partial(augmentation.speed_factor, seed, speeds=speeds, semantics=semantics)
-        self.plan = Plan(train, self.conf.batch, speed, seed)
+        self.plan = TrainingSampler(train, self.conf.batch, speed, seed)
         self._check()
         self.optimisers = Optimisers(self.system, self.conf.optim)
         self.scaler = grad_scaler(self.precision is torch.float16)
         self.newbob = NewBob(self.conf.schedule.newbob_threshold)
         self.progress = Progress()
         self.snapshots = Snapshots(out / layout.RESUME, identity or {})
-        self.stop, self.saved = Stop(), time.monotonic()
-        self.steps, self.clock = 0, Clock()
-        self.journal = Journal(out, world.first)
-        self.best: Choice | None = None
+        self.stop, self.saved = StopSignal(), time.monotonic()
+        self.steps, self.clock = 0, StepTimer()
+        self.journal = TrainingLogger(out, world.is_main)
+        self.best: BestEpoch | None = None
         self.kept: dict[str, Tensor] = {}
-        if world.first:  # it may have states to clear away
+        if world.is_main:  # it may have states to clear away
             self.place = self._restore()
-        world.sum([])
-        if not world.first:
+        world.barrier()
+        if not world.is_main:
             self.place = self._restore()
         self.journal.open(self.steps)
 
-    @dataset.alive_readers()
-    def fit(self) -> Choice:
+    @dataset.explain_dead_reader()
+    def fit(self) -> BestEpoch:
         """Train all epochs; returns which one was best on dev.
 
         Raises DataError when the model diverges, naming the batch that showed it, and when a
         process that reads audio dies.
         """
         self._describe()
-        self.stop.listen()
+        self.stop.install()
         start, position, done = self.place
         epochs = range(start, self.conf.train.epochs)
         if epochs:
@@ -96,13 +96,13 @@ class Trainer:
             scores = self.evaluate(self.dev)
             self._report(epoch, done, scores)
             if self.best is None or scores.better(self.best.scores):
-                self.best = Choice(epoch + 1, scores)
-                if self.world.first:
+                self.best = BestEpoch(epoch + 1, scores)
+                if self.world.is_main:
                     self.kept = checkpoint.copy_weights(self.system)
                 log.info("epoch %d: best so far, kept", epoch + 1)
             if self.conf.schedule.name == "newbob" and self.newbob.stalls(scores.loss):
                 self.optimisers.anneal()
-            position, done = 0, NOTHING
+            position, done = 0, NO_STATS
             self._save_in_time(epoch + 1, position, done)
         self._write_best()
         self.journal.close()
@@ -115,7 +115,7 @@ class Trainer:
         workers = self.conf.batch.workers
         return dataset.training_batches(self.plan, self.data, workers, epochs, first)
 
-    def evaluate(self, cuts: CutSet) -> Scores:
+    def evaluate(self, cuts: CutSet) -> DevScores:
         """Scores of the present model on ``cuts``, without augmentation."""
         return validation.evaluate(self.model, cuts, self.data, self.world)
 
@@ -128,23 +128,23 @@ class Trainer:
         order = [self.plan.batch(epoch, places) for places in self.plan.epoch(epoch)]
         moments = [] if self.steps else [torch.empty_like(p) for p in self.optimisers.parameters]
         moments += [value.clone() for value in moments]  # Adam's two, which are not there yet
-        for cuts in largest(order):
+        for cuts in largest_batches(order):
             batch = self.data[cuts]
             if batch.ids:
-                with failures.memory(batch, self.conf.batch.seconds):
+                with failures.explain_out_of_memory(batch, self.conf.batch.seconds):
                     with suppress(FloatingPointError):  # the steps will tell
-                        self._backward(batch, epoch, 0, batch.of)
+                        self._backward(batch, epoch, 0, batch.global_size)
                     self.optimisers.clear()
 
     def _epoch(
-        self, batches: Iterator[Batch], epoch: int, position: int = 0, done: Epoch = NOTHING
-    ) -> Epoch:
+        self, batches: Iterator[Batch], epoch: int, position: int = 0, done: EpochStats = NO_STATS
+    ) -> EpochStats:
         """The sums over an epoch whose first ``position`` steps are done, with sums ``done``."""
         self.system.train()
         accumulate = self.conf.batch.accumulate
         left = max(0, len(self.plan.epoch(epoch)) - position * accumulate)
         for number, group in enumerate(_groups(islice(batches, left), accumulate), position):
-            count = sum(batch.of for batch in group)
+            count = sum(batch.global_size for batch in group)
             self._set_rates(self._share(epoch, done.utterances + count / 2))
             step = self._step(group, epoch, number * accumulate)
             done = done.plus(step)
@@ -155,39 +155,39 @@ class Trainer:
         assert done.utterances == len(self.train), (done.utterances, len(self.train))
         return done
 
-    def _step(self, group: list[Batch], epoch: int, first: int) -> Epoch:
+    def _step(self, group: list[Batch], epoch: int, first: int) -> EpochStats:
         """One step of the optimisers: the mean loss over all utterances of the group's batches.
 
         ``first`` is the place in the epoch of the group's first batch. A step whose loss or
         gradient is not finite is left out. Returns the sums over all processes.
         """
-        total, own = sum(batch.of for batch in group), NOTHING
+        total, own = sum(batch.global_size for batch in group), NO_STATS
         for place, batch in enumerate(group, first):
             self.progress.add(batch.seconds)
             if not batch.ids:
                 continue  # fewer utterances than processes
             try:
-                with failures.memory(batch, self.conf.batch.seconds):
+                with failures.explain_out_of_memory(batch, self.conf.batch.seconds):
                     own = own.plus(self._backward(batch, epoch, place, total))
             except FloatingPointError as error:
                 log.warning("%s (batch of %s): step left out", error, " ".join(batch.ids))
-                own = own.plus(Epoch(len(batch.ids), lost=len(batch.ids)))
+                own = own.plus(EpochStats(len(batch.ids), lost=len(batch.ids)))
         done, norm, rates = own.over(self.world), float("nan"), self.optimisers.rates
         if done.lost:
             self.optimisers.leave_out()
         else:
-            self.world.sum_gradients(self.optimisers.parameters)
+            self.world.all_reduce_gradients(self.optimisers.parameters)
             with self.clock("optimiser"):
                 norm = self.optimisers.step(self.scaler)
         if self.optimisers.in_row >= self.conf.train.max_skipped:
-            bad_batch.stop(self.out, group, self.optimisers.in_row, self.world.rank)
+            bad_batch.save_and_raise(self.out, group, self.optimisers.in_row, self.world.rank)
         self.journal.curve("train/loss", done.mean_loss, self.steps)
         self.journal.curve("train/gradient_norm", norm, self.steps)
         for name, rate in rates.items():
             self.journal.curve(f"rate/{name}", rate, self.steps)
         return done
 
-    def _backward(self, batch: Batch, epoch: int, place: int, total: int) -> Epoch:
+    def _backward(self, batch: Batch, epoch: int, place: int, total: int) -> EpochStats:
         """Add the gradient of a batch, its ``place`` in the epoch, to that of a step of ``total``
         utterances.
 
@@ -208,7 +208,7 @@ class Trainer:
             self.scaler.scale(loss / total).backward()
         left_out = sum(draw.left_out for draw in draws)
         sums = (losses.value(loss), impossible, left_out, systems.truncated(self.system))
-        return Epoch(len(batch.ids), *sums)
+        return EpochStats(len(batch.ids), *sums)
 
     def _loss(self, states: States, batch: Batch) -> tuple[Tensor, int]:
         """The loss, and how many transcripts are impossible. The CTC loss is computed while the
@@ -222,24 +222,24 @@ class Trainer:
         ser = losses.ser(logits, batch)
         return losses.both(self.conf, asr, ser), losses.impossible(heard, batch)
 
-    def _save_in_time(self, epoch: int, position: int, done: Epoch) -> None:
+    def _save_in_time(self, epoch: int, position: int, done: EpochStats) -> None:
         """Save a state now and then, and before obeying a signal to stop."""
         waited = time.monotonic() - self.saved
-        due = self.world.first and waited >= 60 * self.conf.train.save_minutes
-        if self.world.any(bool(self.stop.asked) or due):
+        due = self.world.is_main and waited >= 60 * self.conf.train.save_minutes
+        if self.world.any_process(bool(self.stop.requested) or due):
             self._save(epoch, position, done)
 
-    def _save(self, epoch: int, position: int, done: Epoch) -> None:
+    def _save(self, epoch: int, position: int, done: EpochStats) -> None:
         """Save the state before step ``position`` of an epoch; ends the run if it was asked to.
 
         Random numbers need no saving: each is drawn from the seed and what it is for.
         """
-        if self.world.first:
+        if self.world.is_main:
             self._write_best()
             self.snapshots.save(self.steps, self._state(epoch, position, done))
             self.saved = time.monotonic()
-        if self.world.any(bool(self.stop.asked)):  # only when the state is there
-            self.stop.obey()
+        if self.world.any_process(bool(self.stop.requested)):  # only when the state is there
+            self.stop.exit()
 
     def _write_best(self) -> None:
         """Write the best weights, where they are not on disk yet.
@@ -251,7 +251,7 @@ class Trainer:
             checkpoint.save(self.out / "best", self.model, self.kept)
             self.kept = {}
 
-    def _state(self, epoch: int, position: int, done: Epoch) -> dict[str, Any]:
+    def _state(self, epoch: int, position: int, done: EpochStats) -> dict[str, Any]:
         """All that the rest of the training depends on."""
         best = None if self.best is None else [self.best.epoch, list(self.best.scores)]
         return {
@@ -265,20 +265,20 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
         }
 
-    def _restore(self) -> tuple[int, int, Epoch]:
+    def _restore(self) -> tuple[int, int, EpochStats]:
         """Take up the last state: epoch, steps done of it, sums over these; at first all zero."""
         state = self.snapshots.load()
         if state is None:
-            return 0, 0, NOTHING
+            return 0, 0, NO_STATS
         epoch, position, self.steps = state["place"]
         self.journal.history, self.newbob.last = state["history"], state["newbob"]
         if state["best"] is not None:
-            self.best = Choice(state["best"][0], Scores(*state["best"][1]))
+            self.best = BestEpoch(state["best"][0], DevScores(*state["best"][1]))
         self.system.load_state_dict(state["system"])
         self.optimisers.load_state_dict(state["optimisers"])
         self.scaler.load_state_dict(state["scaler"])
         log.info("going on in epoch %d after step %d", epoch + 1, self.steps)
-        return epoch, position, Epoch(*state["done"])
+        return epoch, position, EpochStats(*state["done"])
 
     def _share(self, epoch: int, utterances: float) -> float:
         """Share (0..1) of all training that is done after so many utterances of an epoch."""
@@ -324,11 +324,11 @@ class Trainer:
             *(len(self.train), hours[0], len(self.dev), hours[1]),
         )
 
-    def _log_step(self, epoch: int, share: float, step: Epoch) -> None:
+    def _log_step(self, epoch: int, share: float, step: EpochStats) -> None:
         where = f"epoch {epoch + 1}/{self.conf.train.epochs}, step {self.steps}"
         log.info("%s: loss %.4f, %s", where, step.mean_loss, self.progress(share))
 
-    def _report(self, epoch: int, done: Epoch, scores: Scores) -> None:
+    def _report(self, epoch: int, done: EpochStats, scores: DevScores) -> None:
         if done.impossible == done.utterances:
             raise DataError(
                 "no transcript fits into its frames: is the encoder's stride that of its "

@@ -21,7 +21,7 @@ PATIENCE = timedelta(days=7)  # the first process may wait for another run's loc
 NO_CARDS = ("", "-1", "NoDevFiles")  # CUDA_VISIBLE_DEVICES of who wants the CPU
 
 
-class World(NamedTuple):
+class ProcessGroup(NamedTuple):
     """The processes of one training, seen from one of them."""
 
     rank: int = 0
@@ -30,12 +30,12 @@ class World(NamedTuple):
     """rank among those on this machine"""
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes the files and the log."""
         return self.rank == 0
 
-    def join(self) -> None:
-        """Find the others; returns when all are there."""
+    def init(self) -> None:
+        """Join the process group; blocks until all processes have joined."""
         if self.size > 1:
             import torch
 
@@ -44,15 +44,15 @@ class World(NamedTuple):
                 torch.cuda.set_device(device(self))
             torch.distributed.init_process_group(backend, timeout=PATIENCE)
 
-    def leave(self) -> None:
-        """Part from the others, at the end."""
+    def destroy(self) -> None:
+        """Leave the process group at the end of a program."""
         if self.size > 1:
             import torch
 
             torch.distributed.destroy_process_group()
 
-    def sum(self, values: Sequence[float]) -> list[float]:
-        """Each value summed over all processes; returns when all have called this."""
+    def all_reduce(self, values: Sequence[float]) -> list[float]:
+        """Sum each value over all processes; blocks until all processes have called this."""
         if self.size == 1:
             return list(values)
         import torch
@@ -61,11 +61,15 @@ class World(NamedTuple):
         torch.distributed.all_reduce(total)
         return [float(value) for value in total.tolist()]
 
-    def any(self, value: bool) -> bool:
-        """Whether it is true in any process; returns when all have called this."""
-        return self.sum([value])[0] > 0
+    def any_process(self, value: bool) -> bool:
+        """Whether ``value`` is true in any process; blocks until all processes have called this."""
+        return self.all_reduce([value])[0] > 0
 
-    def sum_gradients(self, parameters: "Sequence[nn.Parameter]") -> None:
+    def barrier(self) -> None:
+        """Block until all processes have called this."""
+        self.all_reduce([])
+
+    def all_reduce_gradients(self, parameters: "Sequence[nn.Parameter]") -> None:
         """Make each gradient the sum over all processes, None where it is None in all of them.
 
         The optimisers leave alone what has no gradient; zeros would move it by its momentum.
@@ -87,10 +91,10 @@ class World(NamedTuple):
                 p.grad = piece.view_as(p)
 
 
-ALONE = World()
+SINGLE_PROCESS = ProcessGroup()
 
 
-def world(size: int) -> World:
+def process_group(size: int) -> ProcessGroup:
     """This process' place among the ``size`` that were asked for, as torchrun says.
 
     Raises DataError when torchrun started another number of them.
@@ -101,10 +105,12 @@ def world(size: int) -> World:
             f"{size} processes were asked for (--nodes times --ngpu), but {started} were started: "
             "start them with utils/torchrun.sh and the same numbers"
         )
-    return World(int(os.environ.get("RANK", "0")), size, int(os.environ.get("LOCAL_RANK", "0")))
+    return ProcessGroup(
+        int(os.environ.get("RANK", "0")), size, int(os.environ.get("LOCAL_RANK", "0"))
+    )
 
 
-def device(world: World = ALONE) -> "torch.device":
+def device(world: ProcessGroup = SINGLE_PROCESS) -> "torch.device":
     """Where to compute: this process' card, or the CPU where there is none.
 
     Raises DataError where cards were assigned to this job but are not to be had.

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 
 
-class Clock:
+class StepTimer:
     """Adds up the seconds of parts of a step. While it is on, the device finishes each part before
     the next begins, which costs what overlapped before."""
 
@@ -22,16 +22,16 @@ class Clock:
 
     @contextmanager
     def _time(self, part: str) -> Iterator[None]:
-        wait()
+        synchronize()
         start = time.perf_counter()
         try:
             yield
         finally:
-            wait()
+            synchronize()
             self.seconds[part] += time.perf_counter() - start
 
 
-def wait() -> None:
+def synchronize() -> None:
     """Until the card, if there is one, has done what it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 
-def send(values: Sequence[Any] | Tensor, device: torch.device) -> Tensor:
+def copy_to_device(values: Sequence[Any] | Tensor, device: torch.device) -> Tensor:
     """A tensor of host values on ``device``; the host does not wait for it to arrive."""
     tensor = values if isinstance(values, Tensor) else torch.tensor(values)
     return tensor.to(device, non_blocking=True)
 
 
-class Fetch:
+class CopyToHost:
     """A tensor on its way to the host; the card goes on with what it is given meanwhile."""
 
     def __init__(self, tensor: Tensor) -> None:

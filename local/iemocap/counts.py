@@ -13,13 +13,13 @@ from pathlib import Path
 
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
-from local.iemocap.turns import FOUR, Turn
+from local.iemocap.turns import FOUR, IemocapTurn
 
 HEADER = "set\titem\tcount"
 Counts = Counter[tuple[str, str]]  # what is not there counts 0
 
 
-def count(turns: Sequence[Turn]) -> Counts:
+def count(turns: Sequence[IemocapTurn]) -> Counts:
     """Every count of every set."""
     emotions = [turn for turn in turns if turn.emotion in FOUR]
     speech = [turn for turn in emotions if turn.text]
@@ -30,7 +30,7 @@ def count(turns: Sequence[Turn]) -> Counts:
     return result
 
 
-def _items(turns: Sequence[Turn]) -> Counter[str]:
+def _items(turns: Sequence[IemocapTurn]) -> Counter[str]:
     items: Counter[str] = Counter()
     items["turns"] = len(turns)
     items["words"] = sum(len(turn.text.split()) for turn in turns)

@@ -22,7 +22,7 @@ KNOWN = (*FOUR, "exc", "fru", "sur", "fea", "dis", "oth", "xxx")
 
 
 @dataclass(frozen=True)
-class Turn:
+class IemocapTurn:
     """A labelled turn; ``text`` is normalised and may be empty (non-speech tags only)."""
 
     utterance: str
@@ -62,13 +62,13 @@ class Turn:
         return "improvised" if "_impro" in self.dialogue else "scripted"
 
 
-def read(dialogues: Sequence[Dialogue]) -> tuple[list[Turn], Counter[str]]:
+def read(dialogues: Sequence[Dialogue]) -> tuple[list[IemocapTurn], Counter[str]]:
     """All labelled turns, sorted by id, and how many transcript lines were left out, by kind.
 
     Raises DataError naming file and line of an unknown label, a malformed line or a duplicate
     id, and naming each labelled turn without transcript or wav.
     """
-    turns: list[Turn] = []
+    turns: list[IemocapTurn] = []
     left: Counter[str] = Counter()
     problems: list[str] = []
     for dialogue in dialogues:
@@ -84,7 +84,7 @@ def read(dialogues: Sequence[Dialogue]) -> tuple[list[Turn], Counter[str]]:
                 problems.append(f"{where}, but {wav} does not exist")
             else:
                 text = normalise(texts[utterance])
-                turns.append(Turn(utterance, dialogue.name, label, text, wav))
+                turns.append(IemocapTurn(utterance, dialogue.name, label, text, wav))
     corpus.refuse(problems, "labelled turns are incomplete")
     return sorted(turns, key=lambda turn: turn.id), left
 

@@ -13,7 +13,7 @@ import numpy as np
 from jointasr.utils.rng import stream
 from local.mini import emotion, voices
 from local.mini.dsp import RATE, write_wav
-from local.mini.plan import Turn
+from local.mini.plan import PlannedTurn
 
 Rng = np.random.Generator
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(32)
@@ -32,7 +32,9 @@ _NAMES = {
 _BARE = ("M: Yeah.", "F: Okay.", "M: [LAUGHTER]", "F: What?")
 
 
-def speak_turns(seed: int, root: Path, speaker: str, turns: Sequence[Turn]) -> dict[str, float]:
+def speak_turns(
+    seed: int, root: Path, speaker: str, turns: Sequence[PlannedTurn]
+) -> dict[str, float]:
     """Make the wavs of one speaker, in order, in a process of its own; durations in seconds."""
     durations = {}
     for turn in turns:
@@ -59,7 +61,9 @@ def session_folder(root: Path, dialogue: str) -> Path:
     return root / f"Session{dialogue[4]}"
 
 
-def write_texts(seed: int, root: Path, turns: Sequence[Turn], durations: dict[str, float]) -> None:
+def write_texts(
+    seed: int, root: Path, turns: Sequence[PlannedTurn], durations: dict[str, float]
+) -> None:
     """Labels, transcripts and junk of every dialogue."""
     dialogues = list(dict.fromkeys(turn.dialogue for turn in turns))
     for number, dialogue in enumerate(dialogues):
@@ -82,7 +86,7 @@ def _write_labels(
     rng: Rng,
     folder: Path,
     dialogue: str,
-    turns: Sequence[Turn],
+    turns: Sequence[PlannedTurn],
     times: Sequence[tuple[float, float]],
     number: int,
 ) -> None:
@@ -116,7 +120,7 @@ def _write_transcript(
     rng: Rng,
     folder: Path,
     dialogue: str,
-    turns: Sequence[Turn],
+    turns: Sequence[PlannedTurn],
     times: Sequence[tuple[float, float]],
     number: int,
 ) -> None:
@@ -145,7 +149,7 @@ def _write(path: Path, lines: Sequence[str], number: int) -> None:
     path.write_bytes(data.encode("cp1252" if number % 3 == 1 else "utf-8"))
 
 
-def truth_table(turns: Sequence[Turn]) -> str:
+def truth_table(turns: Sequence[PlannedTurn]) -> str:
     """The true style of every turn, as a tab-separated table with a header."""
     rows = ["\t".join(("utterance", "speaker", "label", "emotion", *emotion.DIMENSIONS, "words"))]
     for turn in turns:

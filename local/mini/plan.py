@@ -46,7 +46,7 @@ VERBATIM = 0.35  # of the lines of a script are said as written
 
 
 @dataclass
-class Turn:
+class PlannedTurn:
     """One labelled turn. ``style`` and ``emotion`` are the truth behind the sound."""
 
     id: str
@@ -74,12 +74,12 @@ def dialogues(session: int) -> list[str]:
     ]
 
 
-def plan(seed: int = 0, scale: float = 1.0) -> list[Turn]:
+def plan(seed: int = 0, scale: float = 1.0) -> list[PlannedTurn]:
     """All turns in order of session, dialogue and time. ``scale`` shrinks every dialogue."""
     return [turn for session in range(1, 6) for turn in _session(seed, session, scale)]
 
 
-def _session(seed: int, session: int, scale: float) -> list[Turn]:
+def _session(seed: int, session: int, scale: float) -> list[PlannedTurn]:
     names = dialogues(session)
     per_role: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for role in "FM":
@@ -145,10 +145,10 @@ def _label(rng: Rng, feeling: str) -> str:
     return "exc" if rng.random() < EXCITED and feeling == "hap" else feeling
 
 
-def _dialogue(seed: int, name: str, lines: dict[str, list[tuple[str, str]]]) -> list[Turn]:
+def _dialogue(seed: int, name: str, lines: dict[str, list[tuple[str, str]]]) -> list[PlannedTurn]:
     """Both speakers by turns until one has no more to say."""
     rng = stream(seed, "dialogue", name)
-    turns: list[Turn] = []
+    turns: list[PlannedTurn] = []
     spoken = {"F": 0, "M": 0}
     while any(spoken[role] < len(lines[role]) for role in "FM"):
         for role in ("FM", "MF")["M" in name[5]]:
@@ -161,10 +161,10 @@ def _dialogue(seed: int, name: str, lines: dict[str, list[tuple[str, str]]]) -> 
     return turns
 
 
-def _turn(rng: Rng, id: str, speaker: str, dialogue: str, label: str, text: str) -> Turn:
+def _turn(rng: Rng, id: str, speaker: str, dialogue: str, label: str, text: str) -> PlannedTurn:
     feeling = "hap" if label == "exc" else label
     if text:
         raw = sentences.decorate(rng, text, label)
     else:
         raw = sentences.ONLY_TAGS[int(rng.random() * len(sentences.ONLY_TAGS))]
-    return Turn(id, speaker, dialogue, label, feeling, text, raw, emotion.draw(rng, feeling))
+    return PlannedTurn(id, speaker, dialogue, label, feeling, text, raw, emotion.draw(rng, feeling))

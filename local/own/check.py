@@ -13,7 +13,7 @@ from jointasr.data import audio, wav_scp
 from jointasr.prep import folds
 from jointasr.text.normalizer import normalise, unspelt
 from jointasr.utils.errors import DataError
-from local.own.rows import Row
+from local.own.rows import CorpusRow
 
 SHORTEST, LONGEST = 0.1, 60.0
 """seconds that an utterance may last: a few frames of the encoder, and what memory allows"""
@@ -61,7 +61,7 @@ class Recording(NamedTuple):
     """A file, or an archive's entry, that rows name."""
 
     file: str
-    header: wav_scp.Header | None
+    header: wav_scp.AudioHeader | None
     """None where it cannot be read"""
     problem: str
     name: str
@@ -70,7 +70,7 @@ class Recording(NamedTuple):
     """speaker and group, where neither is known"""
 
 
-def rows(found: Sequence[Row], home: Path, letters: str) -> Checked:
+def rows(found: Sequence[CorpusRow], home: Path, letters: str) -> Checked:
     """Judge each row by itself; relative paths count from ``home``.
 
     Characters that are none of ``letters``, labels with blanks, times outside of the audio, audio
@@ -108,7 +108,7 @@ def whole(utterances: Sequence[Utterance], data: Data) -> list[str]:
         )
     used = [one for one in used if one.emotion is None or one.emotion in data.emotions]
     turns = [
-        folds.Turn(o.id, o.speaker, o.group, o.dialogue, o.style, o.text or "", o.fold)
+        folds.FoldUtterance(o.id, o.speaker, o.group, o.dialogue, o.style, o.text or "", o.fold)
         for o in used
     ]
     try:
@@ -130,7 +130,7 @@ def whole(utterances: Sequence[Utterance], data: Data) -> list[str]:
     return problems
 
 
-def _recordings(found: Iterable[Row], home: Path) -> dict[str, Recording]:
+def _recordings(found: Iterable[CorpusRow], home: Path) -> dict[str, Recording]:
     """What each path is. A recording's name is its stem, or all of its path where others have the
     same stem."""
     paths = sorted({row.path for row in found})
@@ -151,7 +151,7 @@ def _recordings(found: Iterable[Row], home: Path) -> dict[str, Recording]:
     return recordings
 
 
-def _header(path: str, home: Path) -> wav_scp.Header:
+def _header(path: str, home: Path) -> wav_scp.AudioHeader:
     if not path:
         raise DataError("no path")
     wav_scp.refuse(wav_scp.split(path)[0], path)
@@ -163,7 +163,7 @@ def _header(path: str, home: Path) -> wav_scp.Header:
     return found
 
 
-def _judge(row: Row, recording: Recording, letters: str) -> tuple[Utterance, list[str]]:
+def _judge(row: CorpusRow, recording: Recording, letters: str) -> tuple[Utterance, list[str]]:
     """The row's utterance, and what is wrong with it."""
     start, end, wrong = _times(row, recording)
     numeric = row.channel.isascii() and row.channel.isdigit() and len(row.channel) < 6
@@ -198,7 +198,7 @@ def _judge(row: Row, recording: Recording, letters: str) -> tuple[Utterance, lis
     return one, ([recording.problem] if recording.problem else []) + wrong
 
 
-def _times(row: Row, recording: Recording) -> tuple[float, float, list[str]]:
+def _times(row: CorpusRow, recording: Recording) -> tuple[float, float, list[str]]:
     """Begin and end in seconds, those of the recording where none are given, and what is wrong."""
     length = recording.header.duration if recording.header else float("inf")
     try:
@@ -218,7 +218,7 @@ def _times(row: Row, recording: Recording) -> tuple[float, float, list[str]]:
     return start, min(end, length), wrong
 
 
-def _odd_words(row: Row) -> list[str]:
+def _odd_words(row: CorpusRow) -> list[str]:
     """Ids and labels that cannot be names of files and entries of tables."""
     return [
         f"{key} {value!r}: no blanks or slashes, and no dot or dash in front"
@@ -242,7 +242,7 @@ def _odd_text(raw: str, text: str, seconds: float, letters: str) -> list[str]:
     return []
 
 
-def _id(row: Row, recording: Recording, start: float, end: float) -> str:
+def _id(row: CorpusRow, recording: Recording, start: float, end: float) -> str:
     """Of recording, times in hundredths of seconds, and channel, as far as they are given."""
     times = f"-{start * 100:07.0f}-{end * 100:07.0f}" if row.start or row.end else ""
     return recording.name + times + (f"-c{row.channel}" if row.channel else "")

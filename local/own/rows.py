@@ -24,7 +24,7 @@ TABLES = {
 """Files of a data dir that say what a CSV's columns do"""
 
 
-class Row(NamedTuple):
+class CorpusRow(NamedTuple):
     """An utterance as its corpus tells it; "" where a cell is empty or a column missing."""
 
     where: str
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 class Corpus(NamedTuple):
     """What a CSV file or a data dir says."""
 
-    rows: list[Row]
+    rows: list[CorpusRow]
     problems: list[str]
     """lines that are no rows"""
     unused: list[str]
@@ -95,7 +95,7 @@ def _csv(source: Path) -> Corpus:
                 continue
             known = zip(header, (cell.strip() for cell in cells), strict=True)
             values = {name: cell for name, cell in known if name in COLUMNS}
-            row = Row(where, values.pop("path"), values.pop("text", "") or None, **values)
+            row = CorpusRow(where, values.pop("path"), values.pop("text", "") or None, **values)
             corpus.rows.append(row)
     except csv.Error as error:  # what follows could be anything
         raise DataError(
@@ -130,7 +130,7 @@ def _data_dir(source: Path) -> Corpus:
         values["dialogue"] = values["dialogue"] or part[0]
         times = {"start": part[1], "end": part[2]}
         where, path = f"{source}: {name}", recordings[part[0]]
-        rows.append(Row(where, path, texts.get(name), id=name, **times, **values))
+        rows.append(CorpusRow(where, path, texts.get(name), id=name, **times, **values))
     return Corpus(rows, problems, [])
 
 

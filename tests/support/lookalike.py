@@ -1,7 +1,8 @@
 """Trees in the layouts of IEMOCAP and MUSAN, of very short sounds, with the real counts.
 
 ``python3 tests/support/lookalike.py OUT`` makes OUT/iemocap (10,039 turns) and OUT/musan in
-seconds. Of IEMOCAP, the names of the dialogues and the counts are real; what is said and heard is invented.
+seconds. Of IEMOCAP, the names of the dialogues and the counts are real; what is said and
+heard is invented.
 """
 
 import sys

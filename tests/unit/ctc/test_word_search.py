@@ -28,7 +28,7 @@ def toy(separator: int | None) -> Lexicon:
     return Lexicon(list(WORDS), dict(WORDS), separator, 5)
 
 
-def model(tmp_path: Path, order: int = 2) -> tuple[ngram.Model, Path]:
+def model(tmp_path: Path, order: int = 2) -> tuple[ngram.NgramModel, Path]:
     found, path = ngram.estimate([line.split() for line in TEXT], order), tmp_path / f"{order}.arpa"
     arpa.write(path, found)
     return found, path
@@ -51,7 +51,7 @@ def spelled(words: list[str], separator: int | None) -> tuple[int, ...]:
     return tuple(units[len(between) :])
 
 
-def best_by_graph(found: ngram.Model, words: list[str]) -> float:
+def best_by_graph(found: ngram.NgramModel, words: list[str]) -> float:
     """Largest probability that a graph of the model, with backoffs as arcs, gives a sentence: where
     it is free to it backs off more than it has to."""
 
@@ -79,7 +79,7 @@ def every_path(scores: Tensor) -> dict[tuple[int, ...], float]:
 
 
 def exhaustive(
-    scores: Tensor, found: ngram.Model, separator: int | None, scale: float
+    scores: Tensor, found: ngram.NgramModel, separator: int | None, scale: float
 ) -> list[tuple[float, list[str]]]:
     """Every sentence that fits the frames, best first."""
     alignments = every_path(scores)

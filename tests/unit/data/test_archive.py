@@ -40,7 +40,7 @@ def test_kaldiio_and_soundfile_read_the_same(made: dict[str, np.ndarray]) -> Non
         assert rate == 16000
         np.testing.assert_array_equal(samples, made[utterance])
         np.testing.assert_array_equal(archive.read_wav(source), made[utterance])
-        assert wav_scp.header(source) == wav_scp.Header(16000, 1, len(made[utterance]))
+        assert wav_scp.header(source) == wav_scp.AudioHeader(16000, 1, len(made[utterance]))
     back = dict(kaldiio.load_ark("a/wav.1.ark"))
     assert list(back) == list(made)
     assert sorted(os.listdir("a")) == ["wav.1.ark", "wav.1.scp"]

@@ -19,8 +19,8 @@ from lhotse import CutSet, MonoCut, Recording
 from jointasr.bench import corpus
 from jointasr.config import schema
 from jointasr.data import augmentation, dataset, sampler
-from jointasr.data.batch import UNKNOWN
-from jointasr.data.sampler import Plan
+from jointasr.data.batch import UNKNOWN_EMOTION
+from jointasr.data.sampler import TrainingSampler
 from jointasr.text.lang import Units
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
@@ -36,8 +36,8 @@ def conf(**keys: object) -> schema.Batch:
     return schema.Batch(**{"max_duration": 6.0, "workers": 0, **keys})
 
 
-def utterances() -> dataset.Utterances:
-    return dataset.Utterances(Units.char(), tiny.LABELS)
+def utterances() -> dataset.SpeechDataset:
+    return dataset.SpeechDataset(Units.char(), tiny.LABELS)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_what_nobody_knows_is_marked(cuts: CutSet) -> None:
     batch = utterances()[CutSet.from_cuts([one, two, three])]
     assert batch.texts == [None, two.supervisions[0].text, three.supervisions[0].text]
     assert batch.targets[0] == [] and all(batch.targets[1:])
-    assert batch.emotions.tolist()[1] == UNKNOWN != batch.emotions.tolist()[0]
+    assert batch.emotions.tolist()[1] == UNKNOWN_EMOTION != batch.emotions.tolist()[0]
     utterances().check(CutSet.from_cuts([one, two, three]), 400)
 
 
@@ -70,10 +70,10 @@ def test_systems_learn_from_what_they_can(cuts: CutSet, models: Path) -> None:
     some = partly_known(cuts)
     for name, expected in (("asr", some[1:]), ("ser", some[::2]), ("joint", some)):
         conf = tiny.conf(models, f"{name}.yaml")
-        found = dataset.useful(CutSet.from_cuts(some), conf, "here")
+        found = dataset.trainable_cuts(CutSet.from_cuts(some), conf, "here")
         assert [cut.id for cut in found] == [cut.id for cut in expected], name
     with pytest.raises(DataError, match="here: no utterance has a transcript for system asr"):
-        dataset.useful(CutSet.from_cuts(some[:1]), tiny.conf(models, "asr.yaml"), "here")
+        dataset.trainable_cuts(CutSet.from_cuts(some[:1]), tiny.conf(models, "asr.yaml"), "here")
 
 
 def test_a_batch_is_what_the_cuts_say(cuts: CutSet) -> None:
@@ -93,18 +93,18 @@ def test_a_batch_is_what_the_cuts_say(cuts: CutSet) -> None:
 
 
 def test_without_audio_there_are_lengths(cuts: CutSet) -> None:
-    batch = dataset.Utterances(Units.char(), tiny.LABELS, load=False)[cuts]
+    batch = dataset.SpeechDataset(Units.char(), tiny.LABELS, load=False)[cuts]
     assert batch.waves.shape == (len(cuts), 0)
     assert batch.lengths.tolist() == [cut.num_samples for cut in cuts]
 
 
 def plan(
     cuts: CutSet, seed: int = 0, speed: Callable[[str, int], float] = SPEED, **keys: object
-) -> Plan:
-    return Plan(cuts, conf(**keys), speed, seed)
+) -> TrainingSampler:
+    return TrainingSampler(cuts, conf(**keys), speed, seed)
 
 
-def batches(one: Plan, epoch: int = 0) -> list[CutSet]:
+def batches(one: TrainingSampler, epoch: int = 0) -> list[CutSet]:
     return [one.batch(epoch, places) for places in one.epoch(epoch)]
 
 
@@ -142,7 +142,7 @@ def test_padding() -> None:
     for seconds, limit in ((100, 0.05), (300, 0.08)):
         one = plan(cuts, max_duration=seconds)
         spoken = [cut.duration / SPEED(cut.id, 0) for cut in one.cuts]
-        assert sampler.padding(spoken, one.epoch(0)) < limit
+        assert sampler.padding_share(spoken, one.epoch(0)) < limit
         # and the batches are full, too: padding alone could be had with batches of one
         assert len(one.epoch(0)) < 1.12 * sum(spoken) / seconds
 

@@ -15,7 +15,7 @@ from jointasr.config.layout import WORD_POST
 from jointasr.config.schema import Decode, LanguageModel
 from jointasr.decoding import decode, tuning
 from jointasr.decoding.decoder import Candidate, Decoder, Scales, best, ranked
-from jointasr.decoding.tuning import Row
+from jointasr.decoding.tuning import ScaleTrial
 from jointasr.lm import arpa, ngram, training_text
 from jointasr.models import checkpoint
 from jointasr.scoring import calibration
@@ -29,8 +29,8 @@ HAS_K2 = find_spec("k2") is not None
 METHODS = ["nbest", "hlg", "hlg_rescore", "beam"] if HAS_K2 else ["beam"]
 
 
-def row(scale: float, penalty: float, errors: int) -> Row:
-    return Row(scale, penalty, WordCounts(sub=errors, ref_words=50))
+def row(scale: float, penalty: float, errors: int) -> ScaleTrial:
+    return ScaleTrial(scale, penalty, WordCounts(sub=errors, ref_words=50))
 
 
 def test_candidates_are_ranked_by_their_weighed_scores() -> None:
@@ -52,7 +52,7 @@ def test_of_equal_scales_those_in_the_middle_are_chosen() -> None:
     rows = [row(s, p, 3) for s in (0.2, 0.4, 0.6, 0.8) for p in (-1.0, 0.0, 1.0)]
     assert tuning.choose(rows)[:2] == (0.6, 0.0)
     assert tuning.choose([*rows, row(0.9, 1.0, 2)])[:2] == (0.9, 1.0)
-    assert Row.parse(str(row(0.25, -0.5, 7))) == row(0.25, -0.5, 7)
+    assert ScaleTrial.parse(str(row(0.25, -0.5, 7))) == row(0.25, -0.5, 7)
 
 
 def test_calibration_is_logistic_regression() -> None:
@@ -71,7 +71,7 @@ def test_calibration_is_logistic_regression() -> None:
 
 
 @pytest.fixture
-def fold(tmp_path: Path, models: Path) -> tuple[checkpoint.Model, CutSet, dict[int, Path]]:
+def fold(tmp_path: Path, models: Path) -> tuple[checkpoint.TrainedModel, CutSet, dict[int, Path]]:
     """A model that has learned nothing, dev, and n-gram models of the words said there."""
     conf = tiny.conf(models, "asr.yaml", f"ctc={'k2' if HAS_K2 else 'torch'}")
     model = checkpoint.initial(conf, Units.char(), tiny.LABELS)
@@ -92,7 +92,7 @@ def conf_of(method: str, **lm: object) -> Decode:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_decodes(
-    fold: tuple[checkpoint.Model, CutSet, dict[int, Path]], method: str
+    fold: tuple[checkpoint.TrainedModel, CutSet, dict[int, Path]], method: str
 ) -> None:
     """Words of the model only (nbest: any), each with a posterior; alone as in a batch."""
     model, cuts, paths = fold
@@ -118,7 +118,7 @@ def test_every_method_decodes(
 
 
 def test_posteriors_of_a_former_method_go(
-    fold: tuple[checkpoint.Model, CutSet, dict[int, Path]], tmp_path: Path
+    fold: tuple[checkpoint.TrainedModel, CutSet, dict[int, Path]], tmp_path: Path
 ) -> None:
     model, cuts, paths = fold
     for method, known in ((METHODS[-1], True), ("greedy", False)):
@@ -129,7 +129,7 @@ def test_posteriors_of_a_former_method_go(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_edges_of_audio(
-    fold: tuple[checkpoint.Model, CutSet, dict[int, Path]], method: str
+    fold: tuple[checkpoint.TrainedModel, CutSet, dict[int, Path]], method: str
 ) -> None:
     """One frame, none, a minute of blanks, of noise, of nothing known; posteriors not finite."""
     model, _, paths = fold
@@ -150,7 +150,7 @@ def test_edges_of_audio(
 
 
 def test_scales_are_chosen_on_what_is_improvised_and_go_on_where_they_were(
-    fold: tuple[checkpoint.Model, CutSet, dict[int, Path]],
+    fold: tuple[checkpoint.TrainedModel, CutSet, dict[int, Path]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -158,7 +158,7 @@ def test_scales_are_chosen_on_what_is_improvised_and_go_on_where_they_were(
     for place, cut in enumerate(cuts):
         cut.supervisions[0].custom["style"] = "improvised" if place % 2 else "scripted"
     decoder = Decoder(model, conf_of(METHODS[-1]), models=paths)
-    dev = tuning.Dev(decoder, cuts)
+    dev = tuning.DevCandidates(decoder, cuts)
     assert dev.part == "improvised" and len(dev.references) == 3
     tuning.tune(dev, decoder.conf.lm, tmp_path, "one")
     table = (tmp_path / tuning.TABLE).read_text()
@@ -171,9 +171,9 @@ def test_scales_are_chosen_on_what_is_improvised_and_go_on_where_they_were(
 
     (tmp_path / tuning.TABLE).write_text("\n".join(lines[:4]) + "\n")  # ended after the first scale
     tried = []
-    real = tuning.Dev.candidates
+    real = tuning.DevCandidates.candidates
     monkeypatch.setattr(
-        tuning.Dev, "candidates", lambda self, s: (tried.append(s), real(self, s))[1]
+        tuning.DevCandidates, "candidates", lambda self, s: (tried.append(s), real(self, s))[1]
     )
     tuning.tune(dev, decoder.conf.lm, tmp_path, "one")
     assert (tmp_path / tuning.TABLE).read_text() == table
@@ -184,21 +184,21 @@ def test_scales_are_chosen_on_what_is_improvised_and_go_on_where_they_were(
 
 
 def test_dev_without_words_is_an_error(
-    fold: tuple[checkpoint.Model, CutSet, dict[int, Path]], tmp_path: Path
+    fold: tuple[checkpoint.TrainedModel, CutSet, dict[int, Path]], tmp_path: Path
 ) -> None:
     model, cuts, paths = fold
     for cut in cuts:
         cut.supervisions[0].text = ""
     with pytest.raises(DataError, match=r"set lm\.scale"):
-        tuning.Dev(Decoder(model, conf_of(METHODS[-1]), models=paths), cuts)
+        tuning.DevCandidates(Decoder(model, conf_of(METHODS[-1]), models=paths), cuts)
     told = conf_of(METHODS[-1], scale=0.7, word_penalty=0.5)  # what it says to do
-    dev = tuning.Dev(Decoder(model, told, models=paths), cuts)
+    dev = tuning.DevCandidates(Decoder(model, told, models=paths), cuts)
     tuning.tune(dev, told.lm, tmp_path, "one")
     assert tuning.read(tmp_path) == Scales(0.7, 0.5)
 
 
 def test_lattices_without_k2_are_refused(
-    fold: tuple[checkpoint.Model, CutSet, dict[int, Path]],
+    fold: tuple[checkpoint.TrainedModel, CutSet, dict[int, Path]],
 ) -> None:
     model, _, paths = fold
     other = model._replace(conf=model.conf.model_copy(update={"ctc": "torch"}))

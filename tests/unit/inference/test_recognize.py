@@ -25,7 +25,7 @@ import jointasr
 from jointasr.bin import recognize
 from jointasr.data import audio, datadir, manifest
 from jointasr.inference import formats, inputs, packing, transcriber
-from jointasr.inference.recognizer import Recognizer, Turn, Word, moved
+from jointasr.inference.recognizer import RecognizedTurn, RecognizedWord, Recognizer, moved
 from jointasr.models import checkpoint, systems
 from jointasr.text.lang import Units
 from jointasr.utils import files
@@ -115,7 +115,7 @@ def waves(home: Path) -> dict[str, np.ndarray]:
     return {cut.id: cut.load_audio()[0] for cut in cuts}
 
 
-def alike(one: list[Turn], other: list[Turn]) -> None:
+def alike(one: list[RecognizedTurn], other: list[RecognizedTurn]) -> None:
     """The same but for rounding."""
     assert [turn.text for turn in one] == [turn.text for turn in other]
     assert [turn.emotion for turn in one] == [turn.emotion for turn in other]
@@ -298,7 +298,7 @@ def test_every_format(
 
 
 def test_unsure_and_silent() -> None:
-    turn = Turn(0, 61.26, "", [], None, 0.25, {"ang": 0.3, "sad": 0.7})
+    turn = RecognizedTurn(0, 61.26, "", [], None, 0.25, {"ang": 0.3, "sad": 0.7})
     found = formats.Recognition("a b", "x/a b.wav", 1, 3601.5, [turn])
     assert list(formats.rttm(found)) == [
         "SPEAKER a_b 2 0.000 61.260 <NA> <NA> not_sure 0.2500 <NA>"
@@ -307,8 +307,8 @@ def test_unsure_and_silent() -> None:
         "x/a b.wav, channel 2 (1:00:01.5)",
         "  0:00.0 - 1:01.3  (no words)  [not sure: sad 70% ang 30%]",
     ]
-    words = [Word("HI", 1.0, 1.5, 0.9)]
-    heard = found._replace(turns=[Turn(1, 2, "HI", words, None, None, {})], channel=None)
+    words = [RecognizedWord("HI", 1.0, 1.5, 0.9)]
+    heard = found._replace(turns=[RecognizedTurn(1, 2, "HI", words, None, None, {})], channel=None)
     assert list(formats.rttm(heard)) == []
     assert list(formats.tsv(heard)) == ["a b\t1\t1.000\t2.000\t\t\tHI"]
     assert list(formats.ctm(heard)) == ["a_b 1 1.000 0.500 HI 0.9000"]

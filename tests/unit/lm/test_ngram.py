@@ -97,7 +97,7 @@ def test_sums_are_one(text: list[list[str]], order: int) -> None:
         assert math.fsum(model.prob(w, context) for w in symbols) == pytest.approx(1, abs=1e-12)
 
 
-def model_of(order: int) -> ngram.Model:
+def model_of(order: int) -> ngram.NgramModel:
     return ngram.estimate(TEXT, order)
 
 

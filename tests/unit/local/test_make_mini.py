@@ -40,7 +40,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def turns_of_all() -> list[plan.Turn]:
+def turns_of_all() -> list[plan.PlannedTurn]:
     return plan.plan(0)
 
 
@@ -82,10 +82,10 @@ def test_the_recipe_reads_what_was_made(
         assert not line.endswith(": 0"), line
 
 
-def test_the_full_size_has_the_counts_of_the_recipe(turns_of_all: list[plan.Turn]) -> None:
+def test_the_full_size_has_the_counts_of_the_recipe(turns_of_all: list[plan.PlannedTurn]) -> None:
     found = counts.count(
         [
-            turns.Turn(turn.id, turn.dialogue, turn.label, normalise(turn.raw), Path())
+            turns.IemocapTurn(turn.id, turn.dialogue, turn.label, normalise(turn.raw), Path())
             for turn in turns_of_all
         ]
     )
@@ -96,7 +96,7 @@ def test_the_full_size_has_the_counts_of_the_recipe(turns_of_all: list[plan.Turn
     assert all(wanted["emotions", f"label:{label}"] > 0 for label in ("hap", "exc"))
 
 
-def test_transcripts_normalise_to_what_is_spoken(turns_of_all: list[plan.Turn]) -> None:
+def test_transcripts_normalise_to_what_is_spoken(turns_of_all: list[plan.PlannedTurn]) -> None:
     assert all(normalise(turn.raw) == normalise(turn.text) for turn in turns_of_all)
     vocabulary = set(sentences.vocabulary())
     assert 100 <= len(vocabulary) <= 130
@@ -106,7 +106,9 @@ def test_transcripts_normalise_to_what_is_spoken(turns_of_all: list[plan.Turn]) 
     assert all(mark in raw for mark in marks)
 
 
-def test_dialogues_hold_both_speakers_and_every_suffix(turns_of_all: list[plan.Turn]) -> None:
+def test_dialogues_hold_both_speakers_and_every_suffix(
+    turns_of_all: list[plan.PlannedTurn],
+) -> None:
     speakers = defaultdict(set)
     for turn in turns_of_all:
         assert turns.UTTERANCE.fullmatch(turn.id)
@@ -119,7 +121,7 @@ def test_dialogues_hold_both_speakers_and_every_suffix(turns_of_all: list[plan.T
     }
 
 
-def test_some_sentences_are_shared_between_speakers(turns_of_all: list[plan.Turn]) -> None:
+def test_some_sentences_are_shared_between_speakers(turns_of_all: list[plan.PlannedTurn]) -> None:
     spoken = defaultdict(set)
     for turn in turns_of_all:
         if turn.text and turn.emotion in FOUR:
@@ -129,7 +131,9 @@ def test_some_sentences_are_shared_between_speakers(turns_of_all: list[plan.Turn
     assert 0.1 < shared < 0.4  # IEMOCAP: 0.22
 
 
-def test_neither_voice_nor_words_alone_tell_the_emotion(turns_of_all: list[plan.Turn]) -> None:
+def test_neither_voice_nor_words_alone_tell_the_emotion(
+    turns_of_all: list[plan.PlannedTurn],
+) -> None:
     """Leave-one-speaker-out logistic regression on the true parameters; chance is about 29 %."""
     linear = pytest.importorskip("sklearn.linear_model")
     chosen = [turn for turn in turns_of_all if turn.text and turn.emotion in FOUR]

@@ -147,7 +147,7 @@ def test_forms_of_csv(home: Path, delimiter: str) -> None:
     path = write(home / "audio/x.csv", table, delimiter)
     path.write_text("\ufeff" + path.read_text(), encoding="utf-8")
     found = rows.read(path)
-    assert found.rows == [rows.Row(f"{path}:2", "a.wav", 'say "a, b; c"', "froh")]
+    assert found.rows == [rows.CorpusRow(f"{path}:2", "a.wav", 'say "a, b; c"', "froh")]
     assert found.unused == ["remark"] and not found.problems
 
 
@@ -232,7 +232,7 @@ def test_emotions_and_folds_of_the_whole(home: Path) -> None:
 def test_no_speakers(home: Path) -> None:
     """Recordings are dealt into parts, a recording whole."""
     without = [{k: v for k, v in row.items() if k != "speaker"} for row in GOOD]
-    table = [rows.Row(f"{n}", **row) for n, row in enumerate(without)]
+    table = [rows.CorpusRow(f"{n}", **row) for n, row in enumerate(without)]
     found = check.rows(table, home / "audio", LETTERS)
     assert found.problems == []
     parts = {

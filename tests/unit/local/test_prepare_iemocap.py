@@ -137,7 +137,7 @@ def test_again_is_up_to_date_and_a_changed_corpus_is_refused(
     ],
 )
 def test_speaker_is_the_last_field(utterance: str, speaker: str, style: str) -> None:
-    turn = turns.Turn(utterance, utterance.rpartition("_")[0], "exc", "", Path())
+    turn = turns.IemocapTurn(utterance, utterance.rpartition("_")[0], "exc", "", Path())
     assert turns.UTTERANCE.fullmatch(utterance)
     assert (turn.speaker, turn.style, turn.emotion) == (speaker, style, "hap")
     assert turn.id == f"{speaker}-{utterance}"

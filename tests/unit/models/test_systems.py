@@ -42,12 +42,12 @@ def batch(units: Units) -> Batch:
     )
 
 
-def model(conf: schema.Config, units: Units | None = None) -> checkpoint.Model:
+def model(conf: schema.Config, units: Units | None = None) -> checkpoint.TrainedModel:
     torch.manual_seed(0)
     return checkpoint.initial(conf, units or Units.char(), tiny.LABELS)
 
 
-def forward(one: checkpoint.Model, data: Batch) -> systems.Output:
+def forward(one: checkpoint.TrainedModel, data: Batch) -> systems.Output:
     return systems.forward(one.system, data.waves, data.lengths, data.texts)
 
 
@@ -176,7 +176,7 @@ def test_certainty_is_the_geometric_mean_of_a_words_posteriors(models: Path) -> 
         posteriors[0, frame, unit] = probability
     posteriors[1, :, space] = 0.9  # no word in it at all
     states = States(torch.zeros(2, 6, 1), torch.tensor([6, 6]))
-    heard = systems.Heard(states, posteriors.log())
+    heard = systems.CtcOutput(states, posteriors.log())
     found = one.system._transcripts(heard, stopped=False, texts=None)
     assert found[0] == ["AA A", ""]
     assert found[1] is not None

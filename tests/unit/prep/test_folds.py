@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from jointasr.data import datadir
 from jointasr.prep import folds
-from jointasr.prep.folds import Turn
+from jointasr.prep.folds import FoldUtterance
 from jointasr.utils.errors import DataError
 
 
-def corpus(sizes: list[int], turns: int, words: int = 5) -> list[Turn]:
+def corpus(sizes: list[int], turns: int, words: int = 5) -> list[FoldUtterance]:
     """Sessions of F and M, ``sizes[k]`` dialogues in session k + 1, ``turns`` of both in each."""
     made = []
     for session, size in enumerate(sizes, 1):
@@ -25,7 +25,7 @@ def corpus(sizes: list[int], turns: int, words: int = 5) -> list[Turn]:
                 for turn in range(turns):
                     speaker = f"Ses0{session}{who}"
                     made.append(
-                        Turn(
+                        FoldUtterance(
                             f"{speaker}-{dialogue}_{who}{turn:03d}",
                             speaker,
                             f"Ses0{session}",
@@ -92,7 +92,7 @@ def test_shape_of_iemocap() -> None:
 def test_speakers_of_one_dialogue_each(count: int, fraction: float, seed: int) -> None:
     """Calls, say: dev is whole speakers then."""
     turns = [
-        Turn(f"S{i:02}-{j}", f"S{i:02}", "A", f"call{i}", "", "X")
+        FoldUtterance(f"S{i:02}-{j}", f"S{i:02}", "A", f"call{i}", "", "X")
         for i in range(count)
         for j in "ab"
     ]
@@ -176,7 +176,7 @@ def test_odd_input() -> None:
 
 
 def test_a_speaker_of_one_dialogue_still_trains() -> None:
-    turns = [*corpus([3, 3], 1), Turn("Ses03F-x_F000", "Ses03F", "Ses03", "x", "", "HI")]
+    turns = [*corpus([3, 3], 1), FoldUtterance("Ses03F-x_F000", "Ses03F", "Ses03", "x", "", "HI")]
     for fold in folds.make(sorted(turns), "speaker", "heldout", 0.5, 0):
         if fold.name != "Ses03F":
             assert "Ses03F" in {turn.speaker for turn in fold.train}

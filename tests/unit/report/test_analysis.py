@@ -11,7 +11,7 @@ from jointasr.report import ablation, analysis, stats
 from jointasr.report.table import Cells, Trio
 from jointasr.scoring import pooling, score_dir
 from jointasr.scoring.metrics import WordCounts
-from jointasr.scoring.score_dir import Facts, Score
+from jointasr.scoring.score_dir import Score, UtteranceInfo
 
 CONF = Report(resamples=500)
 LABELS = ("ang", "neu")
@@ -28,7 +28,7 @@ def score(errors: float, right: float, seed: int, speakers: int = 8, each: int =
             wrong = int(generator.binomial(total, errors))
             emotion = LABELS[number % 2]
             other = LABELS[(number + 1) % 2]
-            facts[name] = Facts(f"S{speaker}", emotion, "impro")
+            facts[name] = UtteranceInfo(f"S{speaker}", emotion, "impro")
             words[name] = WordCounts(sub=wrong, ref_words=total)
             emotions[name] = (emotion, emotion if generator.random() < right else other)
     return Score(facts, words, emotions, labels=LABELS)

@@ -17,12 +17,12 @@ from jointasr.report.elements import (
     Cell,
     Code,
     Figure,
-    Heard,
     Listening,
+    ListeningItem,
     Paragraph,
     Section,
+    SystemOutput,
     Table,
-    Version,
 )
 
 pytestmark = pytest.mark.once
@@ -44,7 +44,7 @@ def full() -> str:
     values: dict[str, list[float | None]] = {
         name: [1.5, -3.0, None, 4.0, 0.0, 9.0, 20.0] for name in series
     }
-    epoch = [figures.Epoch(n, 3 / n, 3.2 / n, 60 / n) for n in range(1, 7)]
+    epoch = [figures.HistoryEpoch(n, 3 / n, 3.2 / n, 60 / n) for n in range(1, 7)]
     svgs = [
         *(figures.figure2(values, TESTS, f"Figure 2 ({x})", "points") for x in "ab"),
         *(figures.per_speaker(dict.fromkeys(series, speakers), f"S {x}", "WER, %") for x in "ab"),
@@ -53,11 +53,11 @@ def full() -> str:
     ]
     words = [("THE", "THE"), ("CAT", "HAT"), (None, "OH"), ("SAT", None)]
     heard = [
-        Heard(
+        ListeningItem(
             f"Ses01F-Ses01F_impro01_F{n:03d}: {NASTY}",
             page.audio_uri(wave(n), 16000),
             "ang",
-            [Version(name, words, "neu") for name in series],
+            [SystemOutput(name, words, "neu") for name in series],
         )
         for n in range(35)
     ]
@@ -98,7 +98,12 @@ def test_alignments_mark_what_is_wrong_by_form() -> None:
     text = page.render(
         "t",
         "",
-        [Section("s", [Listening("", [Heard("u", "", "ang", [Version("asr", words, "")])])])],
+        [
+            Section(
+                "s",
+                [Listening("", [ListeningItem("u", "", "ang", [SystemOutput("asr", words, "")])])],
+            )
+        ],
     )
     steps = [
         "THE",

@@ -105,7 +105,7 @@ def order(one: trainer.Trainer) -> list[CutSet]:
 def test_largest(recipe: Path, models: Path, tmp_path: Path) -> None:
     one = trainer.Trainer(start(models, "asr.yaml"), *data(), tmp_path, 0)
     batches = order(one)
-    chosen = sampler.largest(batches)
+    chosen = sampler.largest_batches(batches)
     longest = max(cut.num_samples for cuts in batches for cut in cuts)
     assert 1 <= len(chosen) <= 2
     assert any(cut.num_samples == longest for cuts in chosen for cut in cuts)
@@ -124,9 +124,12 @@ def test_trying_changes_nothing(recipe: Path, models: Path, tmp_path: Path) -> N
 
 def test_other_errors_pass(recipe: Path) -> None:
     batch = Batch(["a"], torch.zeros(1, 1), torch.ones(1), [""], [[]], torch.zeros(1), 1)
-    with pytest.raises(RuntimeError, match="shapes"), failures.memory(batch, 1.0):
+    with pytest.raises(RuntimeError, match="shapes"), failures.explain_out_of_memory(batch, 1.0):
         raise RuntimeError("shapes cannot be multiplied")
-    with pytest.raises(DataError, match="out of memory"), failures.memory(batch, 1.0):
+    with (
+        pytest.raises(DataError, match="out of memory"),
+        failures.explain_out_of_memory(batch, 1.0),
+    ):
         raise MemoryError
 
 
@@ -138,12 +141,12 @@ def test_all_blank_is_said(
         trainer.Trainer(model, *data(), tmp_path, 0).fit()
     assert "dev: every hypothesis is empty, the CTC head gives nothing but blanks" in caplog.text
     caplog.clear()
-    failures.silent(ref_words=0, written=0, where="dev")  # nothing was said
-    failures.silent(ref_words=5, written=1, where="dev")
+    failures.warn_if_all_empty(ref_words=0, written=0, where="dev")  # nothing was said
+    failures.warn_if_all_empty(ref_words=5, written=1, where="dev")
     assert not caplog.text
 
 
-class Dying(dataset.Utterances):
+class Dying(dataset.SpeechDataset):
     """Its worker process is killed at the first batch, as by the system for want of memory."""
 
     def __getitem__(self, batch: CutSet) -> Batch:

@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from jointasr.data.batch import UNKNOWN, Batch
+from jointasr.data.batch import UNKNOWN_EMOTION, Batch
 from jointasr.models.systems import Output
 from jointasr.training import losses
 
@@ -105,7 +105,7 @@ def test_what_nobody_knows_weighs_nothing(models: Path) -> None:
     are those of what is there."""
     conf = tiny.conf(models, "joint.yaml", "alpha=0.3")
     output, batch = parts()
-    emotions = torch.tensor([0, UNKNOWN, 2])
+    emotions = torch.tensor([0, UNKNOWN_EMOTION, 2])
     found = losses.losses(conf, output, batch._replace(texts=[None, "", ""], emotions=emotions))
     asr = losses.asr(conf, *rows(output, batch, [1, 2]))
     ser = losses.ser(*rows_of_emotions(output, batch, [0, 2]))

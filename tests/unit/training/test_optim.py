@@ -13,7 +13,7 @@ from jointasr.text.lang import Units
 from jointasr.training.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
 
 
-def system(models: Path, name: str, *overrides: str) -> tuple[checkpoint.Model, Optimisers]:
+def system(models: Path, name: str, *overrides: str) -> tuple[checkpoint.TrainedModel, Optimisers]:
     conf = tiny.conf(models, name, *overrides)
     model = checkpoint.initial(conf, Units.char(), tiny.LABELS)
     return model, Optimisers(model.system, conf.optim)

@@ -177,13 +177,13 @@ def check_tables(kind: str, source: Path, out: Path) -> None:
             assert best[name] == tiny.LABELS[shares.index(max(shares))]
 
 
-def fit(model: checkpoint.Model, out: Path, seed: int = 0) -> trainer.Trainer:
+def fit(model: checkpoint.TrainedModel, out: Path, seed: int = 0) -> trainer.Trainer:
     one = trainer.Trainer(model, *data(), out, seed)
     one.fit()
     return one
 
 
-def start(models: Path, name: str, *overrides: str) -> checkpoint.Model:
+def start(models: Path, name: str, *overrides: str) -> checkpoint.TrainedModel:
     torch.manual_seed(0)
     conf = tiny.conf(models, name, *FAST, *overrides)
     return checkpoint.initial(conf, Units.char(), tiny.LABELS)
@@ -270,7 +270,7 @@ def test_stopped_gradient_trains_the_same_recogniser_as_alpha_0(
     joint = start(models, "joint.yaml", *conf)
     asr = start(models, "asr.yaml", "train.epochs=1")
     cuts = dataset.CutSet.from_cuts(list(data()[0])[:4])
-    batch = dataset.Utterances(Units.char(), tiny.LABELS)[cuts]
+    batch = dataset.SpeechDataset(Units.char(), tiny.LABELS)[cuts]
     grads = []
     for model in (joint, asr):
         model.system.train()

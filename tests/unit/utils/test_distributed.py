@@ -124,14 +124,14 @@ def test_killed_and_terminated(recipe: Path, models: Path, tmp_path: Path) -> No
 
 def test_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert distributed.world(1) == distributed.ALONE
+    assert distributed.process_group(1) == distributed.SINGLE_PROCESS
     with pytest.raises(DataError, match=r"4 processes were asked for .*, but 1 were started"):
-        distributed.world(4)
+        distributed.process_group(4)
     for name, value in (("WORLD_SIZE", "4"), ("RANK", "3"), ("LOCAL_RANK", "1")):
         monkeypatch.setenv(name, value)
-    assert distributed.world(4) == distributed.World(3, 4, 1)
+    assert distributed.process_group(4) == distributed.ProcessGroup(3, 4, 1)
     with pytest.raises(DataError, match="2 processes were asked for"):
-        distributed.world(2)
+        distributed.process_group(2)
 
 
 def test_missing_cards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +145,6 @@ def test_missing_cards(monkeypatch: pytest.MonkeyPatch) -> None:
         distributed.device()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert distributed.device(distributed.World(1, 4, 1)) == torch.device("cuda", 1)
+    assert distributed.device(distributed.ProcessGroup(1, 4, 1)) == torch.device("cuda", 1)
     with pytest.raises(DataError, match=r"process 3 on this machine has no card: there are 2"):
-        distributed.device(distributed.World(2, 4, 2))
+        distributed.device(distributed.ProcessGroup(2, 4, 2))

@@ -2,12 +2,12 @@
 
 import torch
 
-from jointasr.utils.transfer import Fetch, send
+from jointasr.utils.transfer import CopyToHost, copy_to_device
 
 
 def test_there_and_back() -> None:
     values = [[1, 2], [3, 4]]
-    there = send(values, torch.device("cpu"))
+    there = copy_to_device(values, torch.device("cpu"))
     assert there.tolist() == values and there.dtype == torch.int64
-    assert Fetch(there).wait().tolist() == values
-    assert send(there, torch.device("cpu")) is there
+    assert CopyToHost(there).wait().tolist() == values
+    assert copy_to_device(there, torch.device("cpu")) is there
