@@ -74,7 +74,7 @@ def test_a_move_does_not_count(tmp_path: Path) -> None:
     entry = "from jointasr{} import files\nfrom jointasr{}.b import f\nf(files.X)\n"
     flat = {
         "jointasr/bin/train.py": entry.format("", ""),
-        "jointasr/utils/files.py": "X = 1\n",
+        "jointasr/files.py": "X = 1\n",
         "jointasr/b.py": late.format(""),
         "local/c.py": "Y = 1\n",
     }
