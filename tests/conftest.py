@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tiny import make_bert, make_wav2vec2
 
+pytest_plugins = ["oracle", "slurm_cluster", "toy_training"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How often the kill tests kill, and how long the parsers are fuzzed; more than CI has time

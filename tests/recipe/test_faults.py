@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-from test_train import decode_all, fold, recipe, start
+from toy_training import decode_all, initial_model
 
 from jointasr.bin.align import main as align_all
 from jointasr.config import conf_files
@@ -24,8 +24,6 @@ from jointasr.models import checkpoint
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
-
-__all__ = ["fold", "recipe"]  # fixtures
 
 
 def limited(kilobytes: int) -> None:
@@ -124,7 +122,7 @@ def test_damaged_entry_at_decode_time(
     """An error that names it; with --skip-bad it is an error in every score, and listed."""
     home, name = damaged
     monkeypatch.chdir(home)
-    model = start(models, "joint.yaml")
+    model = initial_model(models, "joint.yaml")
     out = Path("exp/joint_clean/fold_Ses01F")
     checkpoint.save(out / "best", model)
     meta = dict.fromkeys(("system", "kind", "conf", "stack", "commit"), "joint")
@@ -160,7 +158,7 @@ def test_nothing_can_be_read(damaged: tuple[Path, str], models: Path) -> None:
     cuts = manifest.load(home / "data/folds/speaker/Ses01F/test_clean")
     bad = manifest.relocate(cuts, {cut.id: f"{home}/none.wav" for cut in cuts})
     conf = conf_files.load_decode("decode.yaml", Path(), ["method=greedy"])
-    model = start(models, "joint.yaml")
+    model = initial_model(models, "joint.yaml")
     found = decode.decode(Decoder(model, conf), bad, skip_bad=True)
     assert found.unread.keys() == found.texts.keys() == found.posteriors.keys()
     assert len(found.unread) == len(cuts) and not any(found.texts.values())
@@ -173,7 +171,7 @@ def test_damaged_features_at_decode_time(
     home, _ = damaged
     cuts = manifest.load(home / "data/folds/speaker/Ses01F/test_noise_snr5")
     conf = conf_files.load_decode("decode.yaml", Path(), ["method=greedy"])
-    model = start(models, "asr.yaml")
+    model = initial_model(models, "asr.yaml")
     ids = [cut.id for cut in cuts]
     waves = {cut.id: cut.load_audio()[0] for cut in cuts}
     rows = [(i, model.system.encoder.conv_features([waves[i]])[0]) for i in sorted(ids)]

@@ -17,11 +17,10 @@ from pathlib import Path
 import pytest
 import short_recipe
 from recipe import Copy
-from test_slurm import cluster, configure
+from slurm_cluster import configure
 
 from jointasr.config.layout import USAGE
 
-__all__ = ["cluster"]  # a fixture
 pytestmark = pytest.mark.slow
 MARK = "JOINTASR_KILL_TEST"
 

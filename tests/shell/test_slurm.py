@@ -6,15 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import slurm_cluster
 import tiny
 from safetensors.torch import load_file
 from shell import run
-from test_train import fold, recipe
+from slurm_cluster import configure
 
 from jointasr.doctor import checks
 from jointasr.utils.project import ROOT
@@ -24,13 +22,7 @@ import slurm
 
 pytestmark = pytest.mark.once
 
-__all__ = ["fold", "recipe"]  # fixtures
 SLURM, RUN = ROOT / "utils/slurm.py", ROOT / "utils/run.py"
-CONF = """command sbatch --export=ALL {more}
-option gpu=*
-option nodes=1
-option nodes=* --nodes=$0 --ntasks-per-node=1
-{rest}"""
 
 
 @pytest.fixture(autouse=True)
@@ -39,25 +31,10 @@ def project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    missing = slurm_cluster.missing()
-    if missing:
-        pytest.skip(f"Slurm is not installed (apt install slurm-wlm): no {' '.join(missing)}")
-    with slurm_cluster.running(tmp_path_factory.mktemp("slurm")) as env:
-        yield {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}", **env}
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A folder to run in, with a slurm.conf for this cluster."""
     return configure(tmp_path)
-
-
-def configure(home: Path, more: str = "", rest: str = "") -> Path:
-    (home / "conf").mkdir(exist_ok=True, parents=True)
-    (home / "conf/slurm.conf").write_text(CONF.format(more=more, rest=rest))
-    return home
 
 
 def begin(home: Path, cluster: dict[str, str], *words: str) -> "subprocess.Popen[str]":

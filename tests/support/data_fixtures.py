@@ -15,6 +15,7 @@ from jointasr.utils.project import ROOT
 
 RATE = 16000
 EMOTIONS = ("ang", "hap", "neu", "sad")
+TESTS = str(ROOT / "conf/tests.tsv")
 
 
 def sound(seed: int, frames: int, level: float = 0.1) -> np.ndarray:
@@ -128,3 +129,22 @@ def bin_run(recipe: Path, name: str, *args: str) -> subprocess.CompletedProcess[
         text=True,
         check=False,
     )
+
+
+def program(recipe: Path, name: str, *args: str) -> str:
+    """Run a program that must succeed; return its standard output."""
+    done = bin_run(recipe, name, *args)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def prepare(recipe: Path, jobs: int) -> None:
+    """Run the programs that steps/mix_noise.sh, make_folds.sh and make_archives.sh run."""
+    common = ["data", "--musan", "data/local/musan", "--tests", TESTS, "--jobs", str(jobs)]
+    program(recipe, "select_turns", "data/local/corpus", "data/local/selected")
+    for name, step, end in (("mix_noise", "plan", "merge"), ("make_archives", "write", "combine")):
+        todo = program(recipe, name, "todo", *common)
+        for job in range(1, jobs + 1):
+            program(recipe, name, step, *common, "--sets", todo, "--job", str(job))
+        program(recipe, name, end, *common, "--sets", todo)
+    program(recipe, "make_folds", "data/local/selected", "data/folds/speaker")

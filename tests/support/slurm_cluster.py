@@ -5,12 +5,15 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-CONF = """ClusterName=test
+import pytest
+
+SLURM_CONF = """ClusterName=test
 SlurmctldHost=localhost(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmUser={user}
@@ -37,6 +40,11 @@ NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2
 NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2
 PartitionName=debug Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 """
+RECIPE_CONF = """command sbatch --export=ALL {more}
+option gpu=*
+option nodes=1
+option nodes=* --nodes=$0 --ntasks-per-node=1
+{rest}"""
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "srun")
 
 
@@ -46,13 +54,29 @@ def missing() -> list[str]:
     return [name for name in PROGRAMS if not shutil.which(name, path=path)]
 
 
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a running cluster; skip where Slurm is not installed."""
+    if absent := missing():
+        pytest.skip(f"Slurm is not installed (apt install slurm-wlm): no {' '.join(absent)}")
+    with running(tmp_path_factory.mktemp("slurm")) as env:
+        yield {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}", **env}
+
+
+def configure(folder: Path, more: str = "", rest: str = "") -> Path:
+    """Write conf/slurm.conf of a recipe for this cluster; return the recipe's folder."""
+    (folder / "conf").mkdir(exist_ok=True, parents=True)
+    (folder / "conf/slurm.conf").write_text(RECIPE_CONF.format(more=more, rest=rest))
+    return folder
+
+
 @contextmanager
 def running(home: Path) -> Iterator[dict[str, str]]:
     """Start a cluster with its files in ``home``; yields the environment its users need."""
     for name in ("state", "spool.n1", "spool.n2"):
         (home / name).mkdir(parents=True)
     conf = home / "slurm.conf"
-    conf.write_text(CONF.format(home=home, user=getpass.getuser(), ports=free_ports(3)))
+    conf.write_text(SLURM_CONF.format(home=home, user=getpass.getuser(), ports=free_ports(3)))
     env = {**os.environ, "SLURM_CONF": str(conf), "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
     daemons = [["slurmctld", "-D"], ["slurmd", "-D", "-N", "n1"], ["slurmd", "-D", "-N", "n2"]]
     with (home / "daemons.log").open("w") as log:

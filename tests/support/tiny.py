@@ -21,8 +21,10 @@ from transformers import (
     Wav2Vec2ForCTC,
 )
 
-from jointasr.config import conf_files
+from jointasr.config import conf_files, schema
 from jointasr.data import manifest
+from jointasr.data.batch import Batch, pad
+from jointasr.models import checkpoint, systems
 from jointasr.text.lang import Units, write_labels
 
 LABELS = ["ang", "hap", "neu", "sad"]
@@ -117,6 +119,35 @@ def settings(models: Path, norm: str = "layer") -> list[str]:
         "batch.workers=0",
         "batch.max_duration=6",
     ]
+
+
+def build_model(conf: schema.Config, units: Units | None = None) -> checkpoint.TrainedModel:
+    """An untrained system, always the same; its units are characters by default."""
+    torch.manual_seed(0)
+    return checkpoint.initial(conf, units or Units.char(), LABELS)
+
+
+def batch(units: Units) -> Batch:
+    """Four utterances of very different lengths."""
+    texts, emotions = ["GOOD ROAD", "A", "OLD DREAM GAME", "MEAL"], ["hap", "sad", "ang", "neu"]
+    waves = [
+        tones(text, emotion, seed).astype("float32") / 32768
+        for seed, (text, emotion) in enumerate(zip(texts, emotions, strict=True))
+    ]
+    return Batch(
+        [f"utterance-{row}" for row in range(len(texts))],
+        pad(waves),
+        torch.tensor([len(wave) for wave in waves]),
+        texts,
+        [units.encode(text) for text in texts],
+        torch.tensor([LABELS.index(emotion) for emotion in emotions]),
+        len(texts),
+    )
+
+
+def forward(model: checkpoint.TrainedModel, data: Batch) -> systems.Output:
+    """The system's outputs for a batch."""
+    return systems.forward(model.system, data.waves, data.lengths, data.texts)
 
 
 def tones(text: str, emotion: str, seed: int, stretch: float = 1.0) -> np.ndarray:

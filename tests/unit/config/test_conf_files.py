@@ -3,13 +3,10 @@
 from pathlib import Path
 
 import pytest
-import yaml
+import shipped_confs
 
 from jointasr.config import conf_files
 from jointasr.utils.errors import DataError
-
-CONF = sorted(path for path in (conf_files.ROOT / "conf").rglob("*.yaml"))
-RECIPES = sorted(path for path in (conf_files.ROOT / "egs").iterdir() if path.is_dir())
 
 
 def recipe_with(tmp_path: Path, **files: str) -> Path:
@@ -76,22 +73,13 @@ def test_paper_values() -> None:
     assert (ser.augment.speeds, ser.augment.max_bands, ser.augment.max_chunks) == ([100], 0, 0)
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
+@pytest.mark.parametrize("recipe", shipped_confs.RECIPES, ids=lambda path: path.name)
 def test_every_shipped_conf_is_valid(recipe: Path) -> None:
-    names = {str(path.relative_to(conf_files.ROOT / "conf")) for path in CONF}
-    names |= {str(path.relative_to(recipe / "conf")) for path in recipe.glob("conf/**/*.yaml")}
-    for name in sorted(names):
+    for name in shipped_confs.names(recipe):
         if Path(name).name == "decode.yaml":
             conf_files.load_decode(name, recipe)
-        elif "system:" in dumped(name, recipe):
+        elif shipped_confs.is_system(name, recipe):
             conf_files.load(name, recipe)
-
-
-def dumped(name: str, recipe: Path) -> str:
-    """The conf and its bases as text: a file of shared keys alone defines no system."""
-    text = "".join(path.read_text() for path in conf_files.find(name, recipe))
-    base = yaml.safe_load(text).get("base") if text else None
-    return text + (dumped(base, recipe) if base else "")
 
 
 def test_report_options_are_refined_by_a_recipe_and_checked(tmp_path: Path) -> None:

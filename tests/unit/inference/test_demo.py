@@ -23,18 +23,14 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
-from test_recognize import ear, home
-from test_train import fold
 
 import jointasr
 from jointasr.config.scenarios import KINDS
 from jointasr.inference import demo_server
-from jointasr.models import systems
 from jointasr.prep import noise
 from jointasr.utils import jsonl
 
-__all__ = ["fold", "home"]  # fixtures
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("oracle_model")]
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +47,11 @@ def noises(tmp_path_factory: pytest.TempPathFactory) -> noise.Noises:
 
 
 @pytest.fixture(scope="module")
-def made(home: Path, noises: noise.Noises) -> demo_server.Demo:
-    """The page of two models that have the ear (see test_recognize)."""
-    model = jointasr.load(str(home / "model"), "cpu")
+def made(packed_recipe: Path, noises: noise.Noises) -> demo_server.Demo:
+    """The page of two models that recognize tones (see oracle.py)."""
+    model = jointasr.load(str(packed_recipe / "model"), "cpu")
     limits = demo_server.Limits(megabytes=1.5, seconds=20, upload=3)
     return demo_server.Demo({"joint": model, "baseline": model}, noises, limits)
-
-
-@pytest.fixture(autouse=True)
-def learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(systems, "forward", ear)
 
 
 @pytest.fixture(scope="module")

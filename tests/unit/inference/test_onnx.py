@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_train import start
+from toy_training import initial_model
 
 from jointasr.inference import onnx_export
 from jointasr.models import encoder, systems
@@ -30,7 +30,7 @@ def test_graphs_give_what_the_model_gives(
     models: Path, tmp_path: Path, kind: str, norm: str
 ) -> None:
     """In batches of other sizes and lengths than they were traced with."""
-    model = start(models, f"{kind}.yaml", f"encoder.model={models / norm}")
+    model = initial_model(models, f"{kind}.yaml", f"encoder.model={models / norm}")
     system = model.system.eval()
     onnx_export.export(tmp_path, model)
     hear = session(tmp_path / onnx_export.HEAR)
@@ -76,6 +76,6 @@ def test_graphs_give_what_the_model_gives(
 
 
 def test_what_is_no_single_text(models: Path, tmp_path: Path) -> None:
-    model = start(models, "ablation/nbest_text.yaml")
+    model = initial_model(models, "ablation/nbest_text.yaml")
     with pytest.raises(DataError, match=r"emotion\.transcript nbest: its text branch reads more"):
         onnx_export.export(tmp_path, model)

@@ -6,9 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import fake_hub
 import jsonschema
@@ -19,99 +17,34 @@ import soxr
 import tiny
 import torch
 from data_fixtures import RATE
-from test_train import fold, start
 
 import jointasr
 from jointasr.bin import recognize
 from jointasr.data import audio, datadir, manifest
 from jointasr.inference import formats, inputs, packing, transcriber
 from jointasr.inference.recognizer import RecognizedTurn, RecognizedWord, Recognizer, moved
-from jointasr.models import checkpoint, systems
 from jointasr.text.lang import Units
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
-__all__ = ["fold"]  # a fixture
 CHARACTERS = Units.char().symbols
 CPU = torch.device("cpu")
 TEST = "data/folds/speaker/Ses01F/test_clean"
 
 
-def ear(
-    system: Any, waves: torch.Tensor, lengths: torch.Tensor, texts: object = None
-) -> systems.Output:
-    """What a model that had learned tiny's language would give: a frame's letter is its loudest
-    tone, a longer pause between letters the unit between words, the low tone the emotion."""
-    frames = system.encoder.frames(lengths)
-    log_probs = torch.full((len(waves), int(frames.max()), len(CHARACTERS)), 0.001)
-    emotions = torch.zeros(len(waves), len(tiny.LABELS))
-    for row, wave in enumerate(waves.numpy()):
-        labels = frame_labels(wave[: int(lengths[row])], int(frames[row]))
-        log_probs[row, torch.arange(len(labels)), torch.tensor(labels)] = 0.97
-        low = 110 * 1.3 ** np.arange(len(tiny.LABELS))
-        emotions[row] = torch.from_numpy(5 * loudness(wave[: int(lengths[row])], low))
-    return systems.Output(frames, log_probs.log(), emotions)
-
-
-def loudness(wave: np.ndarray, hertz: np.ndarray) -> np.ndarray:
-    """Of tones, the mean amplitude in a windowed stretch being 1 at most."""
-    window = np.hanning(len(wave) + 2)[1:-1]
-    tones = np.exp(2j * np.pi * hertz[:, None] * np.arange(len(wave)) / RATE)
-    return np.asarray(np.abs(tones @ (wave * window)) / window.sum())
-
-
-def frame_labels(wave: np.ndarray, frames: int) -> list[int]:
-    hertz = 400 * 1.24 ** np.arange(len(tiny.LETTERS))
-    padded = np.pad(wave, (160, 800))
-    found = []
-    for frame in range(frames):
-        each = loudness(padded[320 * frame : 320 * frame + 640], hertz)
-        loud = each.max() > 0.02
-        found.append(CHARACTERS.index(tiny.LETTERS[int(each.argmax())]) if loud else 0)
-    heard = [frame for frame, label in enumerate(found) if label]
-    for before, after in pairwise(heard):
-        if after - before > 4:
-            found[(before + after) // 2] = CHARACTERS.index("|")
-    return found
-
-
 @pytest.fixture(scope="module")
-def home(fold: Path, models: Path) -> Path:
-    """A recipe folder with a joint model, packed as ``model`` while it has the ear."""
-    out = fold / "exp/joint_clean/fold_Ses01F"
-    checkpoint.save(out / "best", start(models, "joint.yaml"))
-    meta = dict.fromkeys(("system", "kind", "conf", "stack", "commit"), "joint")
-    meta |= {"seed": 0, "train": "clean", "fold": "Ses01F", "engine": "torch"}
-    meta |= {"budget": {"utterances": 24, "epochs": 3, "dev_utterances": 8, "steps": 9}}
-    meta |= {"selected": {"on": "data/folds/speaker/Ses01F/dev_clean"}}
-    meta |= {"lang": "data/folds/speaker/Ses01F/lang_char", "data": "data/folds/speaker/Ses01F"}
-    files.write_json(out / "model.json", meta)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(fold)
-        patch.setattr(systems, "forward", ear)
-        packing.pack(out, Path("model"), "default", CPU)
-    return fold
-
-
-@pytest.fixture(scope="module")
-def model(home: Path) -> Recognizer:
-    return jointasr.load(str(home / "model"), "cpu")
-
-
-@pytest.fixture
-def learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model has the ear; without this it is at its start, and guesses."""
-    monkeypatch.setattr(systems, "forward", ear)
+def model(packed_recipe: Path) -> Recognizer:
+    return jointasr.load(str(packed_recipe / "model"), "cpu")
 
 
 @pytest.fixture(autouse=True)
-def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(home)
+def here(packed_recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(packed_recipe)
 
 
-def waves(home: Path) -> dict[str, np.ndarray]:
-    cuts = manifest.load(home / TEST)
+def waves(packed_recipe: Path) -> dict[str, np.ndarray]:
+    cuts = manifest.load(packed_recipe / TEST)
     return {cut.id: cut.load_audio()[0] for cut in cuts}
 
 
@@ -136,11 +69,11 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[formats.Recognition]:
     return [formats.from_json(line, "stdout") for line in lines]
 
 
-@pytest.mark.usefixtures("learned")
-def test_says_what_is_there(home: Path, model: Recognizer) -> None:
-    texts = datadir.read_table(home / TEST / "text")
-    emotions = datadir.read_table(home / TEST / "utt2emo")
-    for name, wave in waves(home).items():
+@pytest.mark.usefixtures("oracle_model")
+def test_says_what_is_there(packed_recipe: Path, model: Recognizer) -> None:
+    texts = datadir.read_table(packed_recipe / TEST / "text")
+    emotions = datadir.read_table(packed_recipe / TEST / "utt2emo")
+    for name, wave in waves(packed_recipe).items():
         (turn,) = model.recognize(wave, RATE)
         assert (turn.text, turn.emotion) == (texts[name], emotions[name])
         assert turn.confidence is not None and turn.confidence > 0.9
@@ -150,7 +83,7 @@ def test_says_what_is_there(home: Path, model: Recognizer) -> None:
         assert all(word.confidence > 0.9 for word in turn.words)
 
 
-@pytest.mark.usefixtures("learned")
+@pytest.mark.usefixtures("oracle_model")
 def test_word_times_are_where_the_tones_are(model: Recognizer) -> None:
     wave = tiny.tones("GOOD ROAD", "neu", 7).astype(np.float32) / 32768
     (turn,) = model.recognize(wave, RATE)
@@ -164,7 +97,7 @@ def test_word_times_are_where_the_tones_are(model: Recognizer) -> None:
         begin += word + gap + 2 * tiny.PAUSE
 
 
-@pytest.mark.usefixtures("learned")
+@pytest.mark.usefixtures("oracle_model")
 def test_other_rates(model: Recognizer, tmp_path: Path) -> None:
     """A file of any rate and type says the same; tones lie below 4 kHz."""
     wave = tiny.tones("GOOD ROAD", "sad", 7).astype(np.float32) / 32768
@@ -184,13 +117,13 @@ def test_other_rates(model: Recognizer, tmp_path: Path) -> None:
 
 
 def test_alone_batched_as_cut_and_as_data_dir(
-    home: Path,
+    packed_recipe: Path,
     model: Recognizer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    heard = waves(home)
+    heard = waves(packed_recipe)
     for name, wave in heard.items():
         soundfile.write(tmp_path / f"{name}.wav", wave, RATE, subtype="PCM_16")
     alone = {name: model.recognize(wave, RATE) for name, wave in heard.items()}
@@ -209,13 +142,13 @@ def test_alone_batched_as_cut_and_as_data_dir(
 
 
 def test_data_dir_with_segments(
-    home: Path,
+    packed_recipe: Path,
     model: Recognizer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (first, one), (second, two) = list(waves(home).items())[:2]
+    (first, one), (second, two) = list(waves(packed_recipe).items())[:2]
     soundfile.write(tmp_path / "all.wav", np.concatenate([one, two]), RATE, subtype="PCM_16")
     (tmp_path / "wav.scp").write_text(f"all {tmp_path}/all.wav\n")
     edge, end = len(one) / RATE, (len(one) + len(two)) / RATE
@@ -232,8 +165,8 @@ def test_data_dir_with_segments(
         program(monkeypatch, str(tmp_path))
 
 
-def test_long_audio_is_its_windows(home: Path, model: Recognizer) -> None:
-    long = np.concatenate(list(waves(home).values()))
+def test_long_audio_is_its_windows(packed_recipe: Path, model: Recognizer) -> None:
+    long = np.concatenate(list(waves(packed_recipe).values()))
     turns = model.recognize(long, RATE, how="windows", longest=1.0)
     assert turns[-1].end == pytest.approx(len(long) / RATE) and len(turns) == 4
     for turn in turns:
@@ -243,13 +176,13 @@ def test_long_audio_is_its_windows(home: Path, model: Recognizer) -> None:
 
 
 def test_channels(
-    home: Path,
+    packed_recipe: Path,
     model: Recognizer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    one, two = list(waves(home).values())[:2]
+    one, two = list(waves(packed_recipe).values())[:2]
     length = max(len(one), len(two))
     call = np.stack([np.pad(wave, (0, length - len(wave))) for wave in (one, two)], 1)
     soundfile.write(tmp_path / "call.wav", call, RATE, subtype="PCM_16")
@@ -266,7 +199,7 @@ def test_channels(
 
 
 def test_every_format(
-    home: Path,
+    packed_recipe: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -316,7 +249,7 @@ def test_unsure_and_silent() -> None:
 
 
 def test_a_folder_of_results_is_gone_on_with(
-    home: Path,
+    packed_recipe: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -348,11 +281,11 @@ def test_a_folder_of_results_is_gone_on_with(
 
 
 def test_another_models_results_are_refused(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packed_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A copy of a model is the same model; one with other confidences is not."""
     program(monkeypatch, "--out", str(tmp_path / "out"), TEST)
-    copy = shutil.copytree(home / "model", tmp_path / "copy")
+    copy = shutil.copytree(packed_recipe / "model", tmp_path / "copy")
     program(monkeypatch, "--out", str(tmp_path / "out"), "--model", str(copy), TEST)
     calibration = {"slope": 2.0, "offset": 0.0}
     files.write_json(copy / "certainty.json", {"words": calibration, "emotion": calibration})
@@ -361,12 +294,12 @@ def test_another_models_results_are_refused(
 
 
 def test_bad_files_are_named_and_counted(
-    home: Path,
+    packed_recipe: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    wave = next(iter(waves(home).values()))
+    wave = next(iter(waves(packed_recipe).values()))
     soundfile.write(tmp_path / "b.flac", wave, RATE)
     (tmp_path / "a.wav").write_text("not audio")
     (tmp_path / "c.wav").touch()
@@ -396,7 +329,7 @@ def test_bad_files_are_named_and_counted(
     (tmp_path / "cuts.jsonl").write_text(cut + "\n")
     with pytest.raises(DataError, match="its audio is a command; give files"):
         inputs.find([str(tmp_path / "cuts.jsonl")], False)
-    other = manifest.load(home / TEST)
+    other = manifest.load(packed_recipe / TEST)
     clash = tmp_path / "clash"
     clash.mkdir()
     name = next(iter(other)).id
@@ -405,10 +338,17 @@ def test_bad_files_are_named_and_counted(
         inputs.find([TEST, str(clash)], False)
 
 
-def test_standard_input_and_exit_code(home: Path, tmp_path: Path) -> None:
-    name, wave = next(iter(waves(home).items()))
+def test_standard_input_and_exit_code(packed_recipe: Path, tmp_path: Path) -> None:
+    name, wave = next(iter(waves(packed_recipe).items()))
     soundfile.write(tmp_path / f"{name}.wav", wave, RATE)
-    command = [sys.executable, "-m", "jointasr", "recognize", "--model", str(home / "model")]
+    command = [
+        sys.executable,
+        "-m",
+        "jointasr",
+        "recognize",
+        "--model",
+        str(packed_recipe / "model"),
+    ]
     env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     data = (tmp_path / f"{name}.wav").read_bytes()
     done = subprocess.run([*command, "-"], input=data, env=env, capture_output=True)
@@ -428,7 +368,7 @@ def test_next_to_nothing_and_silence(model: Recognizer, seconds: float) -> None:
 
 
 def test_results_appear_while_others_are_heard(
-    home: Path, model: Recognizer, monkeypatch: pytest.MonkeyPatch
+    packed_recipe: Path, model: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No more audio waits than asked for."""
     monkeypatch.setattr(transcriber, "AT_ONCE", 0.1)
@@ -443,23 +383,23 @@ def test_results_appear_while_others_are_heard(
     assert len(read) == 1
 
 
-def test_packed_model(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packed_model(packed_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that is needed lies in the folder: it works elsewhere, without the recipe."""
-    card = (home / "model/README.md").read_text()
+    card = (packed_recipe / "model/README.md").read_text()
     assert 'jointasr.load("model")' in card and "Emotions: ang, hap, neu, sad" in card
     assert "Not scored when this folder was made" in card and "dev utterances:" in card
     assert "\n\n\n" not in card and "| |" not in card
-    wave = next(iter(waves(home).values()))
+    wave = next(iter(waves(packed_recipe).values()))
     before = jointasr.load("model", "cpu").recognize(wave, RATE)
     monkeypatch.chdir(tmp_path)
-    (home / "model").rename(tmp_path / "moved")
+    (packed_recipe / "model").rename(tmp_path / "moved")
     try:
         alike(jointasr.load(str(tmp_path / "moved"), "cpu").recognize(wave, RATE), before)
     finally:
-        (tmp_path / "moved").rename(home / "model")
-    certainty = json.loads((home / "model/certainty.json").read_text())
+        (tmp_path / "moved").rename(packed_recipe / "model")
+    certainty = json.loads((packed_recipe / "model/certainty.json").read_text())
     assert certainty.keys() == {"words", "emotion"}
-    monkeypatch.chdir(home)
+    monkeypatch.chdir(packed_recipe)
     out = Path("exp/joint_clean/fold_Ses01F")
     with pytest.raises(DataError, match="model is there already"):
         packing.pack(out, Path("model"), "default", CPU)
@@ -468,7 +408,7 @@ def test_packed_model(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_hub(home: Path, tmp_path: Path) -> None:
+def test_hub(packed_recipe: Path, tmp_path: Path) -> None:
     """Put on a hub, private, and had from it by id on a machine that has never seen it."""
     env = {**os.environ, "HF_TOKEN": "hf_secret", "HF_HOME": str(tmp_path / "home")}
     env |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", "PYTHONPATH": str(ROOT)}
@@ -493,7 +433,7 @@ def test_hub(home: Path, tmp_path: Path) -> None:
     assert "the hub does not take it" in pushed and "nor to be had from the hub" in other
 
 
-def test_card_has_the_results(home: Path, tmp_path: Path) -> None:
+def test_card_has_the_results(packed_recipe: Path, tmp_path: Path) -> None:
     out = Path("exp/joint_clean/fold_Ses01F")
     cells = [
         {"system": "joint", "train": "clean", "test": "clean", "method": "default",
@@ -512,9 +452,9 @@ def test_card_has_the_results(home: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_hour(home: Path, tmp_path: Path) -> None:
+def test_an_hour(packed_recipe: Path, tmp_path: Path) -> None:
     """In windows, with a tiny model: no more memory than twice its samples above a minute's."""
-    minute = np.concatenate([*waves(home).values()] * 20)[: 60 * RATE]
+    minute = np.concatenate([*waves(packed_recipe).values()] * 20)[: 60 * RATE]
     memory = {}
     for minutes in (1, 60):
         path = tmp_path / f"{minutes}.flac"
@@ -523,7 +463,7 @@ def test_an_hour(home: Path, tmp_path: Path) -> None:
                 file.write(minute)
         code = "import resource, sys\nfrom jointasr.bin.recognize import main\nmain()\n"
         code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
-        command = [sys.executable, "-c", code, "--model", str(home / "model")]
+        command = [sys.executable, "-c", code, "--model", str(packed_recipe / "model")]
         command += ["--turns", "windows", "--max-turn", "30", "--format", "jsonl", str(path)]
         env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, env=env, capture_output=True, text=True)

@@ -8,7 +8,7 @@ import pytest
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
-from test_systems import batch, forward, model
+from tiny import batch, build_model, forward
 
 from jointasr.models import checkpoint
 from jointasr.utils.errors import DataError
@@ -25,7 +25,7 @@ def test_outputs_survive_bit_by_bit_wherever_it_is_moved(
     home = tmp_path / "home"
     for name in (norm, "bert"):
         shutil.copytree(models / name, home / name)
-    one = model(tiny.conf(home, f"{kind}.yaml", norm=norm))
+    one = build_model(tiny.conf(home, f"{kind}.yaml", norm=norm))
     one.system.eval()
     checkpoint.save(tmp_path / "best", one)
     shutil.move(tmp_path / "best", tmp_path / "elsewhere")
@@ -41,7 +41,7 @@ def test_outputs_survive_bit_by_bit_wherever_it_is_moved(
 
 
 def test_names_are_those_of_both_stacks(models: Path, tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, model(tiny.conf(models, "joint.yaml")))
+    checkpoint.save(tmp_path, build_model(tiny.conf(models, "joint.yaml")))
     names = set(load_file(tmp_path / checkpoint.WEIGHTS))
     positions = {name for name in names if name.startswith(POSITIONS)}
     assert positions == {f"{POSITIONS}.{part}" for part in ("bias", "weight_g", "weight_v")}
@@ -49,7 +49,7 @@ def test_names_are_those_of_both_stacks(models: Path, tmp_path: Path) -> None:
 
 
 def test_only_weights_and_text(models: Path, tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, model(tiny.conf(models, "joint.yaml")))
+    checkpoint.save(tmp_path, build_model(tiny.conf(models, "joint.yaml")))
     for path in tmp_path.rglob("*"):
         if path.is_file() and path.name != checkpoint.WEIGHTS:
             path.read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def test_only_weights_and_text(models: Path, tmp_path: Path) -> None:
 
 
 def test_damage_is_named(models: Path, tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, model(tiny.conf(models, "asr.yaml")))
+    checkpoint.save(tmp_path, build_model(tiny.conf(models, "asr.yaml")))
     path = tmp_path / checkpoint.WEIGHTS
     tensors = load_file(path)
     bias = tensors.pop("head.1.bias")
@@ -81,7 +81,7 @@ def test_damage_is_named(models: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_half_written_is_left(models: Path, tmp_path: Path) -> None:
-    one = model(tiny.conf(models, "asr.yaml"))
+    one = build_model(tiny.conf(models, "asr.yaml"))
     for _ in range(2):
         checkpoint.save(tmp_path, one)
     assert not list(tmp_path.rglob("*.tmp"))

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import shipped_confs
 import tiny
 import torch
-from test_conf_files import CONF, RECIPES, dumped
+from tiny import batch, build_model, forward
 from transformers import AutoModelForCTC
 
 from jointasr.config import conf_files, schema
 from jointasr.ctc import prefix_beam, search
-from jointasr.data.batch import Batch, pad
 from jointasr.models import checkpoint, encoder, fusion, systems
 from jointasr.models.fusion import SkipMlp, States, average
 from jointasr.text.lang import Units
@@ -21,44 +21,13 @@ from jointasr.training import losses
 from jointasr.training.optim import Optimisers, grad_scaler
 from jointasr.utils.errors import DataError
 
-TEXTS = ["GOOD ROAD", "A", "OLD DREAM GAME", "MEAL"]
-EMOTIONS = ["hap", "sad", "ang", "neu"]
-
-
-def batch(units: Units) -> Batch:
-    """Four utterances of very different lengths."""
-    waves = [
-        tiny.tones(text, emotion, seed).astype("float32") / 32768
-        for seed, (text, emotion) in enumerate(zip(TEXTS, EMOTIONS, strict=True))
-    ]
-    return Batch(
-        [f"utterance-{row}" for row in range(len(TEXTS))],
-        pad(waves),
-        torch.tensor([len(wave) for wave in waves]),
-        TEXTS,
-        [units.encode(text) for text in TEXTS],
-        torch.tensor([tiny.LABELS.index(emotion) for emotion in EMOTIONS]),
-        len(TEXTS),
-    )
-
-
-def model(conf: schema.Config, units: Units | None = None) -> checkpoint.TrainedModel:
-    torch.manual_seed(0)
-    return checkpoint.initial(conf, units or Units.char(), tiny.LABELS)
-
-
-def forward(one: checkpoint.TrainedModel, data: Batch) -> systems.Output:
-    return systems.forward(one.system, data.waves, data.lengths, data.texts)
-
 
 def confs() -> list[Any]:
     """(name, recipe) of every shipped configuration of a system, alone and in every recipe."""
     found = []
-    for recipe in [conf_files.ROOT, *RECIPES]:
-        paths = {path.relative_to(conf_files.ROOT / "conf") for path in CONF}
-        paths |= {path.relative_to(recipe / "conf") for path in recipe.glob("conf/**/*.yaml")}
-        for name in sorted(map(str, paths)):
-            if "system:" in dumped(name, recipe):
+    for recipe in [conf_files.ROOT, *shipped_confs.RECIPES]:
+        for name in shipped_confs.names(recipe):
+            if shipped_confs.is_system(name, recipe):
                 found.append(pytest.param(name, recipe, id=f"{recipe.name}:{name}"))
     return found
 
@@ -72,7 +41,7 @@ def test_every_conf_builds_and_takes_a_step(models: Path, name: str, recipe: Pat
     units = Units.char()
     if conf.units.type != "char":
         units = Units.train_pieces([" ".join(tiny.WORDS)] * 9, conf.units.type, 32)
-    one = model(conf, units)
+    one = build_model(conf, units)
     optimisers = Optimisers(one.system, conf.optim)
     data = batch(units)
     before = {key: value.clone() for key, value in one.system.named_parameters()}
@@ -93,7 +62,7 @@ KINDS = ["asr", "ser", "joint", *(f"ablation/{name}" for name in FUSIONS)]
 @pytest.mark.parametrize("norm", ["layer", "group"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_padded_batch_equals_batch_of_one(models: Path, kind: str, norm: str) -> None:
-    one = model(tiny.conf(models, f"{kind}.yaml", norm=norm))
+    one = build_model(tiny.conf(models, f"{kind}.yaml", norm=norm))
     one.system.eval()
     data = batch(one.units)
     with torch.no_grad():
@@ -130,7 +99,7 @@ def test_what_the_emotion_loss_reaches(
         f"emotion.transcript={transcript}",
         f"emotion.modalities={modalities}",
     ]
-    one = model(tiny.conf(models, "joint.yaml", *settings))
+    one = build_model(tiny.conf(models, "joint.yaml", *settings))
     one.system.train()
     data = batch(one.units)
     emotions = forward(one, data).emotions
@@ -149,7 +118,7 @@ def test_what_the_emotion_loss_reaches(
 
 def test_a_soft_transcript_fades_uncertain_words_into_the_mask(models: Path) -> None:
     """Certain words read as the hypothesis itself, hopeless ones as [MASK]."""
-    one = model(tiny.conf(models, "ablation/soft_text.yaml"))
+    one = build_model(tiny.conf(models, "ablation/soft_text.yaml"))
     assert isinstance(one.system.eval(), systems.Joint)
     bert = one.system.bert
     assert bert is not None
@@ -167,7 +136,7 @@ def test_a_soft_transcript_fades_uncertain_words_into_the_mask(models: Path) -> 
 
 
 def test_certainty_is_the_geometric_mean_of_a_words_posteriors(models: Path) -> None:
-    one = model(tiny.conf(models, "ablation/soft_text.yaml"))
+    one = build_model(tiny.conf(models, "ablation/soft_text.yaml"))
     assert isinstance(one.system, systems.Joint)
     a, space = [*one.units.encode("A"), 1]
     path = {0: (a, 0.5), 1: (a, 0.9), 2: (0, 0.8), 3: (a, 0.4), 4: (space, 0.7), 5: (a, 0.6)}
@@ -210,7 +179,7 @@ def test_fusions_that_cannot_be(models: Path) -> None:
 
 
 def test_without_a_text_branch_no_bert_is_read(models: Path, tmp_path: Path) -> None:
-    one = model(tiny.conf(models, "ablation/acoustic_only.yaml", "bert.model=nowhere"))
+    one = build_model(tiny.conf(models, "ablation/acoustic_only.yaml", "bert.model=nowhere"))
     assert isinstance(one.system, systems.Joint) and one.system.bert is None
     checkpoint.save(tmp_path / "best", one)
     assert not (tmp_path / "best" / "bert").exists()
@@ -219,7 +188,7 @@ def test_without_a_text_branch_no_bert_is_read(models: Path, tmp_path: Path) -> 
 
 
 def test_ctc_loss_reaches_the_encoder_whatever_the_gradient(models: Path) -> None:
-    one = model(tiny.conf(models, "joint.yaml", "emotion.gradient=stopped", "alpha=0"))
+    one = build_model(tiny.conf(models, "joint.yaml", "emotion.gradient=stopped", "alpha=0"))
     one.system.train()
     data = batch(one.units)
     losses.losses(one.conf, forward(one, data), data).backward()
@@ -230,7 +199,7 @@ def test_ctc_loss_reaches_the_encoder_whatever_the_gradient(models: Path) -> Non
 def test_what_bert_reads(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: dict[str, list[str]] = {}
     for kind in ("greedy", "oracle", "empty"):
-        one = model(tiny.conf(models, "joint.yaml", f"emotion.transcript={kind}"))
+        one = build_model(tiny.conf(models, "joint.yaml", f"emotion.transcript={kind}"))
         assert isinstance(one.system.eval(), systems.Joint)
         data = batch(one.units)
         own = one.system.bert.forward
@@ -246,13 +215,13 @@ def test_what_bert_reads(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             found = search.greedy(output.log_probs, output.frames)
             assert read[kind] == [one.units.decode(ids) for ids in found]
             assert any(read[kind])
-    assert read["oracle"] == TEXTS and read["empty"] == [""] * 4
+    assert read["oracle"] == batch(Units.char()).texts and read["empty"] == [""] * 4
 
 
 def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
     """The logits of the expected embedding, put together by hand."""
     conf = tiny.conf(models, "joint.yaml", "emotion.transcript=nbest", "emotion.paths=3")
-    one = model(conf)
+    one = build_model(conf)
     system = one.system.eval()
     assert isinstance(system, systems.Joint) and system.bert is not None
     data = batch(one.units)
@@ -276,7 +245,9 @@ def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
 def test_asr_and_joint_start_alike_and_see_the_same_dropout(models: Path) -> None:
     outputs = []
     for kind in ("asr", "joint"):
-        one = model(tiny.conf(models, f"{kind}.yaml", "head.init=fresh", "encoder.dropout=0.3"))
+        one = build_model(
+            tiny.conf(models, f"{kind}.yaml", "head.init=fresh", "encoder.dropout=0.3")
+        )
         one.system.train()
         torch.manual_seed(7)
         outputs.append(forward(one, batch(one.units)).log_probs)
@@ -287,7 +258,7 @@ def test_head_is_mapped_by_symbol(models: Path, tmp_path: Path) -> None:
     """Whatever the order of the vocabulary, a unit's logit is that of its symbol."""
     vocabulary = list(reversed(tiny.VOCABULARY))
     folder = tiny.make_wav2vec2(tmp_path / "permuted", "layer", vocabulary)
-    one = model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}"))
+    one = build_model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}"))
     one.system.eval()
     data = batch(one.units)
     names = ["<pad>", *one.units.symbols[1:]]
@@ -308,19 +279,19 @@ def test_vocabulary_without_a_character(models: Path, tmp_path: Path) -> None:
     vocabulary = [symbol for symbol in tiny.VOCABULARY if symbol != "Q"]
     folder = tiny.make_wav2vec2(tmp_path / "poor", "layer", vocabulary)
     with pytest.raises(DataError, match=r"poor.*vocab.json: has no symbol 'Q'"):
-        model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}"))
-    model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}", "head.init=fresh"))
-    model(tiny.conf(models, "ser.yaml", f"encoder.model={folder}"))
+        build_model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}"))
+    build_model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}", "head.init=fresh"))
+    build_model(tiny.conf(models, "ser.yaml", f"encoder.model={folder}"))
 
 
 def test_blank_bias_of_a_fresh_head(models: Path) -> None:
-    one = model(tiny.conf(models, "asr.yaml", "head.init=fresh", "head.blank_bias=-3"))
+    one = build_model(tiny.conf(models, "asr.yaml", "head.init=fresh", "head.blank_bias=-3"))
     assert isinstance(one.system, systems.Asr)
     assert one.system.head[-1].bias.tolist() == [-3.0] + [0.0] * 28
 
 
 def test_paper_head_has_two_hidden_layers(models: Path) -> None:
-    one = model(tiny.conf(models, "paper/paper_asr.yaml"))
+    one = build_model(tiny.conf(models, "paper/paper_asr.yaml"))
     assert isinstance(one.system, systems.Asr)
     linear = [layer for layer in one.system.head if isinstance(layer, torch.nn.Linear)]
     assert [layer.out_features for layer in linear] == [1024, 1024, 29]
@@ -342,7 +313,7 @@ def test_skip_connection() -> None:
 
 
 def test_texts_in_a_batch_are_embedded_as_alone_and_truncation_is_counted(models: Path) -> None:
-    one = model(tiny.conf(models, "joint.yaml"))
+    one = build_model(tiny.conf(models, "joint.yaml"))
     assert isinstance(one.system.eval(), systems.Joint)
     bert = one.system.bert
     texts = ["", "GOOD", "OLD DREAM GAME " * 10]
@@ -355,7 +326,7 @@ def test_texts_in_a_batch_are_embedded_as_alone_and_truncation_is_counted(models
 
 
 def test_frozen_bert_stays_in_eval_mode(models: Path) -> None:
-    one = model(tiny.conf(models, "joint.yaml", "bert.freeze=true"))
+    one = build_model(tiny.conf(models, "joint.yaml", "bert.freeze=true"))
     assert isinstance(one.system.train(), systems.Joint)
     assert not one.system.bert.model.training
     assert not any(p.requires_grad for p in one.system.bert.parameters())
@@ -364,7 +335,7 @@ def test_frozen_bert_stays_in_eval_mode(models: Path) -> None:
 
 def test_missing_bert_is_named(models: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"BERT .*nowhere: neither .*--bert FOLDER"):
-        model(tiny.conf(models, "joint.yaml", f"bert.model={tmp_path / 'nowhere'}"))
+        build_model(tiny.conf(models, "joint.yaml", f"bert.model={tmp_path / 'nowhere'}"))
     (tmp_path / "hollow").mkdir()
     with pytest.raises(DataError, match=r"BERT .*hollow: no config.json"):
-        model(tiny.conf(models, "joint.yaml", f"bert.model={tmp_path / 'hollow'}"))
+        build_model(tiny.conf(models, "joint.yaml", f"bert.model={tmp_path / 'hollow'}"))

@@ -10,13 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from data_fixtures import bin_run, make_iemocap, make_musan, sound, write_wav
+from data_fixtures import (
+    TESTS,
+    bin_run,
+    make_iemocap,
+    make_musan,
+    prepare,
+    program,
+    sound,
+    write_wav,
+)
 
 from jointasr.data import archive, datadir, manifest
 from jointasr.prep import archiving, mixtures
 from jointasr.utils.project import ROOT
 
-TESTS = str(ROOT / "conf/tests.tsv")
 SCENARIOS = ["clean"] + [
     f"{kind}_snr{db}" for kind in ("noise", "music", "speech") for db in (15, 5)
 ]
@@ -28,30 +36,11 @@ OPTIONS = {
 SETS = [*SCENARIOS, "train_noisy", "dev_noisy"]
 
 
-def program(recipe: Path, name: str, *args: str) -> str:
-    """Run a program that must succeed; its standard output."""
-    done = bin_run(recipe, name, *args)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def failure(recipe: Path, name: str, *args: str) -> str:
     """Run a program that must end with one line about the user's error."""
     done = bin_run(recipe, name, *args)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     return done.stderr.strip().splitlines()[-1]
-
-
-def stages(recipe: Path, jobs: int) -> None:
-    """What steps/mix_noise.sh, make_folds.sh and make_archives.sh do."""
-    common = ["data", "--musan", "data/local/musan", "--tests", TESTS, "--jobs", str(jobs)]
-    program(recipe, "select_turns", "data/local/corpus", "data/local/selected")
-    for name, step, end in (("mix_noise", "plan", "merge"), ("make_archives", "write", "combine")):
-        todo = program(recipe, name, "todo", *common)
-        for job in range(1, jobs + 1):
-            program(recipe, name, step, *common, "--sets", todo, "--job", str(job))
-        program(recipe, name, end, *common, "--sets", todo)
-    program(recipe, "make_folds", "data/local/selected", "data/folds/speaker")
 
 
 def shell(recipe: Path, script: str, *options: str) -> str:
@@ -141,7 +130,7 @@ def test_jobs_do_not_matter(recipe: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     make_iemocap(Path())
     make_musan(Path())
-    stages(tmp_path, jobs=1)
+    prepare(tmp_path, jobs=1)
     for name in SETS:
         for table in ("digests.tsv", "text", "utt2dur", "spk2utt"):
             path = Path("data") / name / table
@@ -183,7 +172,7 @@ def test_changed_speech_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     make_iemocap(Path(), sessions=1)
     make_musan(Path())
-    stages(tmp_path, jobs=1)
+    prepare(tmp_path, jobs=1)
     utterance, path = next(iter(datadir.read_table(Path("data/local/selected/wav.scp")).items()))
     frames = soundfile.info(path).frames
     write_wav(Path(path), sound(99, frames))

@@ -9,8 +9,7 @@ from typing import Any
 import kaldiio
 import numpy as np
 import pytest
-from data_fixtures import bin_run, make_iemocap, make_musan
-from test_archiving import TESTS, stages
+from data_fixtures import TESTS, bin_run, make_iemocap, make_musan, prepare
 
 from jointasr.data import archive, datadir
 from jointasr.report import audit, audit_noise
@@ -31,7 +30,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = tmp_path_factory.mktemp("sound")
     make_iemocap(recipe, dialogues=4)
     make_musan(recipe)
-    stages(recipe, jobs=1)
+    prepare(recipe, jobs=1)
     done = bin_run(recipe, "make_fold_dirs", "data", "--tests", TESTS)
     assert done.returncode == 0, done.stderr
     for fold in ("Ses01M", FOLD):

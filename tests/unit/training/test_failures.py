@@ -11,15 +11,13 @@ from typing import Any
 import pytest
 import torch
 from lhotse import CutSet
-from test_train import data, fold, recipe, start
+from toy_training import fold_cuts, initial_model
 
 from jointasr.data import dataset, sampler
 from jointasr.data.batch import Batch
 from jointasr.models import failures
 from jointasr.training import losses, trainer
 from jointasr.utils.errors import DataError
-
-__all__ = ["fold", "recipe"]  # fixtures
 
 
 def test_one_bad_batch_is_left_out(
@@ -31,9 +29,9 @@ def test_one_bad_batch_is_left_out(
 ) -> None:
     """A loss that is not finite in one step of each epoch moves nothing and ends nothing."""
     small = ["batch.max_duration=2", "train.max_skipped=3"]
-    model = start(models, "joint.yaml", "train.epochs=2", *small)
-    one = trainer.Trainer(model, *data(), tmp_path, 0)
-    bad = next(iter(data()[0])).id
+    model = initial_model(models, "joint.yaml", "train.epochs=2", *small)
+    one = trainer.Trainer(model, *fold_cuts(), tmp_path, 0)
+    bad = next(iter(fold_cuts()[0])).id
     own = losses.asr
 
     def asr(conf: Any, heard: Any, batch: Batch) -> Any:
@@ -66,8 +64,8 @@ def test_one_bad_batch_is_left_out(
 def test_gradients_that_are_never_finite_end_it(
     recipe: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = start(models, "asr.yaml", "train.epochs=1", "train.max_skipped=3")
-    one = trainer.Trainer(model, *data(), tmp_path, 0)
+    model = initial_model(models, "asr.yaml", "train.epochs=1", "train.max_skipped=3")
+    one = trainer.Trainer(model, *fold_cuts(), tmp_path, 0)
     next(iter(one.system.head.parameters())).register_hook(lambda grad: grad * float("inf"))
     with pytest.raises(DataError, match="3 steps in a row were left out, loss or gradient not"):
         one.fit()
@@ -79,7 +77,7 @@ def test_largest_batches_are_tried_first(
     recipe: Path, models: Path, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Want of memory shows before the first step, with the knobs to turn."""
-    one = trainer.Trainer(start(models, "asr.yaml"), *data(), tmp_path, 0)
+    one = trainer.Trainer(initial_model(models, "asr.yaml"), *fold_cuts(), tmp_path, 0)
     seen: list[tuple[int, ...]] = []
     kind = torch.cuda.OutOfMemoryError if text.startswith("CUDA") else RuntimeError
 
@@ -103,7 +101,7 @@ def order(one: trainer.Trainer) -> list[CutSet]:
 
 
 def test_largest(recipe: Path, models: Path, tmp_path: Path) -> None:
-    one = trainer.Trainer(start(models, "asr.yaml"), *data(), tmp_path, 0)
+    one = trainer.Trainer(initial_model(models, "asr.yaml"), *fold_cuts(), tmp_path, 0)
     batches = order(one)
     chosen = sampler.largest_batches(batches)
     longest = max(cut.num_samples for cuts in batches for cut in cuts)
@@ -113,8 +111,8 @@ def test_largest(recipe: Path, models: Path, tmp_path: Path) -> None:
 
 def test_trying_changes_nothing(recipe: Path, models: Path, tmp_path: Path) -> None:
     """Weights, gradients and counts are as before."""
-    model = start(models, "joint.yaml", "encoder.dropout=0.1", "emotion.transcript=oracle")
-    one = trainer.Trainer(model, *data(), tmp_path, 0)
+    model = initial_model(models, "joint.yaml", "encoder.dropout=0.1", "emotion.transcript=oracle")
+    one = trainer.Trainer(model, *fold_cuts(), tmp_path, 0)
     before = {name: value.clone() for name, value in one.system.state_dict().items()}
     one._try_largest(0)
     assert all(torch.equal(value, before[k]) for k, value in one.system.state_dict().items())
@@ -136,9 +134,11 @@ def test_other_errors_pass(recipe: Path) -> None:
 def test_all_blank_is_said(
     recipe: Path, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = start(models, "asr.yaml", "train.epochs=1", "head.init=fresh", "head.blank_bias=50")
+    model = initial_model(
+        models, "asr.yaml", "train.epochs=1", "head.init=fresh", "head.blank_bias=50"
+    )
     with caplog.at_level(logging.WARNING):
-        trainer.Trainer(model, *data(), tmp_path, 0).fit()
+        trainer.Trainer(model, *fold_cuts(), tmp_path, 0).fit()
     assert "dev: every hypothesis is empty, the CTC head gives nothing but blanks" in caplog.text
     caplog.clear()
     failures.warn_if_all_empty(ref_words=0, written=0, where="dev")  # nothing was said
@@ -155,8 +155,8 @@ class Dying(dataset.SpeechDataset):
 
 
 def test_killed_worker(recipe: Path, models: Path, tmp_path: Path) -> None:
-    model = start(models, "asr.yaml", "batch.workers=1")
-    one = trainer.Trainer(model, *data(), tmp_path, 0)
+    model = initial_model(models, "asr.yaml", "batch.workers=1")
+    one = trainer.Trainer(model, *fold_cuts(), tmp_path, 0)
     one._try_largest = lambda epoch: None  # it reads in this process
     one.data = Dying(model.units, model.labels)
     with pytest.raises(DataError, match=r"^DataLoader worker .*fewer batch.workers") as told:
@@ -172,7 +172,9 @@ def test_reader_killed_while_a_state_is_saved(recipe: Path, models: Path, tmp_pa
         reader.kill()
         time.sleep(60)
 
-    one = trainer.Trainer(start(models, "asr.yaml", "batch.workers=1"), *data(), tmp_path, 0)
+    one = trainer.Trainer(
+        initial_model(models, "asr.yaml", "batch.workers=1"), *fold_cuts(), tmp_path, 0
+    )
     one._save_in_time = save
     with pytest.raises(DataError, match=r"^DataLoader worker .*fewer batch.workers"):
         one.fit()

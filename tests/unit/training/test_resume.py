@@ -15,7 +15,7 @@ import pytest
 import tiny
 import torch
 from safetensors.torch import load_file
-from test_train import data, fold, recipe, start
+from toy_training import fold_cuts, initial_model
 
 from jointasr.config import layout
 from jointasr.models import checkpoint
@@ -23,7 +23,6 @@ from jointasr.training import snapshots, trainer
 from jointasr.training.snapshots import Snapshots
 from jointasr.utils.errors import DataError
 
-__all__ = ["fold", "recipe"]  # fixtures
 COMMON = ["train.epochs=3", "encoder.dropout=0.1", "encoder.layerdrop=0.1", "augment.max_chunks=2"]
 KINDS = {
     "asr.yaml": ["batch.workers=0"],
@@ -38,7 +37,9 @@ class Killed(BaseException):
 
 def run(models: Path, name: str, out: Path, *overrides: str, kill: int = 0) -> bool:
     """Train until the end, or until the step ``kill`` of this run begins; whether it ended."""
-    one = trainer.Trainer(start(models, name, *COMMON, *KINDS[name], *overrides), *data(), out, 0)
+    one = trainer.Trainer(
+        initial_model(models, name, *COMMON, *KINDS[name], *overrides), *fold_cuts(), out, 0
+    )
     step, begun = one._step, 0
 
     def counted(*arguments: Any) -> Any:

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,13 @@ import tiny
 import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from toy_training import ENGINE, FAST, decode_all, fold_cuts, initial_model, train
 from transformers import AutoModelForCTC
 
-from jointasr.bin import decode as decode_bin
 from jointasr.bin import export_encoder
 from jointasr.bin import train as train_bin
 from jointasr.config import conf_files, layout, schema
-from jointasr.data import archive, datadir, dataset, manifest
+from jointasr.data import archive, datadir, dataset
 from jointasr.decoding import decode
 from jointasr.decoding.decoder import Decoder
 from jointasr.models import checkpoint, encoder, systems
@@ -30,53 +29,6 @@ from jointasr.text.lang import Units
 from jointasr.training import losses, optim, trainer
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
-
-FAST = [
-    "optim.encoder.lr=3e-3",
-    "optim.head.lr=5e-3",
-    "optim.bert.lr=3e-3",
-    "encoder.dropout=0",
-    "encoder.layerdrop=0",
-    "augment.max_chunks=0",
-    "train.log_every=5",
-]
-ENGINE = "k2" if find_spec("k2") else "torch"
-TESTS = "clean - -\nnoise_snr5 noise 5\n"
-
-
-@pytest.fixture(scope="module")
-def fold(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe folder with one fold in it."""
-    recipe = tmp_path_factory.mktemp("recipe")
-    tiny.make_fold(recipe / "data/folds/speaker/Ses01F")
-    (recipe / "conf").mkdir()
-    (recipe / "conf/tests.tsv").write_text(TESTS)
-    return recipe
-
-
-@pytest.fixture
-def recipe(fold: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(fold)
-    return fold
-
-
-def train(
-    monkeypatch: pytest.MonkeyPatch, models: Path, name: str, *overrides: str, conf: str = ""
-) -> Path:
-    """Run bin/train; the model's folder."""
-    out = Path("exp") / f"{name}_clean" / "fold_Ses01F"
-    given = [*tiny.settings(models), f"ctc={ENGINE}", *FAST, *overrides]
-    argv = ["train", "--conf", conf or f"{name}.yaml", "--data", "data/folds/speaker/Ses01F"]
-    argv += ["--condition", "clean", "--name", name, "--fold", "Ses01F", "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", [*argv, "--set", *given])
-    train_bin.main()
-    return out
-
-
-def decode_all(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> None:
-    argv = ["decode", "--model", str(out), "--tests", "conf/tests.tsv", *options]
-    monkeypatch.setattr(sys, "argv", argv)
-    decode_bin.main()
 
 
 def curve(out: Path, name: str) -> list[float]:
@@ -104,7 +56,7 @@ def test_learns_keeps_the_best_and_decodes(
     assert "Writing" not in log and "%|" not in log and "LOAD REPORT" not in log
 
     back = checkpoint.load(out / "best")
-    again = trainer.Trainer(back, *data(), out / "again", 0).evaluate(data()[1])
+    again = trainer.Trainer(back, *fold_cuts(), out / "again", 0).evaluate(fold_cuts()[1])
     meta = json.loads((out / "model.json").read_text())
     chosen = meta["selected"]
     assert chosen["on"] == "data/folds/speaker/Ses01F/dev_clean"
@@ -115,7 +67,7 @@ def test_learns_keeps_the_best_and_decodes(
     assert float(rows[chosen["epoch"]][3]) == pytest.approx(chosen["loss"], rel=1e-5)
     assert int(rows[-1][1]) == meta["budget"]["steps"] == len(losses)
     assert [row[4] == "-" for row in rows[1:]] == [kind == "ser"] * 6
-    sizes = [len(part) for part in data()]
+    sizes = [len(part) for part in fold_cuts()]
     assert [meta["budget"][key] for key in ("utterances", "dev_utterances")] == sizes
     assert f"best on dev: epoch {chosen['epoch']}, loss" in log
 
@@ -156,11 +108,6 @@ def test_learns_keeps_the_best_and_decodes(
             assert texts[0] == texts[1]
 
 
-def data() -> tuple[Any, Any]:
-    fold = Path("data/folds/speaker/Ses01F")
-    return manifest.load(fold / "train_clean"), manifest.load(fold / "dev_clean")
-
-
 def check_tables(kind: str, source: Path, out: Path) -> None:
     ids = list(datadir.read_table(source / "text"))
     names = {"asr": ["text"], "ser": ["utt2emo", "emo_post"]}
@@ -178,15 +125,9 @@ def check_tables(kind: str, source: Path, out: Path) -> None:
 
 
 def fit(model: checkpoint.TrainedModel, out: Path, seed: int = 0) -> trainer.Trainer:
-    one = trainer.Trainer(model, *data(), out, seed)
+    one = trainer.Trainer(model, *fold_cuts(), out, seed)
     one.fit()
     return one
-
-
-def start(models: Path, name: str, *overrides: str) -> checkpoint.TrainedModel:
-    torch.manual_seed(0)
-    conf = tiny.conf(models, name, *FAST, *overrides)
-    return checkpoint.initial(conf, Units.char(), tiny.LABELS)
 
 
 def test_best_is_the_epoch_of_least_error_not_the_last(
@@ -207,7 +148,9 @@ def test_best_is_the_epoch_of_least_error_not_the_last(
         return scripted[len(seen) - 1]
 
     monkeypatch.setattr(trainer.Trainer, "evaluate", evaluate)
-    one = trainer.Trainer(start(models, "joint.yaml", "train.epochs=4"), *data(), tmp_path, 0)
+    one = trainer.Trainer(
+        initial_model(models, "joint.yaml", "train.epochs=4"), *fold_cuts(), tmp_path, 0
+    )
     assert one.fit() == trainer.Choice(2, scripted[1])
     kept = load_file(tmp_path / "best" / checkpoint.WEIGHTS)
     assert all(torch.equal(value, seen[1][name]) for name, value in kept.items())
@@ -222,12 +165,16 @@ def test_errors_that_are_summed() -> None:
 
 def test_accumulation_is_one_larger_batch(recipe: Path, models: Path, tmp_path: Path) -> None:
     """Two batches of different sizes, accumulated, move the model as both in one."""
-    cuts = list(data()[0])
+    cuts = list(fold_cuts()[0])
 
     def steps(order: list[list[int]], accumulate: int) -> dict[str, torch.Tensor]:
         settings = [f"batch.accumulate={accumulate}", "train.epochs=1", "schedule.warmup=0"]
-        model = start(models, "joint.yaml", *settings, "emotion.dropout=0", "bert.freeze=true")
-        one = trainer.Trainer(model, dataset.CutSet.from_cuts(cuts[:8]), data()[1], tmp_path, 0)
+        model = initial_model(
+            models, "joint.yaml", *settings, "emotion.dropout=0", "bert.freeze=true"
+        )
+        one = trainer.Trainer(
+            model, dataset.CutSet.from_cuts(cuts[:8]), fold_cuts()[1], tmp_path, 0
+        )
         one.plan.known = 0, order
         one._epoch(one.batches(range(1)), 0)
         assert one.steps == 1
@@ -257,7 +204,10 @@ def test_streams_are_matched_between_systems(
 
         monkeypatch.setattr(encoder.Encoder, "forward", spy)
         settings = ["batch.accumulate=2", "train.epochs=2", "encoder.dropout=0.1"]
-        fit(start(models, f"{kind}.yaml", *settings, "augment.max_chunks=5"), tmp_path / kind)
+        fit(
+            initial_model(models, f"{kind}.yaml", *settings, "augment.max_chunks=5"),
+            tmp_path / kind,
+        )
     assert len(seen["asr"]) > 8
     assert all(torch.equal(*pair) for pair in zip(seen["asr"], seen["joint"], strict=True))
 
@@ -267,9 +217,9 @@ def test_stopped_gradient_trains_the_same_recogniser_as_alpha_0(
 ) -> None:
     """With the emotion loss kept off the encoder, asr's gradient is (1 - alpha) of asr's own."""
     conf = ["emotion.gradient=stopped", "train.epochs=1", "alpha=0.1"]
-    joint = start(models, "joint.yaml", *conf)
-    asr = start(models, "asr.yaml", "train.epochs=1")
-    cuts = dataset.CutSet.from_cuts(list(data()[0])[:4])
+    joint = initial_model(models, "joint.yaml", *conf)
+    asr = initial_model(models, "asr.yaml", "train.epochs=1")
+    cuts = dataset.CutSet.from_cuts(list(fold_cuts()[0])[:4])
     batch = dataset.SpeechDataset(Units.char(), tiny.LABELS)[cuts]
     grads = []
     for model in (joint, asr):
@@ -285,7 +235,7 @@ def test_engines_train_alike(recipe: Path, models: Path, tmp_path: Path) -> None
     losses = {}
     for engine in ("torch", "k2"):
         settings = [f"ctc={engine}", "train.epochs=1", "head.init=fresh"]
-        fit(start(models, "asr.yaml", *settings), tmp_path / engine)
+        fit(initial_model(models, "asr.yaml", *settings), tmp_path / engine)
         losses[engine] = curve(tmp_path / engine, "train/loss")
     assert losses["k2"][:5] == pytest.approx(losses["torch"][:5], rel=1e-4)
 
@@ -307,19 +257,19 @@ def test_confs_of_the_paper_train(
 
 def test_divergence_names_the_batch(recipe: Path, models: Path, tmp_path: Path) -> None:
     for kind in ("asr", "ser", "joint"):
-        model = start(models, f"{kind}.yaml", "train.epochs=1", "train.max_skipped=2")
+        model = initial_model(models, f"{kind}.yaml", "train.epochs=1", "train.max_skipped=2")
         model.system.encoder.model.feature_projection.projection.bias.data[0] = math.nan
         with pytest.raises(DataError, match=r"2 steps in a row .*lower the learning rates") as end:
             fit(model, tmp_path / kind)
         told = json.loads((tmp_path / kind / "bad_batch.json").read_text())
         assert f"({' '.join(told[0]['ids'])})" in str(end.value)
         kept = load_file(tmp_path / kind / "bad_batch.safetensors")
-        said = {cut.id: cut.supervisions[0].text for cut in data()[0]}
+        said = {cut.id: cut.supervisions[0].text for cut in fold_cuts()[0]}
         assert told[0]["texts"] == [said[name] for name in told[0]["ids"]]
         assert kept["waves.0"].shape == (len(told[0]["ids"]), int(kept["lengths.0"].max()))
-        one = trainer.Trainer(model, *data(), tmp_path / kind, 0)
+        one = trainer.Trainer(model, *fold_cuts(), tmp_path / kind, 0)
         with pytest.raises(DataError, match="lower the learning rates"):
-            one.evaluate(data()[1])
+            one.evaluate(fold_cuts()[1])
         assert not (tmp_path / kind / "best").exists()
 
 
@@ -327,24 +277,24 @@ def test_what_is_lost_is_said(
     recipe: Path, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Transcripts too long for their frames or for BERT are counted in the log."""
-    train_cuts, dev_cuts = data()
+    train_cuts, dev_cuts = fold_cuts()
     listed = list(train_cuts)
     listed[0].supervisions[0].text = "GOOD ROAD " * 30
     cuts = dataset.CutSet.from_cuts(listed)
     settings = ["train.epochs=1", "emotion.transcript=oracle"]
     with caplog.at_level(logging.INFO):
-        model = start(models, "joint.yaml", *settings)
+        model = initial_model(models, "joint.yaml", *settings)
         trainer.Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
     assert "epoch 1: 1 transcripts longer than their frames gave no CTC loss" in caplog.text
     assert "epoch 1: 1 transcripts were cut to BERT's positions" in caplog.text
 
 
 def test_nothing_learnable_is_an_error(recipe: Path, models: Path, tmp_path: Path) -> None:
-    train_cuts, dev_cuts = data()
+    train_cuts, dev_cuts = fold_cuts()
     listed = list(train_cuts)
     for cut in listed:
         cut.supervisions[0].text = "GOOD ROAD " * 30
-    model = start(models, "asr.yaml", "train.epochs=1")
+    model = initial_model(models, "asr.yaml", "train.epochs=1")
     cuts = dataset.CutSet.from_cuts(listed)
     with pytest.raises(DataError, match="no transcript fits into its frames"):
         trainer.Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
@@ -353,12 +303,16 @@ def test_nothing_learnable_is_an_error(recipe: Path, models: Path, tmp_path: Pat
 def test_unusable_utterance_stops_before_training(
     recipe: Path, models: Path, tmp_path: Path
 ) -> None:
-    train_cuts, dev_cuts = data()
+    train_cuts, dev_cuts = fold_cuts()
     listed = list(dev_cuts)
     listed[2].supervisions[0].custom["emotion"] = "xxx"
     with pytest.raises(DataError, match=f"utterance {listed[2].id}: emotion xxx"):
         trainer.Trainer(
-            start(models, "ser.yaml"), train_cuts, dataset.CutSet.from_cuts(listed), tmp_path, 0
+            initial_model(models, "ser.yaml"),
+            train_cuts,
+            dataset.CutSet.from_cuts(listed),
+            tmp_path,
+            0,
         )
     assert not (tmp_path / "tb").exists()
 
@@ -381,7 +335,7 @@ def test_mixed_precision_is_near_to_full(
         torch.manual_seed(0)
         conf = tiny.conf(models, "joint.yaml", *FAST, f"ctc={ENGINE}", norm=norm)
         model = checkpoint.initial(conf, Units.char(), tiny.LABELS)
-        one = trainer.Trainer(model, *data(), tmp_path / str(precision), 0)
+        one = trainer.Trainer(model, *fold_cuts(), tmp_path / str(precision), 0)
         one.precision = precision
         found.append(one._epoch(one.batches(range(1)), 0).loss)
     assert found[0] != found[1]
@@ -403,14 +357,14 @@ def saved(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A joint and an asr system as they are before training: what they write has many letters."""
     home = tmp_path_factory.mktemp("saved")
     for kind in ("asr", "joint"):
-        checkpoint.save(home / kind / "best", start(models, f"{kind}.yaml"))
+        checkpoint.save(home / kind / "best", initial_model(models, f"{kind}.yaml"))
     return home
 
 
 @pytest.mark.parametrize("method", ["greedy", "one_best"])
 def test_decoding_in_batches_equals_alone(recipe: Path, saved: Path, method: str) -> None:
     model = checkpoint.load(saved / "joint/best")
-    cuts = data()[0]
+    cuts = fold_cuts()[0]
     together, alone = (
         decode.decode(Decoder(model, schema.Decode(method=method, max_duration=limit)), cuts)
         for limit in (30, 0.01)
@@ -422,7 +376,7 @@ def test_decoding_in_batches_equals_alone(recipe: Path, saved: Path, method: str
 
 def test_decoding_from_archived_features(recipe: Path, saved: Path, tmp_path: Path) -> None:
     model = checkpoint.load(saved / "joint/best")
-    cuts = data()[1]
+    cuts = fold_cuts()[1]
     feats = {c.id: model.system.encoder.conv_features([c.load_audio()[0]])[0] for c in cuts}
     scp = tmp_path / "feats.scp"
     archive.write_feats(feats.items(), tmp_path / "feats.ark", scp)
@@ -455,7 +409,7 @@ def test_export_is_a_checkpoint_of_the_hub(
     )
     again.system.eval()
     with torch.no_grad():
-        for cut in list(data()[1])[:3]:
+        for cut in list(fold_cuts()[1])[:3]:
             wave = torch.from_numpy(cut.load_audio())
             length = torch.tensor([wave.shape[1]])
             expected = systems.forward(ours.system, wave, length).log_probs

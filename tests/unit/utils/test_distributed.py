@@ -14,7 +14,6 @@ import pytest
 import tiny
 import torch
 from safetensors.torch import load_file
-from test_train import fold, recipe
 
 from jointasr.config import layout
 from jointasr.models import checkpoint
@@ -22,7 +21,6 @@ from jointasr.utils import distributed
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
-__all__ = ["fold", "recipe"]  # fixtures
 SETTINGS = [
     *("encoder.dropout=0", "encoder.layerdrop=0", "emotion.dropout=0", "train.epochs=2"),
     # a batch of one utterance leaves a process without any; plain steps, for Adam's are about signs
