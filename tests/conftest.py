@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tiny import make_bert, make_wav2vec2
 
-pytest_plugins = ["oracle", "slurm_cluster", "toy_training"]
+pytest_plugins = ["toy_training", "oracle", "slurm_cluster"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
