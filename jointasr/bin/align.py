@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from jointasr.config import conf_files, scenarios
 from jointasr.config.layout import (
-    DECODED,
     DEFAULT_METHOD,
     HAS_WORDS,
-    WORD_POST,
     align_name,
     decode_name,
     read_model,
 )
 from jointasr.data import datadir
+from jointasr.scoring import decode_dir
 from jointasr.utils import distributed, done, provenance
 from jointasr.utils.errors import run
 
@@ -52,7 +51,11 @@ def main() -> None:
         with done.step(out, CODE, options, inputs) as todo:
             if todo:
                 decoder = decoder or load(args.model, engine)
-                texts = datadir.read_table((decoded if args.of == "hyp" else source) / "text")
+                texts = (
+                    decode_dir.read_texts(decoded)
+                    if args.of == "hyp"
+                    else datadir.read_table(source / "text")
+                )
                 align(decoder, source, texts, out, decoded if args.of == "hyp" else None)
 
 
@@ -84,7 +87,7 @@ def align(
     step = alignment.seconds_per_frame(decoder.model.system.encoder)
     spans: dict[str, dict[str, list[Span]]] = {"units": {}, "words": {}}
     misfits = []
-    unread = datadir.read_json(decoded / DECODED)["unread"] if decoded is not None else {}
+    unread = decode_dir.read_unreadable(decoded) if decoded is not None else {}
     cuts = manifest.load(source)
     silent = {cut.id for cut in cuts if decoded is None and cut.id not in texts}  # no reference
     sound = cuts.filter(lambda cut: cut.id not in {*unread, *silent}).to_eager()
@@ -99,13 +102,10 @@ def align(
                 else:
                     each, words = alignment.units_and_words(path, units, step)
                     spans["units"][name], spans["words"][name] = each, words
-    certainty = None
-    if decoded is not None and (decoded / WORD_POST).is_file():
-        table = datadir.read_table(decoded / WORD_POST)
-        certainty = {name: [float(p) for p in table[name].split()] for name in table}
+    posteriors = decode_dir.read_word_posteriors(decoded) if decoded is not None else {}
     out.mkdir(parents=True, exist_ok=True)
     alignment.write_ctm(out / "units.ctm", spans["units"])
-    alignment.write_ctm(out / "words.ctm", spans["words"], certainty)
+    alignment.write_ctm(out / "words.ctm", spans["words"], posteriors or None)
     if misfits:
         print(
             f"{out}: {len(misfits)} texts are longer than their audio has frames, not aligned: "

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from jointasr.config import conf_files, scenarios, schema
 from jointasr.config.layout import (
-    DECODED,
     DEFAULT_METHOD,
     HAS_WORDS,
     decode_name,
     model_name,
     read_model,
 )
-from jointasr.utils import distributed, done, files, provenance
+from jointasr.scoring import decode_dir
+from jointasr.utils import distributed, done, provenance
 from jointasr.utils.errors import DataError, run
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def main() -> None:
         inputs = [*read, source, *([conv.parent] if conv else [])]
         with done.step(out, CODE, options, inputs) as todo:
             if todo:
-                unread = decode(trained, source, out, tuned, conv, args.skip_bad)
-                describe(out, options, unread)
+                unreadable = decode(trained, source, out, tuned, conv, args.skip_bad)
+                decode_dir.write_description(out, options, provenance.commit(), unreadable)
 
 
 def tune(trained: Trained, out: Path, options: Mapping[str, object], inputs: list[Path]) -> None:
@@ -123,14 +123,9 @@ def decode(
     from jointasr.decoding import tuning
 
     scales = tuning.read(tuned) if trained.ngrams else decoding.EQUAL
-    found = decoding.decode(trained.decoder, manifest.load(source), conv, skip_bad, scales)
-    decoding.write(out, trained.model, found)
-    return found.unread
-
-
-def describe(out: Path, options: dict[str, object], unread: dict[str, str]) -> None:
-    """Write how and by which commit ``out`` was decoded, and what could not be read."""
-    files.write_json(out / DECODED, {**options, "commit": provenance.commit(), "unread": unread})
+    hypotheses = decoding.decode(trained.decoder, manifest.load(source), conv, skip_bad, scales)
+    decoding.write(out, trained.model, hypotheses)
+    return hypotheses.unreadable
 
 
 def conv_scp(model: "TrainedModel", source: Path) -> Path:

@@ -14,9 +14,6 @@ HAS_EMOTIONS = ("ser", "joint")
 HISTORY = "epochs.tsv"
 RESUME = "resume"  # folder of an unfinished training's states, in its own
 HISTORY_HEADER = "epoch\tsteps\ttrain_loss\tdev_loss\tdev_wer\tdev_wa"
-DECODED = "decode.json"
-USAGE = "usage.json"  # time and memory of decoding: the only file of it that varies
-WORD_POST = "word_post"  # posterior of each word of `text`
 
 
 @dataclass(frozen=True)

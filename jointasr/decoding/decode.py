@@ -12,14 +12,14 @@ import torch
 from lhotse import CutSet, MonoCut
 from torch import Tensor
 
-from jointasr.config.layout import USAGE, WORD_POST
 from jointasr.data import archive, datadir, dataset
 from jointasr.data.batch import to_device
 from jointasr.decoding.decoder import EQUAL, Decoder, Scales
 from jointasr.models import failures, systems
 from jointasr.models.checkpoint import TrainedModel
 from jointasr.models.fusion import States
-from jointasr.utils import files
+from jointasr.scoring import decode_dir
+from jointasr.scoring.decode_dir import Usage
 from jointasr.utils.errors import DataError
 from jointasr.utils.progress import Progress
 from jointasr.utils.timer import synchronize
@@ -27,30 +27,17 @@ from jointasr.utils.timer import synchronize
 log = logging.getLogger(__name__)
 
 
-class Usage(NamedTuple):
-    """What decoding cost."""
-
-    audio: float
-    """seconds decoded"""
-    seconds: float
-    """of work, from audio to transcripts and emotions"""
-    search: float
-    """of these, from posteriors to transcripts"""
-    memory: float
-    """most that the process had by then, GiB"""
-
-
 class Hypotheses(NamedTuple):
-    """What a model says, by utterance id; empty where its kind has no such output."""
+    """Output of a model by utterance id; empty where its kind has no such output."""
 
     texts: dict[str, str]
-    certainty: dict[str, list[float]]
-    """posterior of each word, where the method knows it"""
-    posteriors: dict[str, list[float]]
-    """of the emotions, in the order of labels.txt"""
+    word_posteriors: dict[str, list[float]]
+    """one for each word, if the decoding method estimates them"""
+    emotion_posteriors: dict[str, list[float]]
+    """in the order of labels.txt"""
     usage: Usage
-    unread: dict[str, str]
-    """why an utterance could not be read; its text is empty, its emotion a wrong one"""
+    unreadable: dict[str, str]
+    """why an utterance could not be read; it has an empty text and a wrong emotion"""
 
 
 @torch.no_grad()
@@ -69,12 +56,12 @@ def decode(
     """
     model = decoder.model
     texts: dict[str, str] = {}
-    certainty: dict[str, list[float]] = {}
-    posteriors: dict[str, list[float]] = {}
+    word_posteriors: dict[str, list[float]] = {}
+    emotion_posteriors: dict[str, list[float]] = {}
     progress, done = Progress(), 0
     began, searching, audio = time.perf_counter(), 0.0, 0.0
-    unread = _unreadable(cuts, conv) if skip_bad else {}
-    sound = cuts.filter(lambda cut: cut.id not in unread).to_eager()
+    unreadable = _find_unreadable(cuts, conv) if skip_bad else {}
+    sound = cuts.filter(lambda cut: cut.id not in unreadable).to_eager()
     heard = outputs(decoder, sound, conv) if len(sound) else ()
     for ids, seconds, output in heard:
         if output.log_probs is not None:
@@ -85,10 +72,10 @@ def decode(
             searching += time.perf_counter() - start
             texts.update({name: each.text for name, each in zip(ids, found, strict=True)})
             known = zip(ids, (each.posteriors for each in found), strict=True)
-            certainty.update({name: values for name, values in known if values is not None})
+            word_posteriors.update({utt: values for utt, values in known if values is not None})
         if output.emotions is not None:
             rows = output.emotions.double().softmax(-1).tolist()
-            posteriors.update(zip(ids, rows, strict=True))
+            emotion_posteriors.update(zip(ids, rows, strict=True))
         done += len(ids)
         audio += seconds
         progress.add(seconds)
@@ -99,14 +86,14 @@ def decode(
     if model.conf.has_ctc:
         failures.warn_if_all_empty(words, sum(map(bool, texts.values())), "test")
     for cut in cuts:
-        if cut.id in unread:
-            log.warning("%s; counted as an error", unread[cut.id])
+        if cut.id in unreadable:
+            log.warning("%s; counted as an error", unreadable[cut.id])
             texts[cut.id] = ""
-            if certainty:
-                certainty[cut.id] = []
-            posteriors[cut.id] = _wrong(cut, model.labels)
+            if word_posteriors:
+                word_posteriors[cut.id] = []
+            emotion_posteriors[cut.id] = _wrong(cut, model.labels)
     usage = Usage(audio, time.perf_counter() - began, searching, memory())
-    return Hypotheses(texts, certainty, posteriors, usage, unread)
+    return Hypotheses(texts, word_posteriors, emotion_posteriors, usage, unreadable)
 
 
 def memory() -> float:
@@ -114,7 +101,7 @@ def memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def _unreadable(cuts: CutSet, conv: Path | None) -> dict[str, str]:
+def _find_unreadable(cuts: CutSet, conv: Path | None) -> dict[str, str]:
     """Why audio, or with ``conv`` features, cannot be read, by utterance."""
     features = datadir.read_table(conv) if conv is not None else {}
     found: dict[str, str] = {}
@@ -136,23 +123,14 @@ def _wrong(cut: MonoCut, labels: list[str]) -> list[float]:
     return [float(place == (truth + 1) % len(labels)) for place in range(len(labels))]
 
 
-def write(out: Path, model: TrainedModel, found: Hypotheses) -> None:
-    """Write ``text``, with ``word_post``, and ``utt2emo``, with ``emo_post``, if any."""
+def write(out: Path, model: TrainedModel, hypotheses: Hypotheses) -> None:
+    """Write the hypothesis files of a decode folder."""
     out.mkdir(parents=True, exist_ok=True)
-    files.write_json(out / USAGE, found.usage._asdict())
+    decode_dir.write_usage(out, hypotheses.usage)
     if model.conf.has_ctc:
-        datadir.write_table(out / "text", found.texts)
-    (out / WORD_POST).unlink(missing_ok=True)  # of another method that was the default before
-    if found.certainty:
-        datadir.write_table(out / WORD_POST, {n: _joined(p) for n, p in found.certainty.items()})
+        decode_dir.write_words(out, hypotheses.texts, hypotheses.word_posteriors)
     if model.conf.has_emotion:
-        best = {name: model.labels[int(np.argmax(row))] for name, row in found.posteriors.items()}
-        datadir.write_table(out / "utt2emo", best)
-        datadir.write_table(out / "emo_post", {n: _joined(p) for n, p in found.posteriors.items()})
-
-
-def _joined(posteriors: list[float]) -> str:
-    return " ".join(f"{value:.6f}" for value in posteriors)
+        decode_dir.write_emotions(out, hypotheses.emotion_posteriors, model.labels)
 
 
 def outputs(

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jointasr.config import scenarios
-from jointasr.config.layout import DECODED
 from jointasr.data import datadir
 from jointasr.prep import folds
 from jointasr.prep.folds import FoldUtterance
 from jointasr.report import audit_noise, audit_training
 from jointasr.report.findings import Finding, everywhere, none
-from jointasr.scoring.pooling import HAS_EMOTIONS, HAS_WORDS, Part
+from jointasr.scoring import decode_dir
+from jointasr.scoring.pooling import Part
 from jointasr.utils import done, jsonl
 from jointasr.utils.errors import DataError
 
@@ -168,9 +168,7 @@ def _hypotheses(parts: Sequence[Part]) -> Iterable[Finding]:
     culprits: dict[str, list[str]] = {}
     for part in parts:
         wanted = datadir.read_table(part.data / "utt2spk").keys()
-        names = ["text"] if part.model.kind in HAS_WORDS else []
-        names += ["utt2emo", "emo_post"] if part.model.kind in HAS_EMOTIONS else []
-        for name in names:
+        for name in decode_dir.hypothesis_files(part.model.kind):
             path = part.decode / name
             wrong = wanted ^ datadir.read_table(path).keys() if path.is_file() else wanted
             culprits[str(path)] = sorted(wrong)
@@ -181,9 +179,7 @@ def _unread(parts: Sequence[Part]) -> Iterable[Finding]:
     """Utterances whose audio could not be read when they were decoded; errors in the score."""
     culprits: dict[str, list[str]] = {}
     for part in parts:
-        path = part.decode / DECODED
-        told = datadir.read_json(path) if path.is_file() else {}
-        culprits[str(part.decode)] = sorted(told.get("unread", {}))
+        culprits[str(part.decode)] = sorted(decode_dir.read_unreadable(part.decode))
     yield from none("audio that could not be read, counted as errors", culprits, "outputs")
 
 

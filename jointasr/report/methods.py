@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jointasr.config.layout import DEFAULT_METHOD, HAS_WORDS, USAGE
+from jointasr.config.layout import DEFAULT_METHOD, HAS_WORDS
 from jointasr.config.schema import Report
 from jointasr.data import datadir
 from jointasr.report import analysis
 from jointasr.report.analysis import Estimate
 from jointasr.report.table import TRAIN, Cells
-from jointasr.scoring import metrics, pooling, score_dir
+from jointasr.scoring import decode_dir, metrics, pooling
 
 STYLES = ("", "improvised", "scripted")  # all, and apart: scripted sentences recur in training
 
@@ -101,13 +101,13 @@ def _errors(
 
 def _cost(parts: Sequence[pooling.Part]) -> tuple[float | None, float | None, float | None]:
     """(search, memory, calibration) of decode folders."""
-    usages = [datadir.read_json(p.decode / USAGE) for p in parts if (p.decode / USAGE).is_file()]
+    usages = [usage for part in parts if (usage := decode_dir.read_usage(part.decode)) is not None]
     posteriors: list[float] = []
     right: list[bool] = []
     for part in parts:
-        known = score_dir.read_word_posteriors(part.decode)
+        known = decode_dir.read_word_posteriors(part.decode)
         if known:
-            refs, hyps = (datadir.read_table(home / "text") for home in (part.data, part.decode))
+            refs, hyps = datadir.read_table(part.data / "text"), decode_dir.read_texts(part.decode)
             ids = sorted(known.keys() & refs.keys())
             aligned = metrics.align([refs[utt] for utt in ids], [hyps[utt] for utt in ids])
             right += [ref == hyp for pairs in aligned for ref, hyp in pairs if hyp is not None]
@@ -115,6 +115,6 @@ def _cost(parts: Sequence[pooling.Part]) -> tuple[float | None, float | None, fl
     error = metrics.calibration_error(posteriors, right) if posteriors else None
     if not usages:
         return None, None, error
-    audio = sum(usage["audio"] for usage in usages)
-    search = sum(usage["search"] for usage in usages)
-    return search / audio if audio else None, max(usage["memory"] for usage in usages), error
+    audio = sum(usage.audio for usage in usages)
+    search = sum(usage.search for usage in usages)
+    return search / audio if audio else None, max(usage.memory for usage in usages), error

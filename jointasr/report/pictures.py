@@ -9,7 +9,7 @@ from jointasr.report import analysis, figures, page, table
 from jointasr.report.analysis import METRICS, Metric, Scores
 from jointasr.report.elements import Block, Figure, Listening, ListeningItem, SystemOutput
 from jointasr.report.table import NAMES, TRAIN, Cells, Trio
-from jointasr.scoring import metrics
+from jointasr.scoring import decode_dir, metrics
 from jointasr.scoring.pooling import Part
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
@@ -140,7 +140,8 @@ def _heard(utterance: str, parts: Sequence[Part], trio: Trio) -> ListeningItem:
     wanted = (trio.asr, trio.ser, trio.joint)
     own = [part for part in parts if part.data == data and part.model.system in wanted]
     for part in sorted(own, key=lambda part: wanted.index(part.model.system)):
-        hyps, emotions = (_table(part.decode / name) for name in ("text", "utt2emo"))
+        hyps = decode_dir.read_texts(part.decode)
+        emotions = decode_dir.read_emotions(part.decode)
         words = metrics.align([text], [hyps[utterance]])[0] if utterance in hyps else []
         title = f"{part.model.system}, {NAMES[part.model.train]}"
         versions.append(SystemOutput(title, words, emotions.get(utterance, "")))

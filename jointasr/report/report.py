@@ -8,15 +8,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jointasr.config.layout import DECODED
 from jointasr.config.schema import Report
-from jointasr.data import datadir
 from jointasr.report import ablation, analysis, markdown, methods, pictures, table, tables
 from jointasr.report import audit as auditing
 from jointasr.report.analysis import METRICS, Comparison, Estimate, Metric, Scores
 from jointasr.report.elements import Block, Bullets, Code, Figure, Paragraph, Section, Table
 from jointasr.report.findings import Finding
 from jointasr.report.table import NAMES, TRAIN, Cells, Trio, number
+from jointasr.scoring import decode_dir
 from jointasr.scoring.pooling import Part
 from jointasr.utils.errors import DataError
 
@@ -95,8 +94,8 @@ def _decoded(cells: Cells, exp: Path) -> dict[tuple[str, str], set[str]]:
     found: dict[tuple[str, str], set[str]] = {}
     for own in cells.by_method():
         for part in analysis.load_parts(own, exp):
-            if (part.decode / DECODED).is_file():
-                commit = str(datadir.read_json(part.decode / DECODED)["commit"])
+            commit = decode_dir.read_commit(part.decode)
+            if commit is not None:
                 found.setdefault((part.model.system, own.method), set()).add(commit)
     return found
 

@@ -16,13 +16,11 @@ from typing import Any
 
 from jointasr.config.layout import (
     DEFAULT_METHOD,
-    HAS_EMOTIONS,
-    HAS_WORDS,
     ModelDescription,
     decode_name,
     read_model,
 )
-from jointasr.scoring import score_dir
+from jointasr.scoring import decode_dir, score_dir
 from jointasr.scoring.score_dir import Score
 from jointasr.utils import done, files
 from jointasr.utils.errors import DataError
@@ -257,9 +255,8 @@ def _acc(score: Score) -> dict[str, float | None] | None:
 
 
 def _require_outputs(part: Part) -> None:
-    kinds = {"text": HAS_WORDS, "utt2emo": HAS_EMOTIONS, "emo_post": HAS_EMOTIONS}
-    for name, having in kinds.items():
-        if part.model.kind in having and not (part.decode / name).is_file():
+    for name in decode_dir.hypothesis_files(part.model.kind):
+        if not (part.decode / name).is_file():
             raise DataError(
                 f"{part.decode}/{name} is missing though the folder is finished and its system "
                 f"is {part.model.kind}; delete the folder and decode it again (stage 8)"

@@ -15,11 +15,10 @@
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from jointasr.config.layout import WORD_POST
 from jointasr.data.datadir import read_table, write_table
-from jointasr.scoring import metrics, score_files
+from jointasr.scoring import decode_dir, metrics, score_files
 from jointasr.scoring.metrics import Confusion, WordCounts
 from jointasr.text.lang import read_labels
 from jointasr.utils import files, jsonl
@@ -27,6 +26,7 @@ from jointasr.utils.errors import DataError
 
 KALDI = "scoring_kaldi"
 SER = "scoring_ser"
+T = TypeVar("T")
 
 
 class UtteranceInfo(NamedTuple):
@@ -131,13 +131,13 @@ def score(data: Path, lang: Path, decode: Path) -> Score:
     emotions: dict[str, tuple[str, str]] = {}
     posteriors: dict[str, list[float]] = {}
     labels: tuple[str, ...] = ()
-    if (decode / "text").is_file():
+    if decode_dir.has_words(decode):
         words = _score_words(data, decode, facts)
-    if (decode / "utt2emo").is_file():
+    if decode_dir.has_emotions(decode):
         labels = tuple(read_labels(lang))
         emotions = _score_emotions(data, decode, labels, facts)
         posteriors = _read_posteriors(decode, labels, emotions, facts) if emotions else {}
-    if not any((decode / name).is_file() for name in ("text", "utt2emo")):
+    if not decode_dir.has_words(decode) and not decode_dir.has_emotions(decode):
         raise DataError(f"{decode}: neither text nor utt2emo to score; run stage 8 (decode) first")
     result = Score(facts, words, emotions, posteriors, labels)
     if result.ece is not None:
@@ -191,21 +191,23 @@ def read_facts(data: Path) -> dict[str, UtteranceInfo]:
     }
 
 
-def _join(data: Path, decode: Path, name: str, facts: Iterable[str]) -> list[tuple[str, str, str]]:
+def _join(
+    ref_file: Path, hyp_file: Path, hyps: dict[str, str], facts: Iterable[str]
+) -> list[tuple[str, str, str]]:
     """Utterance, reference and hypothesis of those whose reference is known.
 
     Raises DataError for references without hypothesis, and for hypotheses of other utterances than
     the data dir's.
     """
-    refs = read_table(data / name)
-    hyps = _without(set(facts) - refs.keys(), read_table(decode / name))
+    refs = read_table(ref_file)
+    hyps = _without(set(facts) - refs.keys(), hyps)
     if not refs and not hyps:
         return []  # of this speaker nothing is known
-    return metrics.join(refs, hyps, data / name, decode / name)
+    return metrics.join(refs, hyps, ref_file, hyp_file)
 
 
-def _without(unknown: Collection[str], table: dict[str, str]) -> dict[str, str]:
-    """The table but for utterances whose reference nobody knows."""
+def _without(unknown: Collection[str], table: dict[str, T]) -> dict[str, T]:
+    """Return the table without the utterances whose reference is unknown."""
     return {utt: value for utt, value in table.items() if utt not in unknown}
 
 
@@ -216,46 +218,20 @@ def _read_posteriors(
 
     Raises DataError for one that is missing, too many, or has not a value per emotion.
     """
-    path = decode / "emo_post"
+    path = decode / decode_dir.EMOTION_POSTERIORS
     if not path.is_file():
         return {}
-    table = _without(set(facts) - set(emotions), read_table(path))
-    metrics.join(dict.fromkeys(emotions, ""), table, decode / "utt2emo", path)
-    rows = {}
-    for utt in sorted(table):
-        values = table[utt].split()
-        try:
-            rows[utt] = [float(value) for value in values]
-        except ValueError:
-            rows[utt] = []
-        if len(rows[utt]) != len(labels) or abs(sum(rows[utt]) - 1) > 1e-3:
-            raise DataError(
-                f"{path}: {utt}: {len(labels)} posteriors that sum to one are expected, "
-                f"not {table[utt]!r}"
-            )
-    return rows
-
-
-def read_word_posteriors(decode: Path) -> dict[str, list[float]]:
-    """Posterior of each word recognised, {} where the method of search did not know it.
-
-    Raises DataError naming an utterance that has not one for each word.
-    """
-    path = decode / WORD_POST
-    if not path.is_file():
-        return {}
-    texts, found = read_table(decode / "text"), {}
-    for utt, values in read_table(path).items():
-        found[utt] = [float(value) for value in values.split()]
-        if len(found[utt]) != len(texts.get(utt, "").split()):
-            raise DataError(f"{path}: {utt}: not a posterior for each of its words in text")
-    return found
+    posteriors = decode_dir.read_emotion_posteriors(decode, len(labels))
+    posteriors = _without(set(facts) - set(emotions), posteriors)
+    ids = dict.fromkeys(emotions, ""), dict.fromkeys(posteriors, "")
+    metrics.join(*ids, decode / decode_dir.EMOTIONS, path)
+    return dict(sorted(posteriors.items()))
 
 
 def _score_words(
     data: Path, decode: Path, facts: dict[str, UtteranceInfo]
 ) -> dict[str, WordCounts]:
-    joined = _join(data, decode, "text", facts)
+    joined = _join(data / "text", decode / decode_dir.TEXT, decode_dir.read_texts(decode), facts)
     if not joined:  # nobody has transcribed anything of this speaker
         write_table(decode / KALDI / "utt2counts", {})
         return {}
@@ -264,7 +240,7 @@ def _score_words(
     line = metrics.wer_line(sum(words.values(), WordCounts()))
     scored = f"Scored {len(words)} sentences, 0 not present in hyp."
     out = decode / KALDI
-    posteriors = read_word_posteriors(decode)
+    posteriors = decode_dir.read_word_posteriors(decode)
     files.write_text(decode / "errs", score_files.errors(line, list(words), alignments, posteriors))
     for name, file, key in GROUPS:
         groups = {g: part for g, part in Score(facts, words).by(key).items() if part.words}
@@ -282,7 +258,9 @@ def _score_words(
 def _score_emotions(
     data: Path, decode: Path, labels: tuple[str, ...], facts: dict[str, UtteranceInfo]
 ) -> dict[str, tuple[str, str]]:
-    joined = _join(data, decode, "utt2emo", facts)
+    joined = _join(
+        data / "utt2emo", decode / decode_dir.EMOTIONS, decode_dir.read_emotions(decode), facts
+    )
     if not joined:
         write_table(decode / SER / "utt2pred", {})
         return {}

@@ -16,7 +16,6 @@ from toy_training import decode_all, initial_model
 
 from jointasr.bin.align import main as align_all
 from jointasr.config import conf_files
-from jointasr.config.layout import DECODED
 from jointasr.data import archive, datadir, manifest
 from jointasr.decoding import decode
 from jointasr.decoding.decoder import Decoder
@@ -141,7 +140,7 @@ def test_damaged_entry_at_decode_time(
     assert emotions.keys() == truth.keys() == datadir.read_table(folder / "text").keys()
     assert datadir.read_table(folder / "text")[name] == ""
     assert emotions[name] != truth[name]
-    told = json.loads((folder / DECODED).read_text())["unread"]
+    told = json.loads((folder / "decode.json").read_text())["unread"]
     assert list(told) == [name] and "wav.ark" in told[name]
     engine = "k2" if find_spec("k2") else "torch"
     options = ["--model", str(out), "--method", "greedy", "--of", "hyp", "--ctc", engine]
@@ -160,8 +159,8 @@ def test_nothing_can_be_read(damaged: tuple[Path, str], models: Path) -> None:
     conf = conf_files.load_decode("decode.yaml", Path(), ["method=greedy"])
     model = initial_model(models, "joint.yaml")
     found = decode.decode(Decoder(model, conf), bad, skip_bad=True)
-    assert found.unread.keys() == found.texts.keys() == found.posteriors.keys()
-    assert len(found.unread) == len(cuts) and not any(found.texts.values())
+    assert found.unreadable.keys() == found.texts.keys() == found.emotion_posteriors.keys()
+    assert len(found.unreadable) == len(cuts) and not any(found.texts.values())
 
 
 def test_damaged_features_at_decode_time(
@@ -184,4 +183,4 @@ def test_damaged_features_at_decode_time(
     with pytest.raises(DataError, match=r"feats\.ark:1"):
         decode.decode(decoder, cuts, scp)
     found = decode.decode(decoder, cuts, scp, skip_bad=True)
-    assert list(found.unread) == [bad] and found.texts.keys() == set(ids)
+    assert list(found.unreadable) == [bad] and found.texts.keys() == set(ids)

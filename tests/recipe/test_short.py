@@ -19,7 +19,7 @@ import short_recipe
 from recipe import Copy
 from slurm_cluster import configure
 
-from jointasr.config.layout import USAGE
+from jointasr.scoring.decode_dir import USAGE
 
 pytestmark = pytest.mark.slow
 MARK = "JOINTASR_KILL_TEST"

@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
     print(f"steps {trainer.steps}, loss {done.loss / done.utterances:.3f}")
     search = conf_files.load_decode("decode.yaml", folder)
     found = decode.decode(Decoder(model, search), cuts)
-    print(f"decoded {len(found.texts)} texts, {len(found.posteriors)} posteriors")
+    print(f"decoded {len(found.texts)} texts, {len(found.emotion_posteriors)} posteriors")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
 

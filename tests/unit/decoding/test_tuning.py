@@ -11,7 +11,6 @@ import torch
 from lhotse import CutSet
 from sklearn.linear_model import LogisticRegression
 
-from jointasr.config.layout import WORD_POST
 from jointasr.config.schema import Decode, LanguageModel
 from jointasr.decoding import decode, tuning
 from jointasr.decoding.decoder import Candidate, Decoder, Scales, best, ranked
@@ -107,14 +106,14 @@ def test_every_method_decodes(
         for limit in (100.0, 0.01)
     )
     assert together.texts == alone.texts and together.texts.keys() == {cut.id for cut in cuts}
-    for name, row in together.certainty.items():
-        assert row == pytest.approx(alone.certainty[name], abs=1e-3)
+    for name, row in together.word_posteriors.items():
+        assert row == pytest.approx(alone.word_posteriors[name], abs=1e-3)
     known = set(arpa.read(paths[2] / arpa.NAME).words)
     for name, text in together.texts.items():
         if method != "nbest":
             assert set(text.split()) <= known
-        assert len(together.certainty[name]) == len(text.split())
-        assert all(0 < p < 1 for p in together.certainty[name])
+        assert len(together.word_posteriors[name]) == len(text.split())
+        assert all(0 < p < 1 for p in together.word_posteriors[name])
 
 
 def test_posteriors_of_a_former_method_go(
@@ -124,7 +123,7 @@ def test_posteriors_of_a_former_method_go(
     for method, known in ((METHODS[-1], True), ("greedy", False)):
         decoder = Decoder(model, conf_of(method), models=paths)
         decode.write(tmp_path / "out", model, decode.decode(decoder, cuts, scales=Scales(0.5)))
-        assert (tmp_path / "out" / WORD_POST).is_file() == known
+        assert (tmp_path / "out" / "word_post").is_file() == known
 
 
 @pytest.mark.parametrize("method", METHODS)

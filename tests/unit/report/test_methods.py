@@ -9,7 +9,6 @@ import toy_exp
 
 from jointasr.bin import pool
 from jointasr.config import scenarios
-from jointasr.config.layout import USAGE, WORD_POST
 from jointasr.config.schema import Report
 from jointasr.data.datadir import write_table
 from jointasr.report import markdown, methods, tables
@@ -30,9 +29,9 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cells:
         decode = system / f"fold_Ses01F/decode_{test}_hlg"
         write_table(decode / "text", RIGHT)
         rows = {utt: " ".join(["0.750000"] * len(text.split())) for utt, text in RIGHT.items()}
-        write_table(decode / WORD_POST, rows)
+        write_table(decode / "word_post", rows)
         usage = {"audio": 10.0, "seconds": 4.0, "search": 1.0, "memory": 2.5}
-        (decode / USAGE).write_text(json.dumps(usage))
+        (decode / "usage.json").write_text(json.dumps(usage))
     for method in ("hlg", "default"):
         arguments = [str(system), "--tests", "conf/tests.tsv", "--method", method]
         arguments += ["--results", "exp/results.json", "--command", "./run.sh"]

@@ -212,7 +212,7 @@ def test_posteriors_that_do_not_fit_are_refused(recipe: Path) -> None:
     rows = dict.fromkeys(toy_exp.REFS["Ses01F"], "0.7 0.1 0.1 0.1")
     for wrong in ("0.7 0.1 0.2", "0.7 0.1 0.1 0.2", "a b c d"):
         write_table(DECODE / "emo_post", {**rows, "Ses01F-b": wrong})
-        with pytest.raises(DataError, match=f"emo_post: Ses01F-b: 4 posteriors .* not '{wrong}'"):
+        with pytest.raises(DataError, match=f"Ses01F-b: expected 4 posteriors .* not '{wrong}'"):
             score_dir.score(DATA, LANG, DECODE)
     write_table(DECODE / "emo_post", {"Ses01F-a": "0.7 0.1 0.1 0.1"})
     with pytest.raises(DataError, match="emo_post: no hypothesis for 2 utterances"):

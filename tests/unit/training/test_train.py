@@ -370,8 +370,8 @@ def test_decoding_in_batches_equals_alone(recipe: Path, saved: Path, method: str
         for limit in (30, 0.01)
     )
     assert together.texts == alone.texts and any(together.texts.values())
-    for name, row in together.posteriors.items():
-        assert row == pytest.approx(alone.posteriors[name], abs=1e-4)
+    for name, row in together.emotion_posteriors.items():
+        assert row == pytest.approx(alone.emotion_posteriors[name], abs=1e-4)
 
 
 def test_decoding_from_archived_features(recipe: Path, saved: Path, tmp_path: Path) -> None:
