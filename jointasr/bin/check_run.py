@@ -8,7 +8,7 @@ from typing import get_args
 
 from jointasr.config import conf_files, layout, schema
 from jointasr.data import datadir
-from jointasr.doctor import checks
+from jointasr.doctor import inputs
 from jointasr.prep import folds
 from jointasr.text import lang
 from jointasr.utils import files
@@ -114,9 +114,9 @@ def check_models(conf: schema.Config) -> None:
     if conf.uses_bert:
         wanted["bert"] = conf.bert.model
     for option, model in wanted.items():
-        found = checks.model_folder(option, model)
-        if found is not None and not found.ok:
-            raise DataError(f"--{option}: {found.detail}; give {found.fix}")
+        result = inputs.model_folder(option, model)
+        if result is not None and not result.ok:
+            raise DataError(f"--{option}: {result.detail}; give {result.fix}")
     vocabulary = Path(conf.encoder.model) / "vocab.json"
     if conf.uses_own_head and vocabulary.is_file():
         symbols = datadir.read_json(vocabulary)

@@ -1,66 +1,80 @@
-"""Check that everything a run needs is there; exit code 1 if something is not."""
+"""Check the environment, the machine, corpora and models; exit code 1 if a check fails."""
 
 import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from jointasr.doctor import checks
+from jointasr.doctor import environment, inputs, machine
+from jointasr.doctor.result import CheckResult
 from jointasr.utils.errors import run
 
-UNASKED = "-"
+UNCHECKED = "-"
 
 
 def main() -> None:
     args = _parse()
     results = []
-    for check in _checks(args):
-        print(check, flush=True)
-        results.append(check)
-    facts = {"CTC engine": args.ctc, "job backend": args.backend, "device": checks.device()}
+    for result in _checks(args):
+        print(result, flush=True)
+        results.append(result)
+    facts = {"CTC engine": args.ctc, "job backend": args.backend, "device": machine.device()}
     print("\n---- for a bug report ----")
-    print(checks.bug_report(results, facts))
+    print(environment.bug_report(results, facts))
     print("--------------------------")
-    failed = sum(not check.ok for check in results)
+    failed = sum(not result.ok for result in results)
     if failed:
-        print(f"error: {failed} of {len(results)} checks failed; each FAIL above says what to do")
+        print(
+            f"error: {failed} of {len(results)} checks failed; each FAIL line above ends with a fix"
+        )
         sys.exit(1)
 
 
-def _checks(args: argparse.Namespace) -> Iterator[checks.Check]:
-    yield checks.python()
-    yield from checks.libraries()
-    yield checks.gpus()
-    engine = checks.engine(args.ctc)
+def _checks(args: argparse.Namespace) -> Iterator[CheckResult]:
+    yield environment.python()
+    yield from environment.libraries()
+    yield machine.gpus()
+    engine = machine.engine(args.ctc)
     yield engine
-    yield checks.disk(Path("."), args.disk)
-    yield checks.backend(args.backend)
-    if args.iemocap != UNASKED:
+    yield machine.disk(Path("."), args.disk)
+    yield machine.job_backend(args.backend)
+    if args.iemocap != UNCHECKED:
         sessions = [f"Session{k}" for k in range(1, 6)]
-        yield checks.corpus("IEMOCAP", args.iemocap, sessions, args.allow_partial == "true")
-    if args.musan != UNASKED:
+        yield inputs.corpus("IEMOCAP", args.iemocap, sessions, args.allow_partial == "true")
+    if args.musan != UNCHECKED:
         types = ["music", "speech", "noise"]
-        yield checks.corpus("MUSAN", args.musan, types, args.allow_partial == "true")
+        yield inputs.corpus("MUSAN", args.musan, types, args.allow_partial == "true")
     for option, models in (("encoder", args.encoder), ("bert", args.bert)):
         for model in models.splitlines():
-            if model != UNASKED:
-                yield checks.pretrained(option, model)
+            if model != UNCHECKED:
+                yield inputs.pretrained(option, model)
     if args.self_test == "true" and engine.ok:
-        yield from checks.self_test(args.ctc)
+        yield from machine.self_test(args.ctc)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
-    add("--iemocap", default=UNASKED, help="folder of the corpus; - = not asked about")
-    add("--musan", default=UNASKED, help="folder of the noises; - = not asked about")
-    add("--allow-partial", choices=("true", "false"), default="false", help="of the corpora")
-    add("--encoder", default="", help="folders or hub ids, one a line")
-    add("--bert", default="", help="folders or hub ids, one a line")
-    add("--ctc", choices=("k2", "torch"), default="k2", help="CTC engine of the confs")
-    add("--backend", default="local", help="as in cmd.sh")
-    add("--disk", type=float, default=3, metavar="GB", help="free space wanted here")
-    add("--self-test", choices=("true", "false"), default="true", help="try the engine")
+    add("--iemocap", default=UNCHECKED, help="folder of the corpus; -: not checked")
+    add("--musan", default=UNCHECKED, help="folder of the noise corpus; -: not checked")
+    add(
+        "--allow-partial",
+        choices=("true", "false"),
+        default="false",
+        help="accept incomplete corpora",
+    )
+    add("--encoder", default="", help="folders or hub ids, one per line")
+    add("--bert", default="", help="folders or hub ids, one per line")
+    add("--ctc", choices=("k2", "torch"), default="k2", help="CTC engine that the confs use")
+    add("--backend", default="local", help="cmd_backend of cmd.sh: local or slurm")
+    add(
+        "--disk",
+        type=float,
+        default=3,
+        metavar="GB",
+        help="free space required in the current folder",
+    )
+    add("--self-test", choices=("true", "false"), default="true", help="test the CTC engine")
     return parser.parse_args()
 
 

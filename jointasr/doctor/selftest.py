@@ -1,8 +1,8 @@
-"""Does this machine compute what it should? A few seconds on the actual device.
+"""Self-test of the CTC engine on the device in use; takes a few seconds.
 
-With the engine k2: its CTC loss and gradient against torch in double precision, its best path
-against greedy search, and a word from a tiny HLG. With the engine torch: its loss against a sum
-over all alignments, and its searches. ``utils/doctor.sh`` runs it.
+Both engines: torch's CTC loss against a sum over all alignments. Engine k2: loss and gradient
+against torch's, best path against greedy search, words from a tiny HLG graph. Engine torch: greedy
+and prefix-beam search. ``utils/doctor.sh`` runs it.
 """
 
 import itertools
@@ -19,33 +19,34 @@ from jointasr.ctc.loss import Engine, ctc_loss, require_k2
 from jointasr.ctc.search import collapse, greedy, one_best
 from jointasr.utils.errors import DataError
 
-Check = Callable[[str], str]
+Test = Callable[[str], str]
+"""takes a device and returns what was measured; raises where the test fails"""
 
 
 def run(device: str, engine: Engine) -> list[tuple[str, bool, str]]:
-    """Checks on ``device`` ("cpu", "cuda", "cuda:1") as (name, passed, what was measured)."""
-    checks: dict[str, Check] = {"torch CTC = sum over alignments": _brute_force}
+    """Run all tests on ``device`` ("cpu", "cuda:1"); return (name, passed, detail) of each."""
+    tests: dict[str, Test] = {"torch CTC = sum over alignments": _brute_force}
     if engine == "k2":
-        checks |= {
+        tests |= {
             "k2 CTC = torch CTC": _losses,
             "k2 1-best = greedy": _one_best,
             "k2 tiny HLG": _hlg,
         }
     else:
-        checks |= {"greedy and prefix-beam search": _searches}
-    return [(name, *_guarded(check, device)) for name, check in checks.items()]
+        tests |= {"greedy and prefix-beam search": _searches}
+    return [(name, *_passes(test, device)) for name, test in tests.items()]
 
 
-def _guarded(check: Check, device: str) -> tuple[bool, str]:
-    """Whatever goes wrong is the result: the user wants the whole list."""
+def _passes(test: Test, device: str) -> tuple[bool, str]:
+    """Run one test; any exception is a failed test, so that the other tests still run."""
     try:
-        return True, check(device)
+        return True, test(device)
     except (AssertionError, DataError) as error:
         return False, str(error)
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
+        frame = traceback.extract_tb(error.__traceback__)[-1]
         text = (str(error).strip() or "no message").splitlines()[0]
-        return False, f"{type(error).__name__}: {text} ({where.name})"
+        return False, f"{type(error).__name__}: {text} ({frame.name})"
 
 
 def _require(condition: bool, message: str) -> str:
@@ -75,19 +76,21 @@ def _brute_force(device: str) -> str:
 
 def _losses(device: str) -> str:
     logits, frames = _logits(4, 150, 29), torch.tensor([150, 90, 40, 2])
-    targets = [[1, 2, 2, 3] * 15, [4, 5, 6] * 12, [], [7, 7]]  # the last one does not fit
-    found: dict[str, tuple[Tensor, Tensor]] = {}
+    targets = [[1, 2, 2, 3] * 15, [4, 5, 6] * 12, [], [7, 7]]  # the last one is too long
+    results: dict[str, tuple[Tensor, Tensor]] = {}
     engines: tuple[Engine, Engine] = ("k2", "torch")
     for engine in engines:
         leaf = logits.clone().to(device).requires_grad_()
         losses = ctc_loss(leaf.log_softmax(2), frames, targets, engine)
         losses[losses.isfinite()].sum().backward()
         assert leaf.grad is not None
-        found[engine] = losses.detach().cpu(), leaf.grad.cpu()
-    (a, slope), (b, other) = found["k2"], found["torch"]
-    _require(bool(a[3].isinf() and b[3].isinf()), "a target that does not fit must cost infinity")
-    loss = float(((a - b)[:3].abs() / b[:3].abs().clamp(min=1)).max())
-    gradient = float((slope - other).abs().max())
+        results[engine] = losses.detach().cpu(), leaf.grad.cpu()
+    (loss_k2, grad_k2), (loss_torch, grad_torch) = results["k2"], results["torch"]
+    both_infinite = bool(loss_k2[3].isinf() and loss_torch[3].isinf())
+    _require(both_infinite, "the loss of a target that is too long must be infinite")
+    error = ((loss_k2 - loss_torch)[:3].abs() / loss_torch[:3].abs().clamp(min=1)).max()
+    loss = float(error)
+    gradient = float((grad_k2 - grad_torch).abs().max())
     text = f"relative difference of losses {loss:.1e}, of gradients {gradient:.1e}"
     return _require(loss <= 1e-6 and gradient <= 1e-5, text)
 
@@ -95,8 +98,8 @@ def _losses(device: str) -> str:
 def _one_best(device: str) -> str:
     scores = (3 * _logits(8, 100, 29)).log_softmax(2).to(device)
     frames = torch.tensor([100, 73, 50, 20, 5, 1, 0, 100])
-    found, expected = one_best(scores, frames, "k2"), greedy(scores, frames)
-    agreed = sum(a == b for a, b in zip(found, expected, strict=True))
+    best, expected = one_best(scores, frames, "k2"), greedy(scores, frames)
+    agreed = sum(a == b for a, b in zip(best, expected, strict=True))
     return _require(agreed == len(expected), f"{agreed} of {len(expected)} utterances agree")
 
 
@@ -105,12 +108,13 @@ def _searches(device: str) -> str:
     for row, path in enumerate(([1, 1, 0, 1, 2, 0], [3, 0, 0, 3, 3, 3])):
         scores[row, range(6), path] = 6.0
     scores, frames = scores.log_softmax(2).to(device), torch.tensor([6, 4])
-    found = greedy(scores, frames), one_best(scores, frames, "torch")
-    return _require(found == ([[1, 1, 2], [3, 3]],) * 2, f"found {found[0]} and {found[1]}")
+    best, expected = greedy(scores, frames), [[1, 1, 2], [3, 3]]
+    beam = one_best(scores, frames, "torch")
+    return _require(best == beam == expected, f"greedy {best}, prefix beam {beam}")
 
 
-# Units of the tiny lexicon: N = 1, O = 2, W = 3. Words: NO = 1, NOW = 2. One is a prefix of the
-# other, so that determinization needs the disambiguation symbol #1 (4) after NO.
+# Units of the tiny lexicon: N = 1, O = 2, W = 3. Words: NO = 1, NOW = 2. NO is a prefix of NOW:
+# determinization needs the disambiguation symbol #1 (4) after NO.
 LEXICON = """\
 0 1 1 1 0
 0 3 1 2 0
@@ -128,14 +132,14 @@ GRAMMAR = """\
 
 
 def tiny_hlg(device: str, no: float) -> Any:
-    """H o L o G of the words NO (probability ``no``) and NOW, one word per utterance."""
+    """Return H o L o G for the words NO (probability ``no``) and NOW, one word per utterance."""
     k2 = require_k2(device)
     lexicon = k2.Fsa.from_str(LEXICON, num_aux_labels=1)
     grammar = k2.Fsa.from_str(GRAMMAR.format(no=math.log(no), now=math.log(1 - no)), acceptor=True)
     both = k2.connect(k2.compose(k2.arc_sort(lexicon), k2.arc_sort(grammar)))
     both = k2.connect(k2.determinize(both))
     labels = both.labels.clone()
-    labels[labels == 4] = 0  # disambiguated: #1 may go
+    labels[labels == 4] = 0  # #1 is no longer needed
     both.labels = labels
     both = k2.arc_sort(k2.connect(k2.remove_epsilon(both)))
     topology = k2.arc_sort(k2.ctc_topo(3, modified=False))
@@ -144,12 +148,15 @@ def tiny_hlg(device: str, no: float) -> Any:
 
 def _hlg(device: str) -> str:
     scores = torch.full((3, 5, 4), -4.0)
-    clear = ([1, 1, 2, 0, 0], [1, 2, 2, 0, 3])
-    for row, path in enumerate(clear):
+    paths = ([1, 1, 2, 0, 0], [1, 2, 2, 0, 3])
+    for row, path in enumerate(paths):
         scores[row, range(5), path] = 4.0
     scores[2] = scores[0]
-    scores[2, 4, 0], scores[2, 4, 3] = 3.5, 4.0  # almost a W: the grammar decides
+    scores[2, 4, 0], scores[2, 4, 3] = (
+        3.5,
+        4.0,
+    )  # W is slightly more probable than blank: the grammar decides
     scores, frames = scores.log_softmax(2).to(device), torch.tensor([5, 5, 5])
-    found = [best_paths(tiny_hlg(device, no), scores, frames) for no in (0.9, 0.1)]
+    words = [best_paths(tiny_hlg(device, no), scores, frames) for no in (0.9, 0.1)]
     expected = [[[1], [2], [1]], [[1], [2], [2]]]
-    return _require(found == expected, f"words {found}, expected {expected}")
+    return _require(words == expected, f"words {words}, expected {expected}")

@@ -205,7 +205,7 @@ def test_doctor_finds_corpora_and_models_wanting(home: Path) -> None:
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAIL  ")]
     musan, bert = (line for line in failed if "disk" not in line)
     assert musan.startswith("FAIL  MUSAN: ") and "iemocap has no music, speech, noise" in musan
-    assert bert.startswith("FAIL  bert: some/where cannot be fetched")
+    assert bert.startswith("FAIL  bert: some/where cannot be downloaded")
     assert done.stdout.splitlines()[-1] == "FAILED at stage 0"
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from shell import run
 from slurm_cluster import configure
 
-from jointasr.doctor import checks
+from jointasr.doctor import machine
 from jointasr.utils.project import ROOT
 
 sys.path.insert(0, str(ROOT / "utils"))
@@ -271,16 +271,16 @@ def test_killed_and_then_cancelled(cluster: dict[str, str], home: Path) -> None:
     assert not queue(cluster)
 
 
-def test_doctor_knows_the_cluster(
+def test_doctor_on_a_cluster(
     cluster: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SLURM_CONF", cluster["SLURM_CONF"])
-    found = checks.backend("slurm")
-    assert found.ok and found.detail == "slurm, partitions debug"
+    result = machine.job_backend("slurm")
+    assert result.ok and result.detail == "slurm, partitions debug"
     (tmp_path / "slurm.conf").write_text("ClusterName=none\nSlurmctldHost=nowhere.invalid\n")
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
-    assert not checks.backend("slurm").ok
+    assert not machine.job_backend("slurm").ok
     monkeypatch.setenv("PATH", "/nowhere")
-    assert checks.backend("slurm").detail == (
+    assert machine.job_backend("slurm").detail == (
         "slurm, but there is no sbatch and no squeue and no scontrol and no scancel"
     )

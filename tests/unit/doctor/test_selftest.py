@@ -1,4 +1,4 @@
-"""The self-test passes on a sound machine, is quick, and fails where something is wrong."""
+"""The self-test passes on a working machine within seconds, and detects wrong results."""
 
 import time
 
@@ -9,7 +9,7 @@ from jointasr.doctor import selftest
 
 
 @pytest.mark.parametrize("engine", ["k2", "torch"])
-def test_sound_machine(engine: str) -> None:
+def test_working_machine(engine: str) -> None:
     if engine == "k2":
         pytest.importorskip("k2")
     start = time.monotonic()
@@ -21,7 +21,7 @@ def test_sound_machine(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ["k2", "torch"])
-def test_wrong_loss_is_found(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_loss_is_detected(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if engine == "k2":
         pytest.importorskip("k2")
     original = selftest.ctc_loss
@@ -38,7 +38,7 @@ def test_wrong_loss_is_found(engine: str, monkeypatch: pytest.MonkeyPatch) -> No
     ]
 
 
-def test_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_gradient_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("k2")
     original = selftest.ctc_loss
 
@@ -62,7 +62,7 @@ def test_a_crash_is_one_failed_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert text == "RuntimeError: CUDA error: no kernel image (crash)"
 
 
-def test_missing_k2_is_reported_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_k2_is_reported_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "k2", None)
     results = selftest.run("cpu", "k2")
     assert [ok for _, ok, _ in results] == [True, False, False, False]
