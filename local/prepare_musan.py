@@ -8,6 +8,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
+from jointasr.config import layout
 from jointasr.utils import done, errors, rng
 from jointasr.utils.files import write_text
 from local import corpus
@@ -82,7 +83,7 @@ def prepare(root: Path, files: dict[str, list[Path]], out: Path, seed: int) -> N
     headers = corpus.headers(paths)
     from local import manifests
 
-    manifests.write_recordings(out / "recordings.jsonl.gz", paths, headers)
+    manifests.write_recordings(out / layout.RECORDINGS, paths, headers)
     rows, report = [], []
     for kind, of in files.items():
         pools = split(kind, [path.stem for path in of], seed)

@@ -11,7 +11,7 @@ import torch
 from lhotse import CutSet
 
 from jointasr.bench import corpus
-from jointasr.config import scenarios
+from jointasr.config import layout, scenarios
 from jointasr.data import archive, datadir, wav_scp
 from jointasr.prep import archiving, mixtures, noise
 from jointasr.utils import jsonl, rng
@@ -57,10 +57,10 @@ def _times(*actions: Callable[[], None]) -> list[float]:
 
 def prepare(folder: Path, seconds: float) -> None:
     """Write speech of IEMOCAP's shape and some noise, for :func:`mixing`."""
-    corpus.write(folder / "local/selected", seconds)
-    wavs = folder / "local/selected/wavs"
+    corpus.write(layout.selected_dir(folder), seconds)
+    wavs = layout.selected_dir(folder) / "wavs"
     table = {path.stem: str(path) for path in sorted(wavs.iterdir())}
-    datadir.write_table(folder / "local/selected/wav.scp", table)
+    datadir.write_table(layout.selected_dir(folder) / "wav.scp", table)
     _write_noise(folder / "local/musan")
 
 
@@ -96,5 +96,5 @@ def _write_noise(folder: Path) -> None:
                 source = {"type": "file", "channels": [0], "source": str(path)}
                 recordings.append({"id": name, "num_samples": frames, "sources": [source]})
                 pools[name] = f"{kind} {pool}"
-    jsonl.write(folder / "recordings.jsonl.gz", recordings)
+    jsonl.write(folder / layout.RECORDINGS, recordings)
     datadir.write_table(folder / "pools.tsv", pools)

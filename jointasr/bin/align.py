@@ -4,14 +4,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr.config import conf_files, scenarios
+from jointasr.config import conf_files, layout, scenarios
 from jointasr.config.layout import (
     DEFAULT_METHOD,
-    HAS_WORDS,
-    align_name,
-    decode_name,
-    read_model,
 )
+from jointasr.config.model_description import HAS_WORDS, read_model
 from jointasr.data import datadir
 from jointasr.scoring import decode_dir
 from jointasr.utils import distributed, done, provenance
@@ -44,10 +41,10 @@ def main() -> None:
     options = {"of": args.of, "ctc": engine, "stack": provenance.stack()}
     decoder: Decoder | None = None
     for test in scenarios.read_tests(args.tests):
-        source = Path(about.data) / f"test_{test}"
-        decoded = args.model / decode_name(test, args.method)
+        source = layout.test_dir(Path(about.data), test)
+        decoded = layout.decode_dir(args.model, test, args.method)
         inputs = [args.model, source, *([decoded] if args.of == "hyp" else [])]
-        out = args.model / align_name(test, args.of, args.method)
+        out = layout.align_dir(args.model, test, args.of, args.method)
         with done.step(out, CODE, options, inputs) as todo:
             if todo:
                 decoder = decoder or load(args.model, engine)
@@ -67,7 +64,7 @@ def load(folder: Path, engine: str) -> "Decoder":
     from jointasr.decoding.decoder import Decoder
     from jointasr.models import checkpoint
 
-    model = checkpoint.load(folder / "best")
+    model = checkpoint.load(folder / layout.BEST)
     model = model._replace(conf=model.conf.model_copy(update={"ctc": engine}))
     conf = conf_files.load_decode("decode.yaml", Path(), ["method=greedy"])  # nothing is searched
     return Decoder(model, conf, distributed.device())

@@ -86,11 +86,11 @@ def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path, st
 
     What the run itself may make anew, from ``stage`` on, is not asked.
     """
-    made = data / "folds" / scheme
+    made = layout.scheme_dir(data, scheme)
     if stage > 3 and (made / folds.FILE).is_file():
         folds.names(made, wanted)
         return
-    if stage > 1 and (corpus / "supervisions.jsonl.gz").is_file():
+    if stage > 1 and (corpus / layout.SUPERVISIONS).is_file():
         source, known = corpus, folds.units(folds.read_utterances(corpus), scheme)
     elif FOLDS.is_file():
         rows = [line.split() for line in files.read_text(FOLDS).splitlines()]

@@ -6,14 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr.config import conf_files, scenarios, schema
+from jointasr.config import conf_files, layout, scenarios, schema
 from jointasr.config.layout import (
     DEFAULT_METHOD,
-    HAS_WORDS,
-    decode_name,
-    model_name,
-    read_model,
 )
+from jointasr.config.model_description import HAS_WORDS, read_model
 from jointasr.scoring import decode_dir
 from jointasr.utils import distributed, done, provenance
 from jointasr.utils.errors import DataError, run
@@ -43,9 +40,8 @@ class Trained:
     def __init__(self, folder: Path, engine: str, conf: schema.Decode) -> None:
         self.folder, self.engine, self.conf = folder, engine, conf
         self.about = read_model(folder)
-        lang = Path(self.about.lang)
         orders = conf.orders if self.about.kind in HAS_WORDS else []
-        self.ngrams = {order: lang.parent / model_name(order) for order in orders}
+        self.ngrams = {order: layout.lm_dir(Path(self.about.data), order) for order in orders}
 
     @cached_property
     def model(self) -> "TrainedModel":
@@ -54,7 +50,7 @@ class Trained:
         start_log()
         from jointasr.models import checkpoint
 
-        model = checkpoint.load(self.folder / "best")
+        model = checkpoint.load(self.folder / layout.BEST)
         return model._replace(conf=model.conf.model_copy(update={"ctc": self.engine}))
 
     @cached_property
@@ -74,15 +70,15 @@ def main() -> None:
     about = read_model(args.model)
     trained = Trained(args.model, args.ctc or about.engine, conf)
     options = {**conf.options(), "ctc": trained.engine, "stack": provenance.stack()}
-    tuned = args.model / f"tune_{args.method}"
+    tuned = layout.tune_dir(args.model, args.method)
     read = [args.model, *trained.ngrams.values()]
     if trained.ngrams:
         tune(trained, tuned, options, [*read, Path(about.selected["on"])])
         read.append(tuned)
     options["feats"] = args.feats
     for test in scenarios.read_tests(args.tests):
-        source = Path(about.data) / f"test_{test}"
-        out = args.model / decode_name(test, suffix)
+        source = layout.test_dir(Path(about.data), test)
+        out = layout.decode_dir(args.model, test, suffix)
         conv = conv_scp(trained.model, source) if args.feats == "conv" else None
         inputs = [*read, source, *([conv.parent] if conv else [])]
         with done.step(out, CODE, options, inputs) as todo:
@@ -131,8 +127,8 @@ def decode(
 def conv_scp(model: "TrainedModel", source: Path) -> Path:
     """feats.scp of the archived convolutional features of ``source``'s set."""
     digest = model.system.encoder.digest()[:8]
-    name = source.name.removeprefix("test_")
-    path = source.parents[3] / name / f"conv_{digest}" / "feats.scp"
+    archived = layout.data_folder(source.parent) / layout.test_scenario(source)
+    path = layout.conv_dir(archived, digest) / "feats.scp"
     if not path.is_file():
         raise DataError(f"{path} does not exist: run stage 6 with --feats conv")
     return path

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from jointasr.config import layout
 from jointasr.utils import done
 from jointasr.utils.errors import DataError, run
 
@@ -15,7 +16,7 @@ def main() -> None:
     args = parser.parse_args()
     with done.step(args.out, "jointasr.bin.export_encoder", {}, [args.model]) as todo:
         if todo:
-            export(args.model / "best", args.out)
+            export(args.model / layout.BEST, args.out)
 
 
 def export(source: Path, out: Path) -> None:

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr.config import conf_files, schema
-from jointasr.prep.jobs import MAX_DURATION, training_jobs
+from jointasr.config import conf_files, layout, schema
+from jointasr.prep.jobs import training_jobs
 from jointasr.utils import files, provenance
 from jointasr.utils.errors import DataError, run
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("confs", nargs="+", help="conf files")
     parser.add_argument("--set", default="", help="overrides: key=value, blank between")
-    parser.add_argument("--out", type=Path, default=MAX_DURATION, help="file to write")
+    parser.add_argument("--out", type=Path, default=layout.MAX_DURATION, help="file to write")
     args = parser.parse_args()
 
     from jointasr.bench import bench
@@ -53,11 +53,11 @@ def training_data(
 ) -> "tuple[CutSet, list[str]]":
     """Cuts and emotions of the first fold that the conf trains on."""
     from jointasr.data import manifest
-    from jointasr.text.lang import lang_name, read_labels
+    from jointasr.text.lang import read_labels
 
     job = next(training_jobs([path], ["clean"], [], [0], overrides))
-    lang = job.data / lang_name(conf.units.type, conf.units.size)
-    return manifest.load(job.data / "train_clean"), read_labels(lang)
+    lang = layout.lang_dir(job.data, conf.units.type, conf.units.size)
+    return manifest.load(layout.set_dir(job.data, "train", "clean")), read_labels(lang)
 
 
 def rates(conf: schema.Config, cuts: "CutSet", labels: list[str]) -> dict[int, float]:

@@ -4,11 +4,11 @@ import argparse
 import shutil
 from pathlib import Path
 
+from jointasr.config.layout import CUTS
 from jointasr.data import datadir
 from jointasr.utils.errors import DataError, run
 
 BACKUP = ".backup"
-CUTS = "cuts.jsonl.gz"
 
 
 def main() -> None:

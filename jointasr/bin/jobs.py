@@ -3,9 +3,9 @@ the systems."""
 
 import argparse
 
-from jointasr.config import conf_files
+from jointasr.config import conf_files, layout
 from jointasr.data import datadir
-from jointasr.prep.jobs import MAX_DURATION, TrainingJob, training_jobs
+from jointasr.prep.jobs import TrainingJob, training_jobs
 from jointasr.utils.errors import run
 
 COST = {"joint": 0, "asr": 1, "ser": 2}
@@ -26,7 +26,7 @@ def main() -> None:
     seeds = [int(seed) for seed in args.seed.split()]
     found = list(training_jobs(args.confs, conditions, wanted, seeds, overrides))
     if args.what == "systems":
-        print("\n".join(dict.fromkeys(f"exp/{job.system}" for job in found)))
+        print("\n".join(dict.fromkeys(str(layout.EXP / job.system) for job in found)))
         return
     for job in sorted(found, key=lambda job: COST[job.kind]):
         row = train(job, overrides, args.cards) if args.what == "train" else use(job, args.what)
@@ -35,8 +35,8 @@ def main() -> None:
 
 def train(job: TrainingJob, overrides: list[str], cards: int) -> list[str]:
     """Row of a training job."""
-    if job.auto and MAX_DURATION.is_file():
-        found = cards * datadir.read_json(MAX_DURATION)["max_duration"]
+    if job.auto and layout.MAX_DURATION.is_file():
+        found = cards * datadir.read_json(layout.MAX_DURATION)["max_duration"]
         overrides = [*overrides, f"batch.max_duration={found}"]
     values = {
         "conf": job.conf,

@@ -10,7 +10,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from jointasr.config import scenarios
+from jointasr.config import layout, scenarios
 from jointasr.utils import done
 from jointasr.utils.errors import DataError, run
 
@@ -53,10 +53,10 @@ def main() -> None:
 
 def inputs(args: argparse.Namespace, name: str) -> list[Path]:
     """Finished steps that a set is made from; the plan itself, because it measures the audio."""
-    selected = args.data / "local/selected"
+    selected = layout.selected_dir(args.data)
     if name == scenarios.CLEAN:
         return [selected]
-    mix = args.data / "local/mix" / name
+    mix = layout.mix_dir(args.data, name)
     return [selected, args.musan, mix, mix / "mixtures.jsonl.gz"]
 
 

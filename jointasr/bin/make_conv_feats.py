@@ -9,7 +9,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from jointasr.config import scenarios
+from jointasr.config import layout, scenarios
 from jointasr.utils import done
 from jointasr.utils.errors import run
 
@@ -52,12 +52,12 @@ def combine(data: Path, sets: list[str], digest: str, jobs: int) -> None:
     for name in sets:
         conv_feats.combine(data / name, digest, jobs)
         archived = data / name
-        done.write(archived / f"conv_{digest}", CODE, {"digest": digest}, inputs(archived))
+        done.write(layout.conv_dir(archived, digest), CODE, {"digest": digest}, inputs(archived))
 
 
 def check(archived: Path, digest: str) -> bool:
     """Whether the features of a set have to be made."""
-    return done.check(archived / f"conv_{digest}", CODE, {"digest": digest}, inputs(archived))
+    return done.check(layout.conv_dir(archived, digest), CODE, {"digest": digest}, inputs(archived))
 
 
 def inputs(archived: Path) -> list[Path]:

@@ -5,7 +5,7 @@ import io
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from jointasr.config import scenarios
+from jointasr.config import layout, scenarios
 from jointasr.data import datadir
 from jointasr.prep import folds
 from jointasr.utils import done, locks
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--scheme", choices=folds.SCHEMES, default="speaker")
     parser.add_argument("--folds", default="", help="which; default: all")
     args = parser.parse_args()
-    home = args.data / "folds" / args.scheme
+    home = layout.scheme_dir(args.data, args.scheme)
     names = folds.names(home, args.folds.split())
     wanted = targets(args.tests)
     with locks.held(home):
@@ -46,7 +46,7 @@ def make(data: Path, home: Path, names: list[str], wanted: dict[str, tuple[str, 
 
         cuts = manifest.load(archived)
         for fold in left:
-            ids = datadir.read_list(home / fold / f"{split}.list")
+            ids = datadir.read_list(layout.list_file(home / fold, split))
             manifest.write(manifest.pick(cuts, ids, archived), home / fold / name, parts=False)
             done.write(home / fold / name, CODE, {}, inputs)
     return made

@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr.config import scenarios
+from jointasr.config import layout, scenarios
 from jointasr.prep import mixtures
 from jointasr.utils import done
 from jointasr.utils.errors import DataError, run
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="number of jobs")
     args = parser.parse_args()
     chosen = conditions(args)
-    selected, out = args.data / "local/selected", args.data / "local/mix"
+    selected, out = layout.selected_dir(args.data), layout.mix_dir(args.data)
     inputs = [selected, args.musan]
     if args.action == "todo":
         with redirect_stdout(sys.stderr):

@@ -30,7 +30,9 @@ def pool(args: argparse.Namespace) -> None:
 
     def asked(key: tuple[str, str, str, str]) -> bool:
         system, method, train, test = key
-        return f"{system}_{train}" in names and method == args.method and test in tests
+        return (
+            layout.system_name(system, train) in names and method == args.method and test in tests
+        )
 
     merged = pooling.merge(pooling.read(args.results), cells, asked, tests)
     pooling.write(args.results, merged)

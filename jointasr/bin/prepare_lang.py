@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from jointasr.config import layout
 from jointasr.prep import folds
 from jointasr.text import lang
 from jointasr.text.lang import Units
@@ -16,18 +17,18 @@ CODE = "jointasr.bin.prepare_lang"
 
 def main() -> None:
     args = _parse()
-    scheme = args.data / "folds" / args.scheme
-    source = args.data / "local" / "selected" / "text"
+    scheme = layout.scheme_dir(args.data, args.scheme)
+    source = layout.selected_dir(args.data) / "text"
     options = {"type": args.units_type, "emotions": args.emotions, "letters": args.letters}
     if args.units_type != "char":
         options["size"] = str(args.units_size)
     checked = folds.checked_texts(source, args.letters)
     for fold in (scheme / name for name in folds.names(scheme, args.folds.split())):
-        out = fold / lang.lang_name(args.units_type, args.units_size)
-        inputs = [fold / "train.list", source]
+        out = layout.lang_dir(fold, args.units_type, args.units_size)
+        inputs = [layout.list_file(fold, "train"), source]
         with done.step(out, CODE, options, inputs) as needed:
             if needed:
-                texts = folds.texts_of(checked, fold / "train.list")
+                texts = folds.texts_of(checked, layout.list_file(fold, "train"))
                 make(out, texts, args)
 
 

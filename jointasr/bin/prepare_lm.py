@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jointasr.config import conf_files
-from jointasr.config.layout import model_name
+from jointasr.config import conf_files, layout
 from jointasr.lm import arpa, training_text
 from jointasr.prep import folds
 from jointasr.text.normalizer import LETTERS
@@ -17,22 +16,23 @@ CODE = "jointasr.bin.prepare_lm"
 def main() -> None:
     args = _parse()
     lm = conf_files.load_decode(args.conf, Path()).lm
-    source = args.data / "local" / "selected" / "text"
+    source = layout.selected_dir(args.data) / "text"
     extra = [Path(name) for name in lm.text]
     for path in extra:
         if not path.is_file():
             raise DataError(f"{path} of lm.text in {args.conf} does not exist")
         training_text.check(path, args.letters)
     checked = folds.checked_texts(source, args.letters)
-    scheme = args.data / "folds" / args.scheme
+    scheme = layout.scheme_dir(args.data, args.scheme)
     for fold in (scheme / name for name in folds.names(scheme, args.folds.split())):
-        texts = {part: folds.texts_of(checked, fold / f"{part}.list") for part in ("train", "dev")}
+        lists = {split: layout.list_file(fold, split) for split in ("train", "dev")}
+        texts = {split: folds.texts_of(checked, path) for split, path in lists.items()}
         if not any(texts["train"]) and not extra:
             print(f"{fold}: no words in training, so no language model")
             continue
         for order in sorted({lm.order, lm.rescore_order}):
-            out = fold / model_name(order)
-            inputs = [fold / "train.list", fold / "dev.list", source, *extra]
+            out = layout.lm_dir(fold, order)
+            inputs = [*lists.values(), source, *extra]
             with done.step(out, CODE, {"order": order}, inputs) as needed:
                 if needed:
                     make(out, order, texts["train"], texts["dev"], extra)

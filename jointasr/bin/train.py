@@ -6,9 +6,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from jointasr.config import conf_files, schema
-from jointasr.config.layout import RESUME
-from jointasr.text.lang import lang_name
+from jointasr.config import conf_files, layout, schema
 from jointasr.utils import distributed, done, files, provenance
 from jointasr.utils.errors import DataError, run
 
@@ -45,8 +43,8 @@ def main() -> None:
             f"{args.conf}: batch.max_duration auto is looked for by ./run.sh --stage 7; "
             "here a number is needed, e.g. --set batch.max_duration=100"
         )
-    folders = [args.data / f"{part}_{args.condition}" for part in ("train", "dev")]
-    lang = args.data / lang_name(conf.units.type, conf.units.size)
+    folders = [layout.set_dir(args.data, part, args.condition) for part in ("train", "dev")]
+    lang = layout.lang_dir(args.data, conf.units.type, conf.units.size)
     world = distributed.process_group(args.nodes * args.ngpu)
     options = {**flat(conf), "seed": args.seed, "fold": args.fold, "stack": provenance.stack()}
     if world.size > 1:
@@ -58,7 +56,7 @@ def main() -> None:
     if world.is_main:
         with done.step(args.out, CODE, options, inputs) as todo:
             fit(todo)
-        shutil.rmtree(args.out / RESUME, ignore_errors=True)  # not before `.done` is there
+        shutil.rmtree(args.out / layout.RESUME, ignore_errors=True)  # not before `.done` is there
     else:
         fit(False)  # as the first one decides
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from jointasr.config import layout
 from jointasr.data import datadir
 from jointasr.utils.errors import DataError, run
 
@@ -24,7 +25,7 @@ def main() -> None:
 
 def _problems(path: Path, audio: bool) -> list[str]:
     """Cuts are checked where there are some: Kaldi's own data dirs have tables only."""
-    if not (path / "cuts.jsonl.gz").is_file():
+    if not (path / layout.CUTS).is_file():
         return datadir.validate(path, audio)
     from jointasr.data import manifest
 

@@ -1,72 +1,161 @@
-"""Names in exp/: trained models, what their model.json says, and their decode folders."""
+"""Folders and file names of a recipe. No other module builds these paths or takes them apart.
 
-import json
-from dataclasses import dataclass
+::
+
+    data/                                  or data-<conf>/: a data folder
+      local/selected/                      utterances that the experiment uses (a data dir)
+      local/mix/<set>/                     planned mixtures
+      <set>/                               archived set (a data dir): clean, train_noisy, ...
+        conv_<digest>/feats.scp            archived convolutional features
+      folds/<scheme>/<fold>/               a fold folder
+        {train,dev,test}.list              utterance ids
+        {train,dev}_{clean,noisy}/         data dirs
+        test_<scenario>/                   data dirs
+        lang_<units>/  lm_<order>gram/     output units, n-gram models
+    exp/<system>_<condition>/fold_<fold>/  a model folder
+      best/  resume/  model.json           best epoch, state of an unfinished training, description
+      decode_<scenario>[_<method>]/        hypotheses
+      align_<scenario>_{ref,hyp[_<method>]}/
+      tune_<method>/                       chosen language model weights
+"""
+
 from pathlib import Path
-from typing import Any
 
-from jointasr.utils import files
-from jointasr.utils.errors import DataError
+EXP = Path("exp")
+MAX_DURATION = EXP / "max_duration.json"
+"""seconds of audio in a batch, measured for one GPU"""
 
-DEFAULT_METHOD = "default"
-HAS_WORDS = ("asr", "joint")  # kinds of systems
-HAS_EMOTIONS = ("ser", "joint")
+CUTS = "cuts.jsonl.gz"
+RECORDINGS = "recordings.jsonl.gz"
+SUPERVISIONS = "supervisions.jsonl.gz"
+
+BEST = "best"
+RESUME = "resume"
+MODEL_JSON = "model.json"
 HISTORY = "epochs.tsv"
-RESUME = "resume"  # folder of an unfinished training's states, in its own
 HISTORY_HEADER = "epoch\tsteps\ttrain_loss\tdev_loss\tdev_wer\tdev_wa"
 
-
-@dataclass(frozen=True)
-class ModelDescription:
-    """One trained model, as its model.json describes it (paths relative to the recipe)."""
-
-    system: str
-    kind: str
-    conf: str
-    seed: int
-    train: str
-    fold: str
-    engine: str
-    stack: str
-    lang: str
-    data: str
-    commit: str
-    budget: dict[str, int]
-    """epochs, steps of the optimiser, utterances and dev_utterances of the data dirs, and how many
-    of the former are useful, having what the system learns from"""
-    selected: dict[str, Any]
-    """the model kept: ``on`` which dev dir, ``epoch`` (from 1), its ``loss``, ``wer``, ``wa`` there
-    and ``error``, which no other epoch had less of"""
+DEFAULT_METHOD = "default"
+SELECTED = "local/selected"
+MIX = "local/mix"
+_FOLD = "fold_"
+_TEST = "test_"
 
 
-def read_model(home: Path) -> ModelDescription:
-    """Read fold_<fold>/model.json; DataError when it is not about this folder."""
-    path = home / "model.json"
-    try:
-        model = ModelDescription(**json.loads(files.read_text(path)))
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a model's description ({error}); train it again") from None
-    if (home.parent.name, home.name) != (f"{model.system}_{model.train}", f"fold_{model.fold}"):
-        raise DataError(
-            f"{path}: describes {model.system}_{model.train}/fold_{model.fold}; moved by hand?"
-        )
-    return model
+# ---- data folders ------------------------------------------------------------------------------
 
 
-def decode_name(test: str, method: str) -> str:
-    """Name of the folder that holds the hypotheses."""
-    return f"decode_{test}" + _ending(method)
+def selected_dir(data: Path) -> Path:
+    """Data dir of the utterances that the experiment uses."""
+    return data / SELECTED
 
 
-def model_name(order: int) -> str:
-    """Name of the folder of a fold's n-gram model."""
-    return f"lm_{order}gram"
+def mix_dir(data: Path, set_name: str = "") -> Path:
+    """Folder of the planned mixtures, of one set or of all."""
+    return data / MIX / set_name
 
 
-def align_name(test: str, of: str, method: str) -> str:
-    """Name of the folder that holds alignments of references ("ref") or hypotheses ("hyp")."""
-    return f"align_{test}_ref" if of == "ref" else f"align_{test}_hyp" + _ending(method)
+def conv_dir(archived: Path, digest: str) -> Path:
+    """Folder of an archived set's features from the convolutional weights with this digest."""
+    return archived / f"conv_{digest}"
 
 
-def _ending(method: str) -> str:
+# ---- fold folders ------------------------------------------------------------------------------
+
+
+def scheme_dir(data: Path, scheme: str) -> Path:
+    """Folder that holds the folds of a scheme."""
+    return data / "folds" / scheme
+
+
+def data_folder(fold_dir: Path) -> Path:
+    """Data folder that a fold folder belongs to."""
+    return fold_dir.parents[2]
+
+
+def list_file(fold_dir: Path, split: str) -> Path:
+    """Ids of a split (train, dev or test) of a fold."""
+    return fold_dir / f"{split}.list"
+
+
+def set_dir(fold_dir: Path, split: str, condition: str) -> Path:
+    """Data dir of a fold: split train or dev under a training condition, clean or noisy."""
+    return fold_dir / f"{split}_{condition}"
+
+
+def test_dir(fold_dir: Path, scenario: str) -> Path:
+    """Data dir of a fold's test set in a scenario."""
+    return fold_dir / f"{_TEST}{scenario}"
+
+
+def test_scenario(folder: Path) -> str:
+    """Scenario of a test dir: the inverse of :func:`test_dir`."""
+    return folder.name.removeprefix(_TEST)
+
+
+def lang_dir(fold_dir: Path, units: str, size: int) -> Path:
+    """Output units of a fold: lang_char, lang_bpe500 ..."""
+    return fold_dir / ("lang_char" if units == "char" else f"lang_{units}{size}")
+
+
+def lm_dir(folder: Path, order: int) -> Path:
+    """n-gram model of this order in a fold folder or a packed model."""
+    return folder / f"lm_{order}gram"
+
+
+# ---- model folders -----------------------------------------------------------------------------
+
+
+def system_name(system: str, condition: str) -> str:
+    """Name of a system under a training condition, clean or noisy."""
+    return f"{system}_{condition}"
+
+
+def system_dir(exp: Path, system: str, condition: str) -> Path:
+    """Folder of a system's models under a training condition."""
+    return exp / system_name(system, condition)
+
+
+def model_dir(systems: Path, fold: str) -> Path:
+    """Folder of a fold's model below a :func:`system_dir`."""
+    return systems / f"{_FOLD}{fold}"
+
+
+def fold_name(folder: Path) -> str:
+    """Fold of a model folder."""
+    return folder.name.removeprefix(_FOLD)
+
+
+def model_dirs(systems: Path) -> list[Path]:
+    """All model folders below a :func:`system_dir`, sorted."""
+    return sorted(systems.glob(f"{_FOLD}*"))
+
+
+def exp_dir(folder: Path) -> Path:
+    """The exp folder that a model folder is in."""
+    return folder.parents[1]
+
+
+def decode_dir(folder: Path, scenario: str, method: str) -> Path:
+    """Hypotheses of a model (``folder``) in a test scenario."""
+    return folder / f"decode_{scenario}{_suffix(method)}"
+
+
+def align_dir(folder: Path, scenario: str, texts: str, method: str) -> Path:
+    """Alignments of a model's references (``texts`` "ref") or hypotheses ("hyp")."""
+    suffix = "" if texts == "ref" else _suffix(method)
+    return folder / f"align_{scenario}_{texts}{suffix}"
+
+
+def tune_dir(folder: Path, method: str) -> Path:
+    """Language model weights chosen on the dev set for a model and method."""
+    return folder / f"tune_{method}"
+
+
+def tune_dirs(folder: Path) -> list[Path]:
+    """The :func:`tune_dir` of each method that was used, sorted."""
+    return sorted(folder.glob("tune_*"))
+
+
+def _suffix(method: str) -> str:
     return "" if method == DEFAULT_METHOD else f"_{method}"

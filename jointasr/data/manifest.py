@@ -12,15 +12,12 @@ from lhotse import CutSet, MonoCut, SupervisionSegment
 from lhotse.audio import AudioSource
 from lhotse.utils import fastcopy
 
+from jointasr.config.layout import CUTS, RECORDINGS, SUPERVISIONS
 from jointasr.data import archive, datadir
 from jointasr.utils import jsonl
 from jointasr.utils.errors import DataError
 
 assert archive.BACKEND is not None  # cuts loaded here must be able to read archives
-
-CUTS = "cuts.jsonl.gz"
-RECORDINGS = "recordings.jsonl.gz"
-SUPERVISIONS = "supervisions.jsonl.gz"
 
 
 def write(cuts: CutSet, path: Path, parts: bool = True) -> None:

@@ -8,8 +8,9 @@ import jinja2
 import torch
 
 import jointasr
-from jointasr.config import conf_files
-from jointasr.config.layout import DEFAULT_METHOD, ModelDescription, model_name, read_model
+from jointasr.config import conf_files, layout
+from jointasr.config.layout import DEFAULT_METHOD
+from jointasr.config.model_description import ModelDescription, read_model
 from jointasr.config.schema import Config, Decode
 from jointasr.data import dataset, manifest
 from jointasr.decoding import tuning
@@ -57,12 +58,12 @@ def pack(
     decode = conf_files.load_decode(DECODE, Path(), overrides)
     making = out.with_name(f".tmp.{out.name}")
     shutil.rmtree(making, ignore_errors=True)
-    shutil.copytree(home / "best", making)
+    shutil.copytree(home / layout.BEST, making)
     try:
         files.write_text(making / DECODE, conf_files.dump(decode))
         _language_models(home, about, decode, making, method)
         dev = _fit(making, Path(about.selected["on"]), device)
-        files.write_text(making / CARD, card(making, out.name, about, home.parent.parent, dev))
+        files.write_text(making / CARD, card(making, out.name, about, layout.exp_dir(home), dev))
         if onnx:
             onnx_export.export(making / "onnx", checkpoint.load(making))
         making.rename(out)
@@ -76,7 +77,7 @@ def _language_models(
 ) -> None:
     if not decode.ranks or about.kind == "ser":
         return
-    tuned = home / f"tune_{method}" / tuning.CHOSEN
+    tuned = layout.tune_dir(home, method) / tuning.CHOSEN
     if not tuned.is_file():
         raise DataError(
             f"{tuned}: not chosen yet; decode first: ./run.sh --stage 8 --method {method}"
@@ -84,9 +85,10 @@ def _language_models(
     (making / TUNED).mkdir()
     shutil.copyfile(tuned, making / TUNED / tuning.CHOSEN)
     for order in decode.orders:
-        name = model_name(order)
-        (making / name).mkdir()
-        shutil.copyfile(Path(about.lang).parent / name / arpa.NAME, making / name / arpa.NAME)
+        source = layout.lm_dir(Path(about.data), order)
+        target = layout.lm_dir(making, order)
+        target.mkdir()
+        shutil.copyfile(source / arpa.NAME, target / arpa.NAME)
 
 
 def _fit(making: Path, source: Path, device: torch.device) -> DevResults:

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jointasr.config import conf_files
-from jointasr.config.layout import model_name
+from jointasr.config import conf_files, layout
 from jointasr.config.schema import Decode
 from jointasr.ctc.loss import Engine
 from jointasr.data import audio, vad
@@ -88,7 +87,7 @@ class Recognizer:
         self.aligner: Engine = "k2" if find_spec("k2") else "torch"
         self.device = device
         orders = conf.orders if model.conf.has_ctc else []
-        lms = {order: folder / model_name(order) for order in orders}
+        lms = {order: layout.lm_dir(folder, order) for order in orders}
         if missing := [path for path in lms.values() if not path.is_dir()]:
             raise DataError(f"{missing[0]}: no language model for method {conf.method}; pack it")
         self.decoder = Decoder(self.model, conf, device, lms)

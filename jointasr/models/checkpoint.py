@@ -9,14 +9,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from jointasr.config import conf_files, schema
+from jointasr.config import conf_files, layout, schema
 from jointasr.models import encoder, systems, text_encoder
 from jointasr.text.lang import Units, read_labels, write_labels
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
 log = logging.getLogger(__name__)
-WEIGHTS, CONF, META = "model.safetensors", "conf.yaml", "model.json"
+WEIGHTS, CONF, META = "model.safetensors", "conf.yaml", layout.MODEL_JSON
 # torch 2 parametrises weight norm under other names than torch 1; files keep the older ones
 WEIGHT_NORM = {
     "parametrizations.weight.original0": "weight_g",

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from jointasr.config import layout
 from jointasr.data import archive, datadir, manifest
 from jointasr.prep import mixtures, noise
 from jointasr.utils.errors import DataError
@@ -21,12 +22,12 @@ def write_share(data: Path, musan: Path, sets: dict[str, str], job: int, jobs: i
 
     ``sets`` maps each set to the pool of its noise files ("" for the clean one).
     """
-    sources = datadir.read_table(data / "local/selected/wav.scp")
+    sources = datadir.read_table(layout.selected_dir(data) / "wav.scp")
     ids = mixtures.share(list(sources), job, jobs)
     for name, pool in sets.items():
         folder = data / name / ARCHIVES
         if pool:
-            mix, pieces = data / "local/mix" / name, noise.Noises(musan, pool)
+            mix, pieces = layout.mix_dir(data, name), noise.Noises(musan, pool)
             waves = mixtures.render(mix, sources, pieces, ids)
         else:
             waves = _clean(sources, ids)
@@ -47,7 +48,7 @@ def combine(data: Path, name: str, jobs: int) -> None:
     for job in range(1, jobs + 1):
         sources |= datadir.read_table(folder / f"wav.{job}.scp")
         digests |= datadir.read_table(folder / f"wav.{job}.tsv")
-    cuts = manifest.load(data / "local/selected")
+    cuts = manifest.load(layout.selected_dir(data))
     missing = sorted({cut.id for cut in cuts} ^ sources.keys())
     if missing:
         raise DataError(f"{folder}: {missing[0]} is missing or too many; run stage 5 again")

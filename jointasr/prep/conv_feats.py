@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jointasr.config import layout
 from jointasr.data import archive, datadir, wav_scp
 from jointasr.models import encoder
 from jointasr.prep import mixtures
@@ -32,7 +33,7 @@ class Extractor:
 def write_share(extractor: Extractor, archived: Path, job: int, jobs: int) -> None:
     """Write a job's share of the set ``archived`` as ``conv_<digest>/feats.<job>.{ark,scp}``."""
     sources = datadir.read_table(archived / "wav.scp")
-    folder = archived / f"conv_{extractor.digest}"
+    folder = layout.conv_dir(archived, extractor.digest)
 
     def features() -> Iterator[tuple[str, np.ndarray]]:
         for utterance in mixtures.share(list(sources), job, jobs):
@@ -46,7 +47,7 @@ def write_share(extractor: Extractor, archived: Path, job: int, jobs: int) -> No
 
 def combine(archived: Path, digest: str, jobs: int) -> None:
     """Join the jobs' tables into ``conv_<digest>/feats.scp``; every utterance must be there."""
-    folder = archived / f"conv_{digest}"
+    folder = layout.conv_dir(archived, digest)
     feats: dict[str, str] = {}
     for job in range(1, jobs + 1):
         feats |= datadir.read_table(folder / f"feats.{job}.scp")

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jointasr.config import layout
 from jointasr.data import datadir
 from jointasr.text import lang
 from jointasr.utils import files, jsonl, rng
@@ -56,8 +57,8 @@ class Fold(NamedTuple):
 def read_utterances(path: Path) -> list[FoldUtterance]:
     """The turns of a data dir, raw (with manifests) or a fold's (with cuts), sorted by id."""
     turns = []
-    raw = path / "supervisions.jsonl.gz"
-    cuts = (cut["supervisions"][0] for cut in jsonl.read(path / "cuts.jsonl.gz"))
+    raw = path / layout.SUPERVISIONS
+    cuts = (cut["supervisions"][0] for cut in jsonl.read(path / layout.CUTS))
     for item in jsonl.read(raw) if raw.is_file() else cuts:
         custom = item.get("custom") or {}
         missing = [key for key in ("session", "dialogue") if not custom.get(key)]
@@ -155,7 +156,9 @@ def write(folds: Sequence[Fold], out: Path, options: dict[str, Any]) -> dict[str
     """Write ``<fold>/{train,dev,test}.list`` and ``folds.json`` (returned) below ``out``."""
     for fold in folds:
         for split, turns in zip(SPLITS, fold[1:], strict=True):
-            datadir.write_list(out / fold.name / f"{split}.list", [turn.id for turn in turns])
+            datadir.write_list(
+                layout.list_file(out / fold.name, split), [turn.id for turn in turns]
+            )
     record = {**options, "folds": {fold.name: summary(fold) for fold in folds}}
     files.write_json(out / FILE, record)
     return record

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from jointasr.config import conf_files
+from jointasr.config import conf_files, layout
 from jointasr.prep import folds
 from jointasr.utils.errors import DataError
-
-MAX_DURATION = Path("exp/max_duration.json")  # seconds of audio in a batch, found for one card
 
 
 class TrainingJob(NamedTuple):
@@ -28,7 +26,7 @@ class TrainingJob(NamedTuple):
 
     @property
     def system(self) -> str:
-        return f"{self.name}_{self.condition}"
+        return layout.system_name(self.name, self.condition)
 
     @property
     def id(self) -> str:
@@ -36,7 +34,7 @@ class TrainingJob(NamedTuple):
 
     @property
     def out(self) -> Path:
-        return Path("exp") / self.system / f"fold_{self.fold}"
+        return layout.model_dir(layout.EXP / self.system, self.fold)
 
 
 def training_jobs(
@@ -57,7 +55,8 @@ def training_jobs(
         if seen.setdefault(name, path) != path:
             raise DataError(f"{path} and {seen[name]} would both be called {name}: rename one")
         auto = conf.batch.max_duration == "auto"
-        scheme = Path(conf_files.data_name(conf, path, Path())) / "folds" / conf.data.scheme
+        data = Path(conf_files.data_name(conf, path, Path()))
+        scheme = layout.scheme_dir(data, conf.data.scheme)
         for condition in conditions:
             for fold in folds.names(scheme, wanted):
                 places = (condition, fold, scheme / fold)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jointasr.config import layout
 from jointasr.config.scenarios import KINDS
 from jointasr.data import datadir, wav_scp
 from jointasr.utils import jsonl, rng
@@ -57,14 +58,14 @@ class Noises:
         self.pool, self.folder = pool, folder
         self._sources: dict[str, str] = {}
         self._pieces: dict[str, list[Piece]] = {kind: [] for kind in KINDS}
-        items = [item for item in jsonl.read(folder / "recordings.jsonl.gz")]
+        items = [item for item in jsonl.read(folder / layout.RECORDINGS)]
         for item in sorted(items, key=lambda item: item["id"]):
             if (kind := kinds.pop(item["id"], None)) is None:
                 continue
             self._sources[item["id"]] = item["sources"][0]["source"]
             self._pieces[kind] += _pieces(item["id"], item["num_samples"], window)
         if kinds:
-            raise DataError(f"{folder}: {min(kinds)} is in pools.tsv, not in recordings.jsonl.gz")
+            raise DataError(f"{folder}: {min(kinds)} is in pools.tsv, not in {layout.RECORDINGS}")
 
     def check(self, condition: Condition) -> None:
         """Raise DataError when the pool has not the files that the condition needs."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jointasr.config import scenarios
+from jointasr.config import layout, scenarios
 from jointasr.data import datadir
 from jointasr.prep import folds
 from jointasr.prep.folds import FoldUtterance
@@ -93,14 +93,14 @@ def _apart(homes: Sequence[Path], parts: Sequence[Part]) -> Iterable[Finding]:
 def _fold(home: Path, parts: Sequence[Part]) -> FoldLists:
     """The turns of all training, dev and test dirs that the models of a fold used."""
     own = [part for part in parts if Path(part.model.data) == home]
-    names = {
-        "train": {f"train_{part.model.train}" for part in own},
-        "dev": {f"dev_{part.model.train}" for part in own},
-        "test": {part.data.name for part in own},
+    data_dirs = {
+        "train": {layout.set_dir(home, "train", part.model.train) for part in own},
+        "dev": {layout.set_dir(home, "dev", part.model.train) for part in own},
+        "test": {part.data for part in own},
     }
     found = {}
-    for split, folders in names.items():
-        found[split] = sorted({t for name in folders for t in folds.read_utterances(home / name)})
+    for split, folders in data_dirs.items():
+        found[split] = sorted({t for folder in folders for t in folds.read_utterances(folder)})
     return FoldLists(**found)
 
 
@@ -136,8 +136,8 @@ def _references(parts: Sequence[Part]) -> Iterable[Finding]:
     """Texts and emotions of the test dirs against the corpus as prepared."""
     culprits: dict[str, list[str]] = {}
     for folder in sorted({part.data for part in parts}):
-        source = folder.parents[3] / "local/selected"
-        listed = datadir.read_list(folder.parent / "test.list")
+        source = layout.selected_dir(layout.data_folder(folder.parent))
+        listed = datadir.read_list(layout.list_file(folder.parent, "test"))
         wrong = set(listed) ^ datadir.read_table(folder / "utt2spk").keys()
         for table in ("text", "utt2emo", "utt2spk"):
             truth, used = datadir.read_table(source / table), datadir.read_table(folder / table)
@@ -152,12 +152,12 @@ def _audio(parts: Sequence[Part]) -> Iterable[Finding]:
     for part in parts:
         noisy = part.model.train != scenarios.CLEAN
         home, train = Path(part.model.data), part.model.train
-        sets[home / f"train_{train}"] = scenarios.TRAIN if noisy else scenarios.CLEAN
-        sets[home / f"dev_{train}"] = scenarios.DEV if noisy else scenarios.CLEAN
+        sets[layout.set_dir(home, "train", train)] = scenarios.TRAIN if noisy else scenarios.CLEAN
+        sets[layout.set_dir(home, "dev", train)] = scenarios.DEV if noisy else scenarios.CLEAN
     culprits: dict[str, list[str]] = {}
     for folder, name in sets.items():
-        archived = datadir.read_table(folder.parents[3] / name / "wav.scp")
-        cuts = jsonl.read(folder / "cuts.jsonl.gz")
+        archived = datadir.read_table(layout.data_folder(folder.parent) / name / "wav.scp")
+        cuts = jsonl.read(folder / layout.CUTS)
         played = {cut["id"]: cut["recording"]["sources"][0]["source"] for cut in cuts}
         culprits[str(folder)] = sorted(u for u, s in played.items() if archived.get(u) != s)
     yield from none("audio that is not of its set's archive", culprits, "data dirs")
@@ -185,10 +185,11 @@ def _unread(parts: Sequence[Part]) -> Iterable[Finding]:
 
 def _left_out(homes: Sequence[Path]) -> Iterable[Finding]:
     """Turns of the prepared corpus that the experiment does not use, by reason."""
-    for data in sorted({home.parents[2] for home in homes}):
-        kept = datadir.read_table(data / "local/selected/utt2spk")
-        used = {"", *datadir.read_table(data / "local/selected/utt2emo").values()}
-        for corpus in datadir.read_json(data / "local/selected" / done.NAME)["inputs"]:
+    for data in sorted({layout.data_folder(home) for home in homes}):
+        selected = layout.selected_dir(data)
+        kept = datadir.read_table(selected / "utt2spk")
+        used = {"", *datadir.read_table(selected / "utt2emo").values()}
+        for corpus in datadir.read_json(selected / done.NAME)["inputs"]:
             emotions = datadir.read_table(Path(corpus) / "utt2emo")
             texts = datadir.read_table(Path(corpus) / "text")
             everyone = datadir.read_table(Path(corpus) / "utt2spk")
@@ -216,7 +217,7 @@ def _noise(homes: Sequence[Path], parts: Sequence[Part]) -> Iterable[Finding]:
     trained = {"train": scenarios.TRAIN, "dev": scenarios.DEV}
     if all(part.model.train == scenarios.CLEAN for part in parts):
         trained = {}
-    for data in sorted({home.parents[2] for home in homes}):
+    for data in sorted({layout.data_folder(home) for home in homes}):
         pools = {pool: _files(data, {name}) for pool, name in trained.items()}
         pools["test"] = _files(data, tests)
         yield from none(
@@ -233,7 +234,7 @@ def _noise(homes: Sequence[Path], parts: Sequence[Part]) -> Iterable[Finding]:
 
 
 def _files(data: Path, sets: Iterable[str]) -> set[str]:
-    return set().union(*(audit_noise.files(data / "local/mix" / name) for name in sets))
+    return set().union(*(audit_noise.files(layout.mix_dir(data, name)) for name in sets))
 
 
 def _name(home: Path, homes: Sequence[Path]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jointasr.config import scenarios
+from jointasr.config import layout, scenarios
 from jointasr.data import datadir, wav_scp
 from jointasr.prep import mixtures
 
@@ -35,7 +35,7 @@ def measure(data: Path, name: str) -> Measured:
     most 500 utterances are measured, evenly spaced over the ids. Rounding adds 1/12 squared steps
     to the noise's power: so much more is allowed where the noise is faint.
     """
-    records = mixtures.load(data / "local/mix" / name)
+    records = mixtures.load(layout.mix_dir(data, name))
     mixed = datadir.read_table(data / name / "wav.scp")
     clean = datadir.read_table(data / scenarios.CLEAN / "wav.scp")
     ids = sorted(records)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jointasr.config import layout
 from jointasr.data import datadir
 from jointasr.lm import arpa, training_text
 from jointasr.report.findings import Finding, everywhere, none
@@ -20,10 +21,12 @@ def selected(parts: Sequence[Part]) -> Iterable[Finding]:
     culprits: dict[str, list[str]] = {}
     epochs: dict[str, list[int]] = {}
     for home, model in models.items():
-        right = Path(model.data) / f"dev_{model.train}"
+        right = layout.set_dir(Path(model.data), "dev", model.train)
         wrong = Path(model.selected["on"]) != right
         culprits[str(home)] = [f"chosen on {model.selected['on']}"] if wrong else []
-        epochs.setdefault(f"{model.system}_{model.train}", []).append(model.selected["epoch"])
+        epochs.setdefault(layout.system_name(model.system, model.train), []).append(
+            model.selected["epoch"]
+        )
     yield from none("checkpoints chosen on anything but their dev set", culprits, "models")
     for system, chosen in epochs.items():
         yield Finding("epoch of the checkpoint, least error on dev", system, _range(chosen), None)
@@ -37,8 +40,10 @@ def language_models(parts: Sequence[Part]) -> Iterable[Finding]:
     weights: dict[str, list[str]] = {}
     more: set[str] = set()
     for home, model in models.items():
-        dev = f"{model.data}/dev_{model.train}"
-        for record in sorted(home.glob(f"tune_*/{done.NAME}")):
+        dev = str(layout.set_dir(Path(model.data), "dev", model.train))
+        for record in (folder / done.NAME for folder in layout.tune_dirs(home)):
+            if not record.is_file():
+                continue
             inputs = set(datadir.read_json(record)["inputs"])
             used = [Path(name) for name in sorted(inputs) if (Path(name) / arpa.NAME).is_file()]
             others = inputs - {dev, str(home), *map(str, used)}
@@ -48,7 +53,8 @@ def language_models(parts: Sequence[Part]) -> Iterable[Finding]:
                     continue  # of another system or condition
                 extra = datadir.read_json(folder / training_text.ABOUT)["extra"]
                 more.update(extra)
-                train = datadir.read_table(folder.parent / f"train_{model.train}" / "text")
+                train_dir = layout.set_dir(folder.parent, "train", model.train)
+                train = datadir.read_table(train_dir / "text")
                 paths = [Path(name) for name in extra]
                 text[str(folder)] = training_text.differences(folder, train, paths)
     yield from none("language models not of their fold's training text", text, "models")

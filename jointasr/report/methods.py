@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jointasr.config.layout import DEFAULT_METHOD, HAS_WORDS
+from jointasr.config.layout import DEFAULT_METHOD
+from jointasr.config.model_description import HAS_WORDS
 from jointasr.config.schema import Report
 from jointasr.data import datadir
 from jointasr.report import analysis

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jointasr.config.layout import HAS_EMOTIONS, HAS_WORDS
+from jointasr.config.model_description import HAS_EMOTIONS, HAS_WORDS
 from jointasr.data import datadir
 from jointasr.utils import files
 from jointasr.utils.errors import DataError

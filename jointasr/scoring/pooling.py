@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jointasr.config.layout import (
-    DEFAULT_METHOD,
+from jointasr.config import layout
+from jointasr.config.layout import DEFAULT_METHOD
+from jointasr.config.model_description import (
     ModelDescription,
-    decode_name,
     read_model,
 )
 from jointasr.scoring import decode_dir, score_dir
@@ -45,7 +45,7 @@ class Part:
     @property
     def data(self) -> Path:
         """The fold's test dir."""
-        return Path(self.model.data) / f"test_{self.test}"
+        return layout.test_dir(Path(self.model.data), self.test)
 
 
 def find(
@@ -59,16 +59,17 @@ def find(
     for system in systems:
         if not system.is_dir():
             raise DataError(f"{system} does not exist; run stage 7 (train) for it first")
-    folds = list(folds) or sorted({p.name[5:] for s in systems for p in s.glob("fold_*")})
+    known = {layout.fold_name(path) for system in systems for path in layout.model_dirs(system)}
+    folds = list(folds) or sorted(known)
     if not folds:
         raise DataError(f"no fold_* in {', '.join(map(str, systems))}; run stage 7 (train) first")
     parts, missing = [], []
     for system in systems:
         for fold in folds:
-            home = system / f"fold_{fold}"
-            model = read_model(home) if (home / "model.json").is_file() else None
+            home = layout.model_dir(system, fold)
+            model = read_model(home) if (home / layout.MODEL_JSON).is_file() else None
             for test in tests:
-                decode = home / decode_name(test, method)
+                decode = layout.decode_dir(home, test, method)
                 if model and (decode / done.NAME).is_file():
                     parts.append(Part(model, test, method, decode))
                 else:
@@ -83,7 +84,7 @@ def missing_message(missing: Sequence[Path], wanted: int) -> str:
         models.setdefault(decode.parent, []).append(decode.name)
     some = [f"{home} ({len(names)}: {', '.join(names)})" for home, names in models.items()]
     more = f" and {len(some) - 5} more models" if len(some) > 5 else ""
-    folds = " ".join(sorted({home.name[5:] for home in models}))
+    folds = " ".join(sorted({layout.fold_name(home) for home in models}))
     return (
         f"{len(missing)} of {wanted} decode folders are missing or unfinished: "
         f"{'; '.join(some[:5])}{more}. Make them with: ./run.sh --stage 7 --stop-stage 8 "
@@ -105,9 +106,9 @@ def parts_of(cell: Mapping[str, Any], exp: Path) -> list[Part]:
     system, method, train, test = key_of(cell)
     parts = []
     for fold in cell["folds"]:
-        home = exp / f"{system}_{train}" / f"fold_{fold}"
-        decode = home / decode_name(test, method)
-        if (home / "model.json").is_file() and (decode / done.NAME).is_file():
+        home = layout.model_dir(layout.system_dir(exp, system, train), fold)
+        decode = layout.decode_dir(home, test, method)
+        if (home / layout.MODEL_JSON).is_file() and (decode / done.NAME).is_file():
             parts.append(Part(read_model(home), test, method, decode))
     return parts
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from jointasr.config import layout
 from jointasr.data.datadir import read_table, write_table
 from jointasr.scoring import decode_dir, metrics, score_files
 from jointasr.scoring.metrics import Confusion, WordCounts
@@ -179,8 +180,8 @@ def read_facts(data: Path) -> dict[str, UtteranceInfo]:
     """
     speakers, emotions = read_table(data / "utt2spk"), read_table(data / "utt2emo")
     styles: dict[str, str] = {}
-    if (data / "cuts.jsonl.gz").is_file():
-        for cut in jsonl.read(data / "cuts.jsonl.gz"):
+    if (data / layout.CUTS).is_file():
+        for cut in jsonl.read(data / layout.CUTS):
             styles[cut["id"]] = (cut["supervisions"][0].get("custom") or {}).get("style", "")
     for utt in sorted(read_table(data / "text").keys() | emotions.keys()):
         if utt not in speakers:

@@ -148,11 +148,6 @@ class Units:
         return [word for word in found if word]
 
 
-def lang_name(kind: str, size: int) -> str:
-    """Name of the lang folder: lang_char, lang_bpe500 ..."""
-    return "lang_char" if kind == "char" else f"lang_{kind}{size}"
-
-
 def check_characters(
     text: str, letters: str = LETTERS, utterance: str = "", source: str = ""
 ) -> None:

@@ -248,7 +248,7 @@ class Trainer:
         says, also where a card computes the epochs since then a little differently.
         """
         if self.kept:
-            checkpoint.save(self.out / "best", self.model, self.kept)
+            checkpoint.save(self.out / layout.BEST, self.model, self.kept)
             self.kept = {}
 
     def _state(self, epoch: int, position: int, done: EpochStats) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from lhotse import CutSet
 
-from jointasr.config import conf_files, layout, scenarios
+from jointasr.config import conf_files, model_description, scenarios
 from jointasr.data import archive, datadir, manifest, wav_scp
 from jointasr.lm import arpa, ngram
 from jointasr.scoring import pooling
@@ -121,7 +121,7 @@ def read_model(path: Path) -> object:
     home = path.parent / "exp/asr_clean/fold_a"
     home.mkdir(parents=True, exist_ok=True)
     (home / "model.json").write_bytes(path.read_bytes())
-    return layout.read_model(home)
+    return model_description.read_model(home)
 
 
 PARSERS: dict[str, tuple[Callable[[Path], object], bytes | Callable[[Path], bytes]]] = {

@@ -6,6 +6,7 @@ import pytest
 from data_fixtures import make_iemocap
 from lhotse import CutSet, RecordingSet, SupervisionSet
 
+from jointasr.config import layout
 from jointasr.data import datadir, manifest
 from jointasr.utils.errors import DataError
 
@@ -24,10 +25,10 @@ def test_tables_and_manifests_agree(raw: Path) -> None:
     cut = next(iter(cuts))
     assert cut.supervisions[0].custom["dialogue"] == "Ses01F_impro02"
     assert cut.load_audio().shape == (1, cut.num_samples)
-    recordings = RecordingSet.from_file(raw / manifest.RECORDINGS)
-    supervisions = SupervisionSet.from_file(raw / manifest.SUPERVISIONS)
+    recordings = RecordingSet.from_file(raw / layout.RECORDINGS)
+    supervisions = SupervisionSet.from_file(raw / layout.SUPERVISIONS)
     assert [item.id for item in recordings] == [item.id for item in supervisions]
-    assert len(list(CutSet.from_file(raw / manifest.CUTS))) == len(cuts)
+    assert len(list(CutSet.from_file(raw / layout.CUTS))) == len(cuts)
     assert [a.to_dict() for a in manifest.load(raw, lazy=True)] == [a.to_dict() for a in cuts]
 
 
