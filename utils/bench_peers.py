@@ -24,9 +24,9 @@ from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.nnet.losses import ctc_loss, nll_loss
 from speechbrain.nnet.pooling import StatisticsPooling
 
-from jointasr.bench import bench, corpus
+from jointasr.bench import bench, corpus, random_models
 from jointasr.config import conf_files
-from jointasr.models import encoder, random_models
+from jointasr.models import encoder
 from jointasr.text.lang import Units
 
 PLAIN = ["augment.speeds=[100]", "augment.max_bands=0", "augment.max_chunks=0"]

@@ -36,8 +36,7 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """The figures of each conf and batch size, printed as they come."""
-    from jointasr.bench import bench, corpus
-    from jointasr.models import random_models
+    from jointasr.bench import bench, corpus, random_models
     from jointasr.utils.progress import start_log
 
     start_log(quiet=True)

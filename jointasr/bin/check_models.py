@@ -43,7 +43,7 @@ def check_bert(model: str) -> None:
 
     loaded = text_encoder.load(model)
     size = sum(p.numel() for p in loaded.parameters()) / 1e6
-    print(f"BERT {model}: {size:.1f} M parameters, {loaded.positions} positions")
+    print(f"BERT {model}: {size:.1f} M parameters, {loaded.max_tokens} tokens at most")
 
 
 if __name__ == "__main__":

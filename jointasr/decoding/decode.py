@@ -58,7 +58,7 @@ def decode(
     texts: dict[str, str] = {}
     word_posteriors: dict[str, list[float]] = {}
     emotion_posteriors: dict[str, list[float]] = {}
-    progress, done = Progress(), 0
+    progress, done, truncated = Progress(), 0, 0
     began, searching, audio = time.perf_counter(), 0.0, 0.0
     unreadable = _find_unreadable(cuts, conv) if skip_bad else {}
     sound = cuts.filter(lambda cut: cut.id not in unreadable).to_eager()
@@ -73,15 +73,16 @@ def decode(
             texts.update({name: each.text for name, each in zip(ids, found, strict=True)})
             known = zip(ids, (each.posteriors for each in found), strict=True)
             word_posteriors.update({utt: values for utt, values in known if values is not None})
-        if output.emotions is not None:
-            rows = output.emotions.double().softmax(-1).tolist()
+        if output.emotion_logits is not None:
+            rows = output.emotion_logits.double().softmax(-1).tolist()
             emotion_posteriors.update(zip(ids, rows, strict=True))
         done += len(ids)
+        truncated += output.truncated
         audio += seconds
         progress.add(seconds)
         log.info("%d of %d utterances, %s", done, len(sound), progress(done / len(sound)))
-    if cut_short := systems.truncated(model.system):
-        log.warning("%d transcripts were cut to BERT's positions", cut_short)
+    if truncated:
+        log.warning("%d transcripts were truncated to BERT's maximum length", truncated)
     words = sum(len((cut.supervisions[0].text or "").split()) for cut in cuts)
     if model.conf.has_ctc:
         failures.warn_if_all_empty(words, sum(map(bool, texts.values())), "test")
@@ -140,7 +141,7 @@ def outputs(
     model, device = decoder.model, decoder.device
     system = model.system.to(device).eval()
     data = dataset.SpeechDataset(model.units, model.labels, load=conv is None)
-    data.check(cuts, system.encoder.shortest)
+    data.check(cuts, system.encoder.min_samples)
     batches = dataset.evaluation_batches(cuts, data, decoder.conf.max_duration, workers=0)
     features = datadir.read_table(conv) if conv is not None else None
     if features is not None and (missing := {cut.id for cut in cuts} - features.keys()):

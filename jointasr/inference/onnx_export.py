@@ -18,16 +18,16 @@ from torch import Tensor, nn
 
 from jointasr.models import systems
 from jointasr.models.checkpoint import TrainedModel
-from jointasr.models.fusion import States
+from jointasr.models.fusion import States, average
 from jointasr.utils.errors import DataError
 
-HEAR, FEEL = "hear.onnx", "feel.onnx"
+CTC_GRAPH, EMOTION_GRAPH = "hear.onnx", "feel.onnx"
 OPSET = 16
 READS = ("greedy", "oracle", "empty")
 """sorts of transcripts that are one text"""
 
 
-class Hear(nn.Module):
+class CtcGraph(nn.Module):
     """Encoder and CTC head."""
 
     def __init__(self, system: systems.System) -> None:
@@ -43,7 +43,7 @@ class Hear(nn.Module):
         return torch.log_softmax(self.head(hidden), -1), hidden, frames
 
 
-class Feel(nn.Module):
+class EmotionGraph(nn.Module):
     """From an encoder's states, and a transcript's tokens, to emotions."""
 
     def __init__(self, system: systems.Ser | systems.Joint) -> None:
@@ -54,7 +54,7 @@ class Feel(nn.Module):
         """Logits (N, classes); ``tokens``: ids and mask, where there is a text branch."""
         states = States(hidden, frames)
         if isinstance(self.system, systems.Ser):
-            return self.system.feel(systems.CtcOutput(states, None), None)
+            return self.system.classify(average(states))
         modalities = [states] if self.system.emotion.modalities != "linguistic" else []
         if self.system.bert is not None:
             ids, mask = tokens
@@ -72,15 +72,15 @@ def export(folder: Path, model: TrainedModel) -> None:
     """
     system = model.system
     folder.mkdir(parents=True, exist_ok=True)
-    shortest = system.encoder.shortest
-    waves, lengths = torch.randn(2, 40 * shortest), torch.tensor([40 * shortest, 30 * shortest])
-    hear = Hear(system).eval()
-    outputs = ["log_probs", "hidden", "frames"][-len(hear(waves, lengths)) :]
+    samples = 40 * system.encoder.min_samples
+    waves, lengths = torch.randn(2, samples), torch.tensor([samples, samples * 3 // 4])
+    ctc_graph = CtcGraph(system).eval()
+    outputs = ["log_probs", "hidden", "frames"][-len(ctc_graph(waves, lengths)) :]
     axes = {"waves": "nt", "lengths": "n", "log_probs": "nf", "hidden": "nf", "frames": "n"}
-    _write(folder / HEAR, hear, (waves, lengths), outputs, axes)
+    _write(folder / CTC_GRAPH, ctc_graph, (waves, lengths), outputs, axes)
     if isinstance(system, systems.Asr):
         return
-    inputs = hear(waves, lengths)[-2:]
+    inputs = ctc_graph(waves, lengths)[-2:]
     if isinstance(system, systems.Joint) and system.bert is not None:
         if system.emotion.transcript not in READS:
             raise DataError(
@@ -90,7 +90,7 @@ def export(folder: Path, model: TrainedModel) -> None:
         tokens = system.bert.tokenizer(["A B", "A"], padding=True, return_tensors="pt")
         inputs = (*inputs, tokens["input_ids"], tokens["attention_mask"])
     axes = {"hidden": "nf", "frames": "n", "input_ids": "nl", "attention_mask": "nl", "logits": "n"}
-    _write(folder / FEEL, Feel(system).eval(), inputs, ["logits"], axes)
+    _write(folder / EMOTION_GRAPH, EmotionGraph(system).eval(), inputs, ["logits"], axes)
 
 
 def _write(

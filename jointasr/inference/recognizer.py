@@ -144,18 +144,17 @@ class Recognizer:
 
     def _long_enough(self, wave: np.ndarray) -> np.ndarray:
         """With silence after it, where there is too little for one frame of the encoder."""
-        return np.pad(wave, (0, max(0, self.model.system.encoder.shortest - len(wave))))
+        return np.pad(wave, (0, max(0, self.model.system.encoder.min_samples - len(wave))))
 
     def _batch(self, waves: list[np.ndarray]) -> list[RecognizedTurn]:
         lengths = torch.tensor([len(wave) for wave in waves])
         output = systems.forward(self.model.system, pad(waves).to(self.device), lengths)
-        systems.truncated(self.model.system)  # BERT's positions are more than a turn's words
         words: list[list[RecognizedWord]] = [[] for _ in waves]
         if output.log_probs is not None:
             words = self._words(output.log_probs, output.frames)
         posteriors: list[list[float]] = [[] for _ in waves]
-        if output.emotions is not None:
-            posteriors = output.emotions.double().softmax(-1).tolist()
+        if output.emotion_logits is not None:
+            posteriors = output.emotion_logits.double().softmax(-1).tolist()
         return [self._turn(*pair) for pair in zip(words, posteriors, strict=True)]
 
     def _turn(self, words: list[RecognizedWord], posteriors: list[float]) -> RecognizedTurn:
@@ -222,7 +221,7 @@ def load(
         torch.zeros(1, device=place)
     except (RuntimeError, AssertionError) as error:
         raise DataError(f"device {device}: {str(error).splitlines()[0]}") from None
-    return Recognizer(hub.folder(model), place, method, batch_seconds)
+    return Recognizer(hub.find_folder(model), place, method, batch_seconds)
 
 
 def decode_options(folder: Path, method: str | None, seconds: float | None) -> Decode:

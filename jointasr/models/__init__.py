@@ -1,4 +1,4 @@
-"""Acoustic encoder, text encoder, fusion, the three systems, checkpoints, hub access.
+"""Acoustic encoder, text encoder, fusion, the three systems, checkpoints, access to the model hub.
 
 May import ctc and the packages that ctc may import.
 """

@@ -1,4 +1,4 @@
-"""A trained model is a folder: weights, configuration, units, labels; it can be moved anywhere."""
+"""Folders of trained models: weights, configuration, units and labels, independent of location."""
 
 import logging
 from pathlib import Path
@@ -17,7 +17,7 @@ from jointasr.utils.errors import DataError
 
 log = logging.getLogger(__name__)
 WEIGHTS, CONF, META = "model.safetensors", "conf.yaml", layout.MODEL_JSON
-# torch 2 parametrises weight norm under other names than torch 1; files keep the older ones
+# torch 2 names the parameters of weight norm differently; files use the names of torch 1
 WEIGHT_NORM = {
     "parametrizations.weight.original0": "weight_g",
     "parametrizations.weight.original1": "weight_v",
@@ -25,7 +25,7 @@ WEIGHT_NORM = {
 
 
 class TrainedModel(NamedTuple):
-    """A system and what is needed to use it."""
+    """A system with its configuration, units and emotion labels."""
 
     system: systems.System
     conf: schema.Config
@@ -34,8 +34,8 @@ class TrainedModel(NamedTuple):
 
 
 def save(folder: Path, model: TrainedModel, weights: dict[str, Tensor] | None = None) -> None:
-    """Write ``model`` into ``folder``, with its present weights or those that ``copy_weights`` gave
-    earlier; the weights come last, by rename."""
+    """Write ``model`` into ``folder``, with its current weights or with ``weights``, an earlier
+    result of ``copy_weights``. The weights are written last, atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     files.write_text(folder / CONF, conf_files.dump(model.conf))
     model.units.save(folder / "lang")
@@ -47,9 +47,9 @@ def save(folder: Path, model: TrainedModel, weights: dict[str, Tensor] | None = 
 
 
 def load(folder: Path) -> TrainedModel:
-    """The model that ``save`` wrote, on the CPU, in eval mode.
+    """Load the model that ``save`` wrote, on the CPU, in eval mode.
 
-    Raises DataError naming the file that is missing or does not fit.
+    Raises DataError with the path of a file that is missing or does not match.
     """
     for name in (WEIGHTS, CONF, "lang"):
         if not (folder / name).exists():
@@ -68,15 +68,15 @@ def load(folder: Path) -> TrainedModel:
 
 
 def read_conf(folder: Path) -> schema.Config:
-    """The configuration of a trained model."""
+    """Read the configuration of a trained model."""
     return conf_files.load(str(folder / CONF), folder)
 
 
 def initial(conf: schema.Config, units: Units, labels: list[str]) -> TrainedModel:
-    """The model at the start of training: pretrained parts, fresh heads.
+    """Build the model at the start of training: pretrained encoders and new heads.
 
-    Fresh layers are drawn from torch's generator, a CTC head before anything that only the joint
-    system has: with the same seed, asr and joint start from the same head.
+    New layers are initialised by torch's generator, the CTC head before the layers that only the
+    joint system has: with the same seed, asr and joint start from the same head.
     """
 
     def bert() -> text_encoder.TextEncoder:
@@ -89,51 +89,48 @@ def initial(conf: schema.Config, units: Units, labels: list[str]) -> TrainedMode
         assert isinstance(system, systems.Asr | systems.Joint)
         head = encoder.ctc_head(conf.encoder.model)
         if head is None:
-            log.warning("%s has no CTC head: ours starts from random numbers", conf.encoder.model)
+            log.warning(
+                "%s has no CTC head: the new one starts from random weights", conf.encoder.model
+            )
         else:
             systems.init_ctc_head(system, head, units)
     return TrainedModel(system, conf, units, labels)
 
 
 def copy_weights(module: torch.nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights on the CPU, under names that every stack reads."""
+    """Copy the weights to the CPU, under the names that they have in files."""
     return {
         canonical(name): value.detach().to("cpu", copy=True).contiguous()
         for name, value in module.state_dict().items()
     }
 
 
-def save_weights(path: Path, module: torch.nn.Module) -> None:
-    """Weights as safetensors, by rename."""
-    files.write_tensors(path, copy_weights(module))
-
-
 def load_weights(path: Path, module: torch.nn.Module) -> None:
-    """Load what ``save_weights`` wrote. Raises DataError for a tensor too few or too many."""
+    """Load weights that ``save`` wrote. Raises DataError for missing or unexpected tensors."""
     try:
         tensors = load_file(path)
     except SafetensorError as error:
         raise DataError(f"{path}: damaged ({error}); train the model again") from None
     state: dict[str, Tensor] = {}
     for name, value in module.state_dict().items():
-        found = tensors.pop(canonical(name), None)
-        if found is None or found.shape != value.shape:
-            what = "is missing" if found is None else f"has shape {tuple(found.shape)}"
+        tensor = tensors.pop(canonical(name), None)
+        if tensor is None or tensor.shape != value.shape:
+            what = "is missing" if tensor is None else f"has shape {tuple(tensor.shape)}"
             raise DataError(f"{path}: {canonical(name)} {what}, expected {tuple(value.shape)}")
-        state[name] = found
+        state[name] = tensor
     if tensors:
         raise DataError(f"{path}: unexpected tensor {next(iter(tensors))}")
     module.load_state_dict(state)
 
 
 def canonical(name: str) -> str:
-    """A parameter's name on disk."""
-    for new, old in WEIGHT_NORM.items():
-        if name.endswith(new):
-            return name[: -len(new)] + old
+    """Return a parameter's name in files."""
+    for torch2, torch1 in WEIGHT_NORM.items():
+        if name.endswith(torch2):
+            return name[: -len(torch2)] + torch1
     return name
 
 
 def write_meta(folder: Path, values: dict[str, Any]) -> None:
-    """Write a finished training's ``model.json``: what was trained, on what, with which engine."""
+    """Write ``model.json`` of a finished training: system, data, engine and results."""
     files.write_json(folder / META, dict(sorted(values.items())))

@@ -1,9 +1,9 @@
-"""The acoustic encoder: any wav2vec2-like checkpoint of transformers, made batch-invariant.
+"""Acoustic encoder: a wav2vec2-like checkpoint of transformers, made independent of the batch.
 
-Three things make an utterance's output depend on its neighbours in a padded batch, and all are
-mended here: input normalisation is over an utterance's own samples, extractors with a group norm
-(wav2vec2-base) take its statistics over valid frames only, and position convolutions of several
-layers (data2vec) find silence beyond the utterance in each of them.
+In transformers an utterance's output depends on the other utterances of a padded batch in three
+places, all of which are fixed here: the input is normalised over an utterance's own samples; the
+group norm of the feature extractor (wav2vec2-base) computes its statistics over valid frames only;
+positional convolutions of several layers (data2vec) see zeros beyond the utterance in each layer.
 """
 
 import hashlib
@@ -24,13 +24,13 @@ from jointasr.utils.errors import DataError
 from jointasr.utils.transfer import copy_to_device
 
 PREPROCESSOR = "preprocessor_config.json"
-# those whose padded batches are tested to equal batch 1; relatives with other blocks are refused
+# tested: a padded batch gives the output of batch size 1; other model types are refused
 FAMILY = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
-NAMES = ("encoder", "--encoder")
+ROLE = ("encoder", "--encoder")
 
 
 class EncoderOptions(Protocol):
-    """The part of the configuration that ``load`` needs (schema.Encoder)."""
+    """Configuration of an encoder (``jointasr.config.schema.Encoder``)."""
 
     @property
     def init(self) -> str: ...
@@ -47,16 +47,16 @@ class EncoderOptions(Protocol):
 
 
 class CtcHead:
-    """A checkpoint's own CTC output layer and its vocabulary."""
+    """CTC output layer of a pretrained checkpoint, its vocabulary and the vocabulary's file."""
 
     def __init__(self, layer: nn.Linear, vocabulary: dict[str, int], source: str) -> None:
         self.layer, self.vocabulary, self.source = layer, vocabulary, source
 
 
 class MaskedGroupNorm(nn.Module):
-    """Group norm with one channel a group, its statistics over each row's valid frames.
+    """Group norm with one channel per group and statistics over each row's valid frames.
 
-    Equals ``norm`` on a single unpadded utterance. ``frames`` (N,) is set before each forward.
+    Equals ``norm`` on a single unpadded utterance. Set ``frames`` (N,) before each forward pass.
     """
 
     def __init__(self, norm: nn.GroupNorm) -> None:
@@ -79,7 +79,7 @@ class MaskedGroupNorm(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Waves in, hidden states out; an utterance's output does not depend on its batch."""
+    """Encodes waves as hidden states; an utterance's output does not depend on its batch."""
 
     def __init__(self, model: Any, normalise: bool, freeze_conv: bool, freeze: bool) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Encoder(nn.Module):
             first.layer_norm = MaskedGroupNorm(first.layer_norm)
         self.valid: Tensor | None = None
         for layer in getattr(model.encoder.pos_conv_embed, "layers", []):
-            layer.register_forward_pre_hook(self._silence)
+            layer.register_forward_pre_hook(self._mask_padding)
         if self.freeze_conv:
             self.conv.requires_grad_(False)
         if freeze:
@@ -105,7 +105,7 @@ class Encoder(nn.Module):
         return self.model.feature_extractor
 
     def train(self, mode: bool = True) -> "Encoder":
-        """As usual, but a frozen part stays in eval mode: no dropout, no layerdrop."""
+        """Set the mode; frozen parts stay in eval mode, without dropout and layerdrop."""
         super().train(mode)
         if self.freeze_conv:
             self.conv.eval()
@@ -114,8 +114,8 @@ class Encoder(nn.Module):
         return self
 
     @property
-    def shortest(self) -> int:
-        """Samples that one frame needs."""
+    def min_samples(self) -> int:
+        """Number of samples of one frame, the receptive field of the feature extractor."""
         samples = 1
         strides = zip(self.config.conv_kernel, self.config.conv_stride, strict=True)
         for kernel, stride in reversed(list(strides)):
@@ -123,24 +123,23 @@ class Encoder(nn.Module):
         return samples
 
     def frames(self, samples: Tensor) -> Tensor:
-        """Number of output frames (N,) of so many samples (N,), from the extractor's strides."""
+        """Return the number of output frames (N,) for numbers of samples (N,)."""
         frames = samples
         for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
             frames = torch.div(frames - kernel, stride, rounding_mode="floor") + 1
         return frames.clamp(min=0)
 
     def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden states (N, F, dim) and valid frames (N,) of waves (N, T) of lengths (N,).
+        """Return hidden states (N, F, dim) and valid frames (N,) of waves (N, T), lengths (N,).
 
-        Lengths and frames are on the host: nothing has to wait to know them.
-
+        Lengths and frames are on the host, so that reading them does not synchronise the GPU.
         Raises DataError for an utterance too short for one frame.
         """
         features, frames = self.extract(waves, lengths)
         return self.transform(features, frames), frames
 
     def extract(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Convolutional features (N, F, C) and valid frames (N,)."""
+        """Return convolutional features (N, F, C) and valid frames (N,)."""
         frames = self.frames(lengths)
         if bool((frames < 1).any()):
             shortest = int(lengths.min())
@@ -157,7 +156,7 @@ class Encoder(nn.Module):
         return features.transpose(1, 2), frames
 
     def transform(self, features: Tensor, frames: Tensor) -> Tensor:
-        """Hidden states (N, F, dim) of convolutional features (N, F, C) with valid frames (N,)."""
+        """Return hidden states (N, F, dim) of convolutional features (N, F, C), frames (N,)."""
         counts = copy_to_device(frames, features.device)[:, None]
         valid = torch.arange(features.shape[1], device=features.device) < counts
         self.valid = valid
@@ -166,14 +165,14 @@ class Encoder(nn.Module):
             hidden = projected[0] if isinstance(projected, tuple) else projected
             return self.model.encoder(hidden, attention_mask=valid)[0]
 
-    def _silence(self, layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-        """Zero what a layer of position convolutions (N, C, F) would read beyond an utterance."""
+    def _mask_padding(self, layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        """Zero the padding in the input (N, C, F) of a positional convolution."""
         assert self.valid is not None
         return (inputs[0] * self.valid[:, None].to(inputs[0].dtype),)
 
     @torch.no_grad()
     def conv_features(self, waves: list[np.ndarray]) -> list[np.ndarray]:
-        """Convolutional features (frames, C) float32 of each wave (samples,) float32."""
+        """Return convolutional features (frames, C) of each wave (samples,), both float32."""
         device = next(self.model.parameters()).device
         lengths = torch.tensor([len(wave) for wave in waves])
         features, frames = self.extract(pad(waves).to(device), lengths)
@@ -181,7 +180,7 @@ class Encoder(nn.Module):
         return [row[:count] for row, count in pairs]
 
     def digest(self) -> str:
-        """Digest of the convolutional part: what archives of its features are keyed by."""
+        """Return a digest of the feature extractor, the key of archives of its features."""
         digest = hashlib.sha256(str(self.normalise).encode())
         for name, value in sorted(self.conv.state_dict().items()):
             digest.update(name.encode())
@@ -189,18 +188,19 @@ class Encoder(nn.Module):
         return digest.hexdigest()[:16]
 
     def save_config(self, folder: Path) -> None:
-        """Write what ``from_config`` needs (no weights)."""
+        """Write the configuration, without weights, for ``from_config``."""
         self.config.save_pretrained(folder)
         self.save_preprocessor(folder)
 
     def save_preprocessor(self, folder: Path) -> None:
-        """Write whether input is normalised, as transformers does."""
+        """Write whether input is normalised, in the format of transformers."""
         text = json.dumps({"do_normalize": self.normalise, "sampling_rate": RATE})
         (folder / PREPROCESSOR).write_text(text + "\n", encoding="utf-8")
 
 
 def normalise(waves: Tensor, lengths: Tensor) -> Tensor:
-    """Waves (N, T) to zero mean and unit variance over their own samples; zero in the padding."""
+    """Normalise waves (N, T) to zero mean and unit variance over their lengths (N,); zero the
+    padding."""
     lengths = copy_to_device(lengths, waves.device)[:, None]
     valid = torch.arange(waves.shape[1], device=waves.device) < lengths
     count = lengths.to(torch.float32)
@@ -211,43 +211,48 @@ def normalise(waves: Tensor, lengths: Tensor) -> Tensor:
 
 
 def load(model: str, options: EncoderOptions | None = None) -> Encoder:
-    """The encoder of a checkpoint (hub id or folder).
+    """Load the encoder of a checkpoint, by hub id or folder.
 
-    Raises DataError where there is no such model, its weights do not fit its configuration, or it
-    is not of the wav2vec2 family.
+    Raises DataError if the model is not found, its weights do not fit its configuration, or its
+    type is not in ``FAMILY``.
     """
     config = _config(model, options)
     if options is not None and options.init == "random":
         network = AutoModel.from_config(config)
     else:
-        network = hub.weights(AutoModel, model, config, *NAMES)
+        network = hub.load_weights(AutoModel, model, config, *ROLE)
     return _wrap(network, model, options)
 
 
 def from_config(folder: Path, options: EncoderOptions | None = None) -> Encoder:
-    """An encoder of the architecture that ``save_config`` wrote, its weights still random."""
+    """Build an encoder with random weights from the files that ``save_config`` wrote."""
     return _wrap(AutoModel.from_config(_config(str(folder), options)), str(folder), options)
 
 
 def ctc_head(model: str) -> CtcHead | None:
-    """The checkpoint's own CTC head, or None where it has none (a self-supervised model)."""
+    """Return the checkpoint's CTC head, None if it has none (a self-supervised model).
+
+    Raises DataError if the head has no vocabulary.
+    """
     config = _config(model, None)
     if not any(name.endswith("ForCTC") for name in config.architectures or []):
         return None
-    path = hub.file(model, "vocab.json")
+    path = hub.find_file(model, "vocab.json")
     if path is None:
         raise DataError(f"{model}: has a CTC head but no vocab.json; use head.init: fresh")
     vocabulary = json.loads(files.read_text(path))
-    layer = hub.weights(AutoModelForCTC, model, config, *NAMES).lm_head
+    layer = hub.load_weights(AutoModelForCTC, model, config, *ROLE).lm_head
     return CtcHead(layer, vocabulary, str(path))
 
 
 def _config(model: str, options: EncoderOptions | None) -> Any:
-    config = hub.config(model, *NAMES)
+    config = hub.load_config(model, *ROLE)
     if config.model_type not in FAMILY or getattr(config, "add_adapter", False):
         known = ", ".join(FAMILY)
         raise DataError(f"encoder {model}: a {config.model_type} model; supported are {known}")
-    config.apply_spec_augment = False  # raises on turns shorter than its mask; ours is on waves
+    config.apply_spec_augment = (
+        False  # fails on inputs shorter than its mask; ours is applied to waves
+    )
     if options is not None:
         for name in ("hidden_dropout", "attention_dropout", "activation_dropout"):
             setattr(config, name, options.dropout)
@@ -256,8 +261,8 @@ def _config(model: str, options: EncoderOptions | None) -> Any:
 
 
 def _wrap(network: Any, model: str, options: EncoderOptions | None) -> Encoder:
-    path = hub.file(model, PREPROCESSOR)
-    # a checkpoint without a preprocessor file was trained the way its extractor's norm says
+    path = hub.find_file(model, PREPROCESSOR)
+    # without a preprocessor file the extractor's norm tells how the checkpoint was trained
     normalised = getattr(network.config, "feat_extract_norm", "layer") == "layer"
     if path is not None:
         text = files.read_text(path)

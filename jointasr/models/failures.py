@@ -1,4 +1,4 @@
-"""Failures of a forward or backward pass as errors that say what to do."""
+"""Turn failures of a forward or backward pass into errors that name a remedy."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def explain_divergence(ids: Sequence[str]) -> Iterator[None]:
-    """Divergence as the user's error: what happened, on which utterances, what to do."""
+    """Turn FloatingPointError into a DataError that names the batch's utterances."""
     try:
         yield
     except FloatingPointError as error:
@@ -24,16 +24,16 @@ def explain_divergence(ids: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def explain_out_of_memory(batch: Batch, limit: float) -> Iterator[None]:
-    """Want of memory as the user's error; ``limit`` is the conf's batch.max_duration.
+    """Turn out-of-memory errors, of the GPU or the CPU, into a DataError with the batch's size.
 
-    MemoryError and torch's own errors, of cards and of the CPU, count.
+    ``limit``: ``batch.max_duration`` of the configuration, seconds.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         text = str(error)
-        short = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
-        if not (short or "can't allocate memory" in text or "not enough memory" in text):
+        out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+        if not (out_of_memory or "can't allocate memory" in text or "not enough memory" in text):
             raise
         shape = " x ".join(map(str, batch.waves.shape))
         raise DataError(
@@ -44,13 +44,13 @@ def explain_out_of_memory(batch: Batch, limit: float) -> Iterator[None]:
         ) from None
 
 
-def warn_if_all_empty(ref_words: int, written: int, where: str) -> None:
-    """Say when the CTC head has collapsed: ``ref_words`` words were said, but the number of
-    hypotheses with a word in them, ``written``, is 0."""
-    if ref_words and not written:
+def warn_if_all_empty(ref_words: int, nonempty: int, where: str) -> None:
+    """Warn if the CTC head has collapsed: no hypothesis (``nonempty`` of them) has a word, though
+    the references have ``ref_words``."""
+    if ref_words and not nonempty:
         log.warning(
-            "%s: every hypothesis is empty, the CTC head gives nothing but blanks. A fresh head "
-            "does so in its first epochs; if it stays, lower optim.encoder.lr and optim.head.lr, "
-            "warm up longer, or lower head.blank_bias",
+            "%s: every hypothesis is empty: the CTC head outputs only blanks. This is usual in the "
+            "first epochs of a new head; if it persists, lower optim.encoder.lr and "
+            "optim.head.lr, warm up longer, or lower head.blank_bias",
             where,
         )

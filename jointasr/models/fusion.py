@@ -1,4 +1,4 @@
-"""Fusion of acoustic and linguistic sequences into one of the emotions (the paper, section 3.2)."""
+"""Fusion of acoustic and linguistic sequences for emotion classification (paper, section 3.2)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from jointasr.utils.transfer import copy_to_device
 
 
 class States(NamedTuple):
-    """A batch of N sequences of embeddings: an encoder's frames, or a text's tokens."""
+    """Hidden states of N sequences: frames of an utterance or tokens of a text."""
 
     hidden: Tensor
     """(N, L, D), padded at the end"""
@@ -20,19 +20,19 @@ class States(NamedTuple):
 
     @property
     def mask(self) -> Tensor:
-        """(N, L), true where valid."""
-        places = torch.arange(self.hidden.shape[1], device=self.hidden.device)
-        return places < copy_to_device(self.lengths, places.device)[:, None]
+        """Mask (N, L), true for valid positions."""
+        positions = torch.arange(self.hidden.shape[1], device=self.hidden.device)
+        return positions < copy_to_device(self.lengths, positions.device)[:, None]
 
 
 def average(states: States) -> Tensor:
-    """Average pooling over valid positions: (N, D)."""
+    """Return the mean over valid positions, (N, D)."""
     weights = states.mask[..., None].to(states.hidden.dtype)
     return (states.hidden * weights).sum(1) / weights.sum(1)
 
 
 def output_mlp(inputs: int, conf: Emotion, classes: int) -> nn.Sequential:
-    """The SER baseline's classifier (the paper, section 3.1): one hidden layer."""
+    """Return the classifier of the SER baseline (paper, section 3.1), with one hidden layer."""
     return nn.Sequential(
         nn.Linear(inputs, conf.dim),
         nn.ReLU(),
@@ -42,7 +42,10 @@ def output_mlp(inputs: int, conf: Emotion, classes: int) -> nn.Sequential:
 
 
 class SkipMlp(nn.Module):
-    """Projection to ``dim``, then LayerNorm-Linear-ReLU-Linear added to its own input."""
+    """MLP with a skip connection (paper, section 3.2).
+
+    A projection to ``dim``, to which LayerNorm, Linear, ReLU and Linear of it are added.
+    """
 
     def __init__(self, inputs: int, dim: int, skip: bool, dropout: float) -> None:
         super().__init__()
@@ -56,14 +59,18 @@ class SkipMlp(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs) -> (N, dim)."""
+        """Map (N, inputs) to (N, dim)."""
         x = self.project(x)
         y = self.layers(x)
         return x + y if self.skip else y
 
 
 class MlpFusion(nn.Module):
-    """Each modality averaged and through its own SkipMlp; their concatenation classified."""
+    """Fusion of the paper (section 3.2).
+
+    Each modality is averaged and transformed by its own SkipMlp; a linear layer classifies the
+    concatenation.
+    """
 
     def __init__(self, inputs: Sequence[int], conf: Emotion, classes: int) -> None:
         super().__init__()
@@ -73,29 +80,30 @@ class MlpFusion(nn.Module):
         self.classify = nn.Linear(len(inputs) * conf.dim, classes)
 
     def forward(self, *modalities: States) -> Tensor:
-        """Logits (N, classes)."""
+        """Return logits (N, classes)."""
         pairs = zip(self.modalities, modalities, strict=True)
         return self.classify(torch.cat([layers(average(states)) for layers, states in pairs], -1))
 
 
 class ConcatFusion(nn.Module):
-    """The averages of all modalities, concatenated, through the SER baseline's classifier."""
+    """The classifier of the SER baseline on the concatenated averages of all modalities."""
 
     def __init__(self, inputs: Sequence[int], conf: Emotion, classes: int) -> None:
         super().__init__()
         self.classify = output_mlp(sum(inputs), conf, classes)
 
     def forward(self, *modalities: States) -> Tensor:
-        """Logits (N, classes)."""
+        """Return logits (N, classes)."""
         return self.classify(torch.cat([average(states) for states in modalities], -1))
 
 
 class CoAttention(nn.Module):
-    """Frames attend to tokens and tokens to frames; both results averaged, then classified.
+    """Co-attention of frames and tokens; both results are averaged and classified.
 
-    The co-attention of Li, Bell and Lai (ICASSP 2022), the paper's reference [2]: queries from one
-    modality, keys and values from the other, added to the queries and normalised. There, a
-    recogniser of its own gives a third input; here its encoder is the shared one.
+    Li, Bell and Lai, "Fusing ASR outputs in joint training for speech emotion recognition" (ICASSP
+    2022), reference [2] of the paper: the queries come from one modality, the keys and values from
+    the other; the result is added to the queries and normalised. Their third input, from the
+    encoder of a separate recogniser, is omitted: here the encoder is shared.
     """
 
     def __init__(self, inputs: Sequence[int], conf: Emotion, classes: int) -> None:
@@ -109,7 +117,7 @@ class CoAttention(nn.Module):
         self.classify = nn.Linear(len(inputs) * dim, classes)
 
     def forward(self, acoustic: States, linguistic: States) -> Tensor:
-        """Logits (N, classes)."""
+        """Return logits (N, classes)."""
         pair = [
             states._replace(hidden=project(states.hidden))
             for project, states in zip(self.project, (acoustic, linguistic), strict=True)
@@ -117,14 +125,14 @@ class CoAttention(nn.Module):
         pooled = []
         for i, (attend, norm) in enumerate(zip(self.attend, self.norm, strict=True)):
             own, other = pair[i], pair[1 - i]
-            found, _ = attend(
+            attended, _ = attend(
                 own.hidden,
                 other.hidden,
                 other.hidden,
                 key_padding_mask=~other.mask,
                 need_weights=False,
             )
-            pooled.append(average(own._replace(hidden=norm(own.hidden + found))))
+            pooled.append(average(own._replace(hidden=norm(own.hidden + attended))))
         return self.classify(torch.cat(pooled, -1))
 
 
@@ -132,5 +140,5 @@ KINDS = {"mlp": MlpFusion, "concat": ConcatFusion, "co_attention": CoAttention}
 
 
 def build(inputs: Sequence[int], conf: Emotion, classes: int) -> nn.Module:
-    """The conf's fusion of modalities whose embeddings have these sizes."""
+    """Build the fusion of ``conf`` for modalities of ``inputs`` dimensions."""
     return KINDS[conf.fusion](inputs, conf, classes)

@@ -1,4 +1,4 @@
-"""Checkpoints of transformers by hub id or folder, with errors that say what to do."""
+"""Load checkpoints of transformers by hub id or folder, with errors that name a remedy."""
 
 import re
 import sys
@@ -16,37 +16,39 @@ from transformers.utils import cached_file, logging
 from jointasr.utils.errors import DataError
 
 CONFIG, PICKLED = "config.json", "pytorch_model.bin"
-# parameters that transformers makes but we never use: masks of its own SpecAugment, BERT's pooler
+# created by transformers but not used here: the masks of its SpecAugment, BERT's pooler
 UNUSED = re.compile(r"(^|\.)(masked_spec_embed$|pooler\.|embeddings\.position_ids$)")
 
 
-def config(model: str, what: str, option: str) -> Any:
-    """The configuration of a model; ``what`` it is and the ``option`` that names another folder.
+def load_config(model: str, role: str, option: str) -> Any:
+    """Load the configuration of a model.
 
-    Raises DataError where ``model`` is neither a model folder nor to be had from the hub.
+    For error messages: its ``role`` (encoder, BERT) and the ``option`` that names a local folder.
+    Raises DataError if ``model`` is neither a model folder nor available from the hub.
     """
     if Path(model).is_dir() and not (Path(model) / CONFIG).is_file():
-        raise DataError(f"{what} {model}: no {CONFIG} in it, so not a transformers model folder")
-    with _user_errors(model, what, option), _quiet():
+        raise DataError(f"{role} {model}: no {CONFIG} in it, so not a transformers model folder")
+    with _user_errors(model, role, option), _quiet():
         return AutoConfig.from_pretrained(model)
 
 
-def weights(kind: Any, model: str, config: Any, what: str, option: str) -> Any:
-    """The pretrained ``kind`` (AutoModel ...) of ``model``.
+def load_weights(auto_class: Any, model: str, config: Any, role: str, option: str) -> Any:
+    """Load the pretrained ``auto_class`` (AutoModel ...) of ``model``.
 
-    Raises DataError where weights are missing or of another shape: transformers would leave those
-    parameters random and say so in a warning. Pickled weights are read by torch 2.6 and newer only,
-    which load nothing but tensors from them; older ones can be made to run code (CVE-2025-32434).
+    Raises DataError if weights are missing or have another shape: transformers would initialise
+    those parameters at random and only warn. Pickled weights require torch 2.6, whose
+    ``weights_only`` loads nothing but tensors; that of older releases can be made to execute code
+    (CVE-2025-32434).
     """
     safe = None if tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6) else True
     if safe and (Path(model) / PICKLED).is_file() and not any(Path(model).glob("*.safetensors")):
         raise DataError(
-            f"{what} {model}: its weights are pickled ({PICKLED}), and torch {torch.__version__} "
+            f"{role} {model}: its weights are pickled ({PICKLED}), and torch {torch.__version__} "
             "cannot read these safely; save them again as safetensors, or use a newer torch"
         )
-    with _user_errors(model, what, option), _quiet():
+    with _user_errors(model, role, option), _quiet():
         try:
-            network, report = kind.from_pretrained(
+            network, report = auto_class.from_pretrained(
                 model,
                 config=config,
                 output_loading_info=True,
@@ -55,33 +57,33 @@ def weights(kind: Any, model: str, config: Any, what: str, option: str) -> Any:
             )
         except (OSError, ValueError, ImportError):
             raise
-        except Exception as error:  # whatever a damaged file, or one that is a program, leads to
+        except Exception as error:  # damaged or malicious files raise anything
             reason = str(error).splitlines()[0]
             raise ValueError(f"its weights cannot be read: {reason}") from None
     missing = sorted(name for name in report["missing_keys"] if not UNUSED.search(name))
     wrong = sorted(str(name) for name in report["mismatched_keys"])
     if missing or wrong:
         raise DataError(
-            f"{what} {model}: its weights do not fit its {CONFIG}: {(missing + wrong)[0]} "
+            f"{role} {model}: its weights do not fit its {CONFIG}: {(missing + wrong)[0]} "
             f"and {len(missing + wrong) - 1} more are missing or of another shape"
         )
     return network
 
 
-def tokenizer(model: str, what: str, option: str) -> Any:
-    """The tokenizer of a text model."""
-    with _user_errors(model, what, option):
+def load_tokenizer(model: str, role: str, option: str) -> Any:
+    """Load the tokenizer of a text model."""
+    with _user_errors(model, role, option):
         return AutoTokenizer.from_pretrained(model)
 
 
-def file(model: str, name: str) -> Path | None:
-    """A file of a model, or None where it has no such file."""
-    found = cached_file(model, name, _raise_exceptions_for_missing_entries=False)
-    return None if found is None else Path(found)
+def find_file(model: str, name: str) -> Path | None:
+    """Return the path of a model's file, None if the model has no such file."""
+    path = cached_file(model, name, _raise_exceptions_for_missing_entries=False)
+    return None if path is None else Path(path)
 
 
-def folder(model: str) -> Path:
-    """A folder as it is, or all files of a hub id. Raises DataError where there is neither."""
+def find_folder(model: str) -> Path:
+    """Return a model's folder; a hub id is downloaded. Raises DataError if it is not found."""
     if Path(model).is_dir():
         return Path(model)
     with _user_errors(model, "model", "--model"), _quiet():
@@ -89,21 +91,21 @@ def folder(model: str) -> Path:
 
 
 @contextmanager
-def _user_errors(model: str, what: str, option: str) -> Iterator[None]:
+def _user_errors(model: str, role: str, option: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(
-            f"{what} {model}: neither a complete model folder nor to be had from the hub "
+            f"{role} {model}: neither a complete model folder nor available from the hub "
             f"({reason}); download it first or give {option} FOLDER"
         ) from None
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No report of weights left out (a task's head, say), of each attempt to reach the hub, and no
-    progress bars in a log."""
+    """Suppress transformers' report of unused weights (such as a task's head), the hub's retry
+    messages and, outside a terminal, progress bars."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     hub_level = hub_logging.get_verbosity()
     logging.set_verbosity_error()

@@ -1,4 +1,4 @@
-"""The three systems of the paper's Figure 1, and nothing else."""
+"""The systems of the paper's Figure 1: ASR baseline, SER baseline and the joint system."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,20 +12,20 @@ from jointasr.ctc.nbest import posteriors
 from jointasr.models import fusion
 from jointasr.models.encoder import CtcHead, Encoder
 from jointasr.models.fusion import States, average, output_mlp
-from jointasr.models.text_encoder import TextEncoder
+from jointasr.models.text_encoder import EncodedTexts, TextEncoder
 from jointasr.text.lang import Units, map_head
 from jointasr.utils.transfer import copy_to_device
 
 
 class CtcOutput(NamedTuple):
-    """What a system has heard of N utterances before it looks for their emotions."""
+    """Output of the encoder and the CTC head for a batch of N utterances."""
 
     states: States
-    """the encoder's"""
+    """hidden states of the encoder (N, F, D)"""
     log_probs: Tensor | None
     """log posteriors of the units (N, F, units) float32; None for ser"""
     greedy: search.Greedy | None = None
-    """greedy search under way, where a text branch reads its result"""
+    """running greedy search; set if the text encoder reads its result"""
 
     @property
     def frames(self) -> Tensor:
@@ -33,52 +33,65 @@ class CtcOutput(NamedTuple):
         return self.states.lengths
 
 
+class EmotionOutput(NamedTuple):
+    """Output of the emotion classifier for a batch of N utterances."""
+
+    logits: Tensor | None
+    """(N, classes) float32; None for asr"""
+    truncated: int = 0
+    """texts truncated to the text encoder's maximum length"""
+
+
 class Output(NamedTuple):
-    """What a system says of a batch of N utterances."""
+    """Output of a system for a batch of N utterances."""
 
     frames: Tensor
     """valid frames (N,), on the host"""
     log_probs: Tensor | None
     """log posteriors of the units (N, F, units) float32; None for ser"""
-    emotions: Tensor | None
-    """logits of the emotions (N, classes) float32; None for asr"""
+    emotion_logits: Tensor | None
+    """(N, classes) float32; None for asr"""
+    truncated: int = 0
+    """texts truncated to the text encoder's maximum length"""
 
 
 class Asr(nn.Module):
-    """ASR baseline: encoder, CTC head."""
+    """ASR baseline (section 3.1 of the paper): encoder and CTC head."""
 
     def __init__(self, conf: Config, encoder: Encoder, units: Units) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = ctc_layers(conf, encoder.dim, units.size)
 
-    def hear(self, states: States) -> CtcOutput:
-        """Posteriors of the encoder's states."""
+    def ctc_output(self, states: States) -> CtcOutput:
+        """Return the log posteriors of the encoder's states."""
         return CtcOutput(states, _log_softmax(self.head(states.hidden)))
 
-    def feel(self, heard: CtcOutput, texts: list[str | None] | None) -> None:
-        """It does not."""
+    def emotion_output(self, ctc: CtcOutput, texts: list[str | None] | None) -> EmotionOutput:
+        """Return no logits."""
+        return EmotionOutput(None)
 
 
 class Ser(nn.Module):
-    """SER baseline: encoder, average pooling, output MLP."""
+    """SER baseline (section 3.1 of the paper): encoder, average pooling, output MLP."""
 
     def __init__(self, conf: Config, encoder: Encoder, classes: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.classify = output_mlp(encoder.dim, conf.emotion, classes)
 
-    def hear(self, states: States) -> CtcOutput:
-        """No words."""
+    def ctc_output(self, states: States) -> CtcOutput:
+        """Return the states only."""
         return CtcOutput(states, None)
 
-    def feel(self, heard: CtcOutput, texts: list[str | None] | None) -> Tensor:
-        """Logits of the emotions (N, classes) float32."""
-        return self.classify(average(heard.states)).float()
+    def emotion_output(self, ctc: CtcOutput, texts: list[str | None] | None) -> EmotionOutput:
+        """Return the emotion logits of the encoder's states."""
+        return EmotionOutput(self.classify(average(ctc.states)).float())
 
 
 class Joint(nn.Module):
-    """Shared encoder; its own transcript read by BERT and fused with the acoustics."""
+    """Joint system (section 3.2 of the paper): shared encoder; BERT encodes the ASR hypothesis,
+    which is fused with the encoder's states."""
 
     def __init__(
         self,
@@ -95,71 +108,86 @@ class Joint(nn.Module):
         sizes += [bert.dim] if bert is not None else []
         self.fusion = fusion.build(sizes, conf.emotion, classes)
 
-    def hear(self, states: States) -> CtcOutput:
-        """Posteriors of the encoder's states, and the search for what BERT reads."""
+    def ctc_output(self, states: States) -> CtcOutput:
+        """Return the log posteriors of the encoder's states; start the greedy search for BERT."""
         log_probs = _log_softmax(self.head(states.hidden))
-        reads = self.bert is not None and self.emotion.transcript == "greedy"
-        return CtcOutput(
-            states, log_probs, search.Greedy(log_probs, states.lengths) if reads else None
-        )
+        greedy = None
+        if self.bert is not None and self.emotion.transcript == "greedy":
+            greedy = search.Greedy(log_probs, states.lengths)
+        return CtcOutput(states, log_probs, greedy)
 
-    def feel(self, heard: CtcOutput, texts: list[str | None] | None) -> Tensor:
-        """Logits of the emotions (N, classes) float32; ``texts`` only for the oracle."""
+    def emotion_output(self, ctc: CtcOutput, texts: list[str | None] | None) -> EmotionOutput:
+        """Return the emotion logits; ``texts``: references, for ``emotion.transcript: oracle``."""
         stopped = self.emotion.gradient == "stopped"
-        modalities = []
+        modalities, truncated = [], 0
         if self.emotion.modalities != "linguistic":
-            hidden = heard.states.hidden
-            modalities.append(heard.states._replace(hidden=hidden.detach() if stopped else hidden))
+            hidden = ctc.states.hidden
+            modalities.append(ctc.states._replace(hidden=hidden.detach() if stopped else hidden))
         if self.bert is not None:
-            if self.emotion.transcript == "nbest":
-                modalities.append(self._expected(heard))
-            else:
-                modalities.append(self.bert(*self._transcripts(heard, stopped, texts)))
-        return self.fusion(*modalities).float()
+            encoded = self._encode_transcripts(self.bert, ctc, stopped, texts)
+            modalities.append(encoded.states)
+            truncated = encoded.truncated
+        return EmotionOutput(self.fusion(*modalities).float(), truncated)
 
-    def _expected(self, heard: CtcOutput) -> States:
-        """The mean embedding of the likeliest transcripts, weighted by their posteriors among
-        them, as a sequence of one. No gradient passes through the weights."""
-        assert self.bert is not None and heard.log_probs is not None
-        found = prefix_beam.units(heard.log_probs, heard.frames)
-        likeliest = [some[: self.emotion.paths] for some in found]
-        texts = [[self.units.decode(ids) for ids, _ in some] for some in likeliest]
-        each = sorted({text for some in texts for text in some})
-        weights = torch.zeros(len(texts), len(each))
-        for row, (names, some) in enumerate(zip(texts, likeliest, strict=True)):
-            for name, weight in zip(names, posteriors([score for _, score in some]), strict=True):
-                weights[row, each.index(name)] += weight
-        vectors = average(self.bert(each))
-        expected = copy_to_device(weights, vectors.device).to(vectors.dtype) @ vectors
-        return States(expected[:, None], torch.ones(len(texts), dtype=torch.long))
+    def _encode_transcripts(
+        self, bert: TextEncoder, ctc: CtcOutput, stopped: bool, texts: list[str | None] | None
+    ) -> EncodedTexts:
+        """Encode the transcripts that ``emotion.transcript`` asks for.
 
-    def _transcripts(
-        self, heard: CtcOutput, stopped: bool, texts: list[str | None] | None
-    ) -> tuple[list[str], list[Tensor] | None]:
-        """What BERT reads, and of a soft transcript each word's certainty.
-
-        A hypothesis is a decision, no gradient passes through it; it does through the certainty,
-        the geometric mean of the posteriors of a word's units.
+        No gradient passes through a hypothesis; of a soft transcript it passes through the words'
+        posteriors, unless it is ``stopped``.
         """
-        if self.emotion.transcript == "empty":
-            return [""] * len(heard.states.lengths), None
-        if self.emotion.transcript == "oracle":
-            assert texts is not None, "the oracle needs reference texts"
-            return [text or "" for text in texts], None
-        if heard.greedy is not None:
-            return [self.units.decode(ids) for ids in heard.greedy.labels()], None
-        assert heard.log_probs is not None
-        log_probs = heard.log_probs.detach() if stopped else heard.log_probs
-        scored = search.greedy_scored(log_probs, heard.states.lengths)
-        certainty = [
-            torch.cat([log_probs.new_zeros(0), *(_mean(scores[w]) for w in self.units.words(ids))])
-            for ids, scores in scored
-        ]
-        return [self.units.decode(ids) for ids, _ in scored], certainty
+        kind = self.emotion.transcript
+        if kind == "empty":
+            return bert([""] * len(ctc.frames))
+        if kind == "oracle":
+            assert texts is not None, "emotion.transcript oracle needs reference texts"
+            return bert([text or "" for text in texts])
+        if ctc.greedy is not None:
+            return bert([self.units.decode(ids) for ids in ctc.greedy.labels()])
+        assert ctc.log_probs is not None
+        if kind == "nbest":
+            return self._encode_nbest(bert, ctc.log_probs, ctc.frames)
+        log_probs = ctc.log_probs.detach() if stopped else ctc.log_probs
+        return bert(*soft_transcripts(self.units, log_probs, ctc.frames))
+
+    def _encode_nbest(self, bert: TextEncoder, log_probs: Tensor, frames: Tensor) -> EncodedTexts:
+        """Return the mean embedding of each n-best list, weighted by its hypotheses' posteriors, as
+        a sequence of length one. No gradient passes through the weights."""
+        beams = prefix_beam.units(log_probs, frames)
+        nbest = [hypotheses[: self.emotion.paths] for hypotheses in beams]
+        texts = [[self.units.decode(ids) for ids, _ in hypotheses] for hypotheses in nbest]
+        vocabulary = sorted({text for row in texts for text in row})
+        weights = torch.zeros(len(texts), len(vocabulary))
+        for row, hypotheses in enumerate(nbest):
+            probs = posteriors([score for _, score in hypotheses])
+            for text, prob in zip(texts[row], probs, strict=True):
+                weights[row, vocabulary.index(text)] += prob
+        encoded = bert(vocabulary)
+        embeddings = average(encoded.states)
+        mean = copy_to_device(weights, embeddings.device).to(embeddings.dtype) @ embeddings
+        states = States(mean[:, None], torch.ones(len(texts), dtype=torch.long))
+        return EncodedTexts(states, encoded.truncated)
+
+
+def soft_transcripts(
+    units: Units, log_probs: Tensor, frames: Tensor
+) -> tuple[list[str], list[Tensor]]:
+    """Return the greedy transcripts of log posteriors (N, F, units) and their words' posteriors.
+
+    A word's posterior is the geometric mean of its units' posteriors, each in its best frame;
+    gradients pass through it.
+    """
+    scored = search.greedy_scored(log_probs, frames)
+    word_posteriors = [
+        torch.cat([log_probs.new_zeros(0), *(_mean(scores[w]) for w in units.words(ids))])
+        for ids, scores in scored
+    ]
+    return [units.decode(ids) for ids, _ in scored], word_posteriors
 
 
 def _mean(log_probs: Tensor) -> Tensor:
-    """Geometric mean of probabilities, (1,)."""
+    """Return the geometric mean of probabilities, (1,)."""
     return log_probs.mean(0, keepdim=True).exp()
 
 
@@ -173,7 +201,7 @@ def build(
     units: Units,
     classes: int,
 ) -> System:
-    """The conf's system around an encoder; ``bert`` is called only where there is a text branch."""
+    """Build the system of ``conf``; ``bert`` is called only if the system has a text encoder."""
     if conf.system == "asr":
         return Asr(conf, encoder, units)
     if conf.system == "ser":
@@ -184,28 +212,20 @@ def build(
 def forward(
     system: System, waves: Tensor, lengths: Tensor, texts: list[str | None] | None = None
 ) -> Output:
-    """Output of waves (N, T) of lengths (N,) samples, the latter on the host."""
+    """Run ``system`` on waves (N, T) of ``lengths`` (N,) samples; ``lengths`` is on the host."""
     return forward_states(system, States(*system.encoder(waves, lengths)), texts)
 
 
 def forward_states(system: System, states: States, texts: list[str | None] | None = None) -> Output:
-    """Output of the encoder's states."""
-    heard = system.hear(states)
-    return Output(states.lengths, heard.log_probs, system.feel(heard, texts))
-
-
-def truncated(system: System) -> int:
-    """How many transcripts were cut to BERT's positions since this was last asked."""
-    bert = system.bert if isinstance(system, Joint) else None
-    if bert is None:
-        return 0
-    count, bert.truncated = bert.truncated, 0
-    return count
+    """Run ``system`` on hidden states of its encoder."""
+    ctc = system.ctc_output(states)
+    emotion = system.emotion_output(ctc, texts)
+    return Output(states.lengths, ctc.log_probs, emotion.logits, emotion.truncated)
 
 
 def ctc_layers(conf: Config, inputs: int, units: int) -> nn.Sequential:
-    """The CTC output layers, fresh: ``linear``, one layer below dropout, as transformers has it, or
-    ``paper``, the toolkit's two hidden layers and one more, without dropout."""
+    """Return a new CTC head: ``linear``, dropout and one layer as in transformers, or ``paper``,
+    two hidden layers with LeakyReLU and an output layer as in SpeechBrain's wav2vec2 recipes."""
     layers: list[nn.Module] = []
     if conf.head.type == "linear":
         layers.append(nn.Dropout(conf.encoder.dropout))
@@ -221,9 +241,9 @@ def ctc_layers(conf: Config, inputs: int, units: int) -> nn.Sequential:
 
 
 def init_ctc_head(system: Asr | Joint, head: CtcHead, units: Units) -> None:
-    """Copy a checkpoint's CTC head into the system's output layer, row by symbol.
+    """Copy the rows of a checkpoint's CTC head into the system's output layer, by symbol.
 
-    Raises DataError where the checkpoint's vocabulary lacks a unit.
+    Raises DataError if the checkpoint's vocabulary lacks a unit.
     """
     rows = map_head(head.vocabulary, units, head.source)
     last = system.head[-1]
@@ -234,5 +254,5 @@ def init_ctc_head(system: Asr | Joint, head: CtcHead, units: Units) -> None:
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
-    """In float32 whatever the encoder computed in: k2 takes nothing else."""
+    """Return log-softmax in float32, which k2 requires, whatever the type of ``logits``."""
     return torch.log_softmax(logits.float(), dim=-1)

@@ -18,7 +18,7 @@ def losses(conf: Config, output: Output, batch: Batch) -> Tensor:
 
     Raises FloatingPointError where posteriors are not finite.
     """
-    return both(conf, asr(conf, output, batch), ser(output.emotions, batch))
+    return both(conf, asr(conf, output, batch), ser(output.emotion_logits, batch))
 
 
 def both(conf: Config, asr: Tensor | None, ser: Tensor | None) -> Tensor:

@@ -17,7 +17,7 @@ from jointasr.config import layout
 from jointasr.data import augmentation, dataset
 from jointasr.data.batch import Batch, to_device
 from jointasr.data.sampler import TrainingSampler, largest_batches
-from jointasr.models import checkpoint, failures, systems
+from jointasr.models import checkpoint, failures
 from jointasr.models.fusion import States
 from jointasr.training import bad_batch, losses, validation
 from jointasr.training.epoch import NO_STATS, BestEpoch, DevScores, EpochStats
@@ -203,24 +203,25 @@ class Trainer:
         torch.manual_seed(rng.derive(self.seed, "dropout", epoch, place, *others))
         with self.clock("encoder"), self._autocast():
             states = States(*self.system.encoder(batch.waves, batch.lengths))
-        loss, impossible = self._loss(states, batch)
+        loss, impossible, truncated = self._loss(states, batch)
         with self.clock("backward"):
             self.scaler.scale(loss / total).backward()
         left_out = sum(draw.left_out for draw in draws)
-        sums = (losses.value(loss), impossible, left_out, systems.truncated(self.system))
+        sums = (losses.value(loss), impossible, left_out, truncated)
         return EpochStats(len(batch.ids), *sums)
 
-    def _loss(self, states: States, batch: Batch) -> tuple[Tensor, int]:
+    def _loss(self, states: States, batch: Batch) -> tuple[Tensor, int, int]:
         """The loss, and how many transcripts are impossible. The CTC loss is computed while the
         transcript that BERT reads is on its way to the host."""
         with self.clock("head"), self._autocast():
-            heard = self.system.hear(states)
+            ctc = self.system.ctc_output(states)
         with self.clock("ctc"):
-            asr = losses.asr(self.conf, heard, batch)
+            asr = losses.asr(self.conf, ctc, batch)
         with self.clock("emotion"), self._autocast():  # BERT and all around it
-            logits = self.system.feel(heard, batch.texts)
-        ser = losses.ser(logits, batch)
-        return losses.both(self.conf, asr, ser), losses.impossible(heard, batch)
+            emotion = self.system.emotion_output(ctc, batch.texts)
+        ser = losses.ser(emotion.logits, batch)
+        loss = losses.both(self.conf, asr, ser)
+        return loss, losses.impossible(ctc, batch), emotion.truncated
 
     def _save_in_time(self, epoch: int, position: int, done: EpochStats) -> None:
         """Save a state now and then, and before obeying a signal to stop."""
@@ -306,7 +307,7 @@ class Trainer:
         self.optimisers.set_scale(scale)
 
     def _check(self) -> None:
-        shortest = self.system.encoder.shortest
+        shortest = self.system.encoder.min_samples
         fastest = max(
             augmentation.speed_factor(0, "", 0, [speed], self.conf.augment.speed_semantics)
             for speed in self.conf.augment.speeds
@@ -338,7 +339,7 @@ class Trainer:
         counts = {
             "transcripts longer than their frames gave no CTC loss": done.impossible,
             "chunks were not dropped, to leave half of a short utterance": done.whole,
-            "transcripts were cut to BERT's positions": done.truncated,
+            "transcripts were truncated to BERT's maximum length": done.truncated,
             "steps were left out, loss or gradient not being finite": self.optimisers.skipped,
         }
         self.optimisers.skipped = 0

@@ -45,8 +45,8 @@ def evaluate(
         if output.log_probs is not None:
             found = search.greedy(output.log_probs, output.frames)
             hypotheses += map(model.units.decode, found)
-        if output.emotions is not None:
-            guesses = output.emotions.argmax(-1).tolist()
+        if output.emotion_logits is not None:
+            guesses = output.emotion_logits.argmax(-1).tolist()
             emotions += zip(batch.emotions.tolist(), guesses, strict=True)
     seen, loss = world.all_reduce([len(references), loss])
     assert seen == len(cuts), (seen, len(cuts))

@@ -13,6 +13,7 @@ import torch
 from lhotse import CutSet
 from tiny import utterances
 
+from jointasr.bench import random_models
 from jointasr.config import conf_files
 from jointasr.decoding import decode
 from jointasr.decoding.decoder import Decoder
@@ -25,9 +26,11 @@ LABELS = ["ang", "hap", "neu", "sad"]
 
 def main(folder: Path) -> None:
     torch.set_num_threads(2)
+    encoder = random_models.write("wav2vec2-large", folder / "encoder")
+    bert = random_models.write("bert-base", folder / "bert")
     changes = [
-        f"encoder.model={folder / 'wav2vec2-large'}",
-        f"bert.model={folder / 'bert-base'}",
+        f"encoder.model={encoder}",
+        f"bert.model={bert}",
         "batch.max_duration=4",
     ]
     conf = conf_files.load("joint.yaml", folder, changes)

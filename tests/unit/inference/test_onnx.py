@@ -8,7 +8,7 @@ import torch
 from toy_training import initial_model
 
 from jointasr.inference import onnx_export
-from jointasr.models import encoder, systems
+from jointasr.models import encoder, fusion, systems
 from jointasr.utils.errors import DataError
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -33,7 +33,7 @@ def test_graphs_give_what_the_model_gives(
     model = initial_model(models, f"{kind}.yaml", f"encoder.model={models / norm}")
     system = model.system.eval()
     onnx_export.export(tmp_path, model)
-    hear = session(tmp_path / onnx_export.HEAR)
+    ctc_graph = session(tmp_path / onnx_export.CTC_GRAPH)
     texts = ["GOOD ROAD", "", "A GOOD LONG GAME OF OLD LAMBS"]
     for samples in ((9000,), (20000, 16000), (33333, 4000, 22222)):
         given, lengths = waves(*samples)
@@ -41,8 +41,8 @@ def test_graphs_give_what_the_model_gives(
             hidden, frames = system.encoder(given, lengths)
         found = dict(
             zip(
-                [output.name for output in hear.get_outputs()],
-                hear.run(None, {"waves": given.numpy(), "lengths": lengths.numpy()}),
+                [output.name for output in ctc_graph.get_outputs()],
+                ctc_graph.run(None, {"waves": given.numpy(), "lengths": lengths.numpy()}),
                 strict=True,
             )
         )
@@ -68,10 +68,10 @@ def test_graphs_give_what_the_model_gives(
                 lower = [text.lower() for text in said]
                 tokens = system.bert.tokenizer(lower, padding=True, return_tensors="np")
                 inputs |= {name: tokens[name] for name in ("input_ids", "attention_mask")}
-                logits = system.fusion(states, system.bert(said))
+                logits = system.fusion(states, system.bert(said).states)
             else:
-                logits = system.feel(systems.CtcOutput(states, None), None)
-        (graph,) = session(tmp_path / onnx_export.FEEL).run(["logits"], inputs)
+                logits = system.classify(fusion.average(states))
+        (graph,) = session(tmp_path / onnx_export.EMOTION_GRAPH).run(["logits"], inputs)
         assert np.abs(graph - logits.numpy()).max() < 1e-3
 
 

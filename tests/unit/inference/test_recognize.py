@@ -428,9 +428,9 @@ def test_hub(packed_recipe: Path, tmp_path: Path) -> None:
         files = {str(path.relative_to("model")): path.read_bytes() for path in inside}
         assert hub.repos["me/model"] == files
         assert len(loaded) == 2 and loaded[0] == loaded[1]
-        assert "neither a complete model folder nor to be had" in other
+        assert "neither a complete model folder nor available" in other
     pushed, _, _, other = used()  # the hub is gone, what was had is not
-    assert "the hub does not take it" in pushed and "nor to be had from the hub" in other
+    assert "the hub does not take it" in pushed and "nor available from the hub" in other
 
 
 def test_card_has_the_results(packed_recipe: Path, tmp_path: Path) -> None:

@@ -117,8 +117,8 @@ def test_frames_are_the_models_own(models: Path) -> None:
     samples = torch.arange(300, 4000, 7)
     theirs = ours.model._get_feat_extract_output_lengths(samples)
     assert torch.equal(ours.frames(samples), theirs.clamp(min=0))
-    assert ours.frames(torch.tensor([ours.shortest - 1, ours.shortest])).tolist() == [0, 1]
-    assert ours.shortest == 720
+    assert ours.frames(torch.tensor([ours.min_samples - 1, ours.min_samples])).tolist() == [0, 1]
+    assert ours.min_samples == 720
 
 
 def test_conv_features_are_the_models_own(models: Path) -> None:

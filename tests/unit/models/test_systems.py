@@ -16,6 +16,7 @@ from jointasr.config import conf_files, schema
 from jointasr.ctc import prefix_beam, search
 from jointasr.models import checkpoint, encoder, fusion, systems
 from jointasr.models.fusion import SkipMlp, States, average
+from jointasr.models.text_encoder import EncodedTexts
 from jointasr.text.lang import Units
 from jointasr.training import losses
 from jointasr.training.optim import Optimisers, grad_scaler
@@ -79,11 +80,11 @@ def test_padded_batch_equals_batch_of_one(models: Path, kind: str, norm: str) ->
             if together.log_probs is not None and alone.log_probs is not None:
                 got = together.log_probs[row, :count]
                 torch.testing.assert_close(got, alone.log_probs[0], atol=1e-4, rtol=0)
-            if together.emotions is not None and alone.emotions is not None:
-                got = together.emotions[row]
-                torch.testing.assert_close(got, alone.emotions[0], atol=1e-4, rtol=0)
+            if together.emotion_logits is not None and alone.emotion_logits is not None:
+                got = together.emotion_logits[row]
+                torch.testing.assert_close(got, alone.emotion_logits[0], atol=1e-4, rtol=0)
     assert (together.log_probs is None) == (kind == "ser")
-    assert (together.emotions is None) == (kind == "asr")
+    assert (together.emotion_logits is None) == (kind == "asr")
 
 
 @pytest.mark.parametrize("gradient", ["full", "stopped"])
@@ -102,9 +103,9 @@ def test_what_the_emotion_loss_reaches(
     one = build_model(tiny.conf(models, "joint.yaml", *settings))
     one.system.train()
     data = batch(one.units)
-    emotions = forward(one, data).emotions
-    assert emotions is not None
-    loss = torch.nn.functional.cross_entropy(emotions, data.emotions)
+    logits = forward(one, data).emotion_logits
+    assert logits is not None
+    loss = torch.nn.functional.cross_entropy(logits, data.emotions)
     loss.backward()
     found = {name: p.grad for name, p in one.system.named_parameters()}
     reached = {name.split(".")[0] for name, grad in found.items() if grad is not None}
@@ -124,10 +125,10 @@ def test_a_soft_transcript_fades_uncertain_words_into_the_mask(models: Path) -> 
     assert bert is not None
     texts = ["GOOD ROAD", "", "OLD DREAM GAME"]
     words = [len(text.split()) for text in texts]
-    sure = bert(texts, [torch.ones(count) for count in words])
-    torch.testing.assert_close(sure.hidden, bert(texts).hidden)
-    assert sure.lengths.equal(bert(texts).lengths)
-    lost = bert(texts, [torch.tensor([0.0, 1.0]), torch.ones(0), torch.ones(3)])
+    sure = bert(texts, [torch.ones(count) for count in words]).states
+    torch.testing.assert_close(sure.hidden, bert(texts).states.hidden)
+    assert sure.lengths.equal(bert(texts).states.lengths)
+    lost = bert(texts, [torch.tensor([0.0, 1.0]), torch.ones(0), torch.ones(3)]).states
     ids = bert.tokenizer(["good road"], return_tensors="pt")["input_ids"]
     ids[0, 1 : 1 + len(bert.tokenizer.tokenize("good"))] = bert.tokenizer.mask_token_id
     masked = bert.model(input_ids=ids).last_hidden_state[0]
@@ -135,22 +136,19 @@ def test_a_soft_transcript_fades_uncertain_words_into_the_mask(models: Path) -> 
     torch.testing.assert_close(lost.hidden[1:], sure.hidden[1:])
 
 
-def test_certainty_is_the_geometric_mean_of_a_words_posteriors(models: Path) -> None:
-    one = build_model(tiny.conf(models, "ablation/soft_text.yaml"))
-    assert isinstance(one.system, systems.Joint)
-    a, space = [*one.units.encode("A"), 1]
+def test_word_posterior_is_the_geometric_mean_of_its_units_posteriors() -> None:
+    units = Units.char()
+    a, space = [*units.encode("A"), 1]
     path = {0: (a, 0.5), 1: (a, 0.9), 2: (0, 0.8), 3: (a, 0.4), 4: (space, 0.7), 5: (a, 0.6)}
-    posteriors = torch.full((2, 6, one.units.size), 1e-3)
+    posteriors = torch.full((2, 6, units.size), 1e-3)
     for frame, (unit, probability) in path.items():
         posteriors[0, frame, unit] = probability
     posteriors[1, :, space] = 0.9  # no word in it at all
-    states = States(torch.zeros(2, 6, 1), torch.tensor([6, 6]))
-    heard = systems.CtcOutput(states, posteriors.log())
-    found = one.system._transcripts(heard, stopped=False, texts=None)
-    assert found[0] == ["AA A", ""]
-    assert found[1] is not None
-    torch.testing.assert_close(found[1][0], torch.tensor([(0.9 * 0.4) ** 0.5, 0.6]))
-    assert found[1][1].tolist() == []
+    frames = torch.tensor([6, 6])
+    texts, words = systems.soft_transcripts(units, posteriors.log(), frames)
+    assert texts == ["AA A", ""]
+    torch.testing.assert_close(words[0], torch.tensor([(0.9 * 0.4) ** 0.5, 0.6]))
+    assert words[1].tolist() == []
 
 
 def test_co_attention_is_what_its_definition_says(models: Path) -> None:
@@ -204,9 +202,9 @@ def test_what_bert_reads(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         data = batch(one.units)
         own = one.system.bert.forward
 
-        def spy(texts: list[str], certainty: None, kind: str = kind, own: Any = own) -> States:
+        def spy(texts: list[str], kind: str = kind, own: Any = own) -> EncodedTexts:
             read[kind] = texts
-            return own(texts, certainty)
+            return own(texts)
 
         monkeypatch.setattr(one.system.bert, "forward", spy)
         output = forward(one, data)
@@ -227,19 +225,20 @@ def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
     data = batch(one.units)
     with torch.no_grad():
         states = States(*system.encoder(data.waves, data.lengths))
-        heard = system.hear(states)
-        assert heard.log_probs is not None
+        ctc = system.ctc_output(states)
+        assert ctc.log_probs is not None
         vectors = []
-        for found in prefix_beam.units(heard.log_probs, heard.frames):
+        for found in prefix_beam.units(ctc.log_probs, ctc.frames):
             total = sum(math.exp(score) for _, score in found[:3])
             parts = [
-                math.exp(score) / total * fusion.average(system.bert([one.units.decode(ids)]))
+                math.exp(score) / total * average(system.bert([one.units.decode(ids)]).states)
                 for ids, score in found[:3]
             ]
             vectors.append(torch.stack(parts).sum(0))
         read = States(torch.stack(vectors), torch.ones(len(vectors), dtype=torch.long))
         expected = system.fusion(states, read)
-        torch.testing.assert_close(system.feel(heard, None), expected, atol=1e-5, rtol=1e-4)
+        logits = system.emotion_output(ctc, None).logits
+        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_asr_and_joint_start_alike_and_see_the_same_dropout(models: Path) -> None:
@@ -318,11 +317,12 @@ def test_texts_in_a_batch_are_embedded_as_alone_and_truncation_is_counted(models
     bert = one.system.bert
     texts = ["", "GOOD", "OLD DREAM GAME " * 10]
     assert bert is not None
-    together = average(bert(texts))
-    assert bert.truncated == 1
+    encoded = bert(texts)
+    assert encoded.truncated == 1
     for row, text in enumerate(texts):
-        torch.testing.assert_close(average(bert([text]))[0], together[row], atol=1e-5, rtol=0)
-    assert bert(["good"]).hidden.equal(bert(["GOOD"]).hidden)
+        alone = average(bert([text]).states)[0]
+        torch.testing.assert_close(alone, average(encoded.states)[row], atol=1e-5, rtol=0)
+    assert bert(["good"]).states.hidden.equal(bert(["GOOD"]).states.hidden)
 
 
 def test_frozen_bert_stays_in_eval_mode(models: Path) -> None:

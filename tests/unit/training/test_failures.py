@@ -131,7 +131,7 @@ def test_other_errors_pass(recipe: Path) -> None:
         raise MemoryError
 
 
-def test_all_blank_is_said(
+def test_all_blank_is_reported(
     recipe: Path, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = initial_model(
@@ -139,10 +139,10 @@ def test_all_blank_is_said(
     )
     with caplog.at_level(logging.WARNING):
         trainer.Trainer(model, *fold_cuts(), tmp_path, 0).fit()
-    assert "dev: every hypothesis is empty, the CTC head gives nothing but blanks" in caplog.text
+    assert "dev: every hypothesis is empty: the CTC head outputs only blanks" in caplog.text
     caplog.clear()
-    failures.warn_if_all_empty(ref_words=0, written=0, where="dev")  # nothing was said
-    failures.warn_if_all_empty(ref_words=5, written=1, where="dev")
+    failures.warn_if_all_empty(ref_words=0, nonempty=0, where="dev")  # nothing was said
+    failures.warn_if_all_empty(ref_words=5, nonempty=1, where="dev")
     assert not caplog.text
 
 

@@ -29,9 +29,9 @@ def parts(seed: int = 0) -> tuple[Output, Batch]:
 
 def rows(output: Output, batch: Batch, index: list[int]) -> tuple[Output, Batch]:
     """Some rows of both."""
-    assert output.log_probs is not None and output.emotions is not None
+    assert output.log_probs is not None and output.emotion_logits is not None
     return (
-        Output(output.frames[index], output.log_probs[index], output.emotions[index]),
+        Output(output.frames[index], output.log_probs[index], output.emotion_logits[index]),
         batch._replace(
             ids=[batch.ids[i] for i in index],
             texts=[batch.texts[i] for i in index],
@@ -45,7 +45,7 @@ def rows_of_emotions(
     output: Output, batch: Batch, index: list[int]
 ) -> tuple[torch.Tensor | None, Batch]:
     some, part = rows(output, batch, index)
-    return some.emotions, part
+    return some.emotion_logits, part
 
 
 def ctc(scores: torch.Tensor, target: list[int]) -> float:
@@ -71,14 +71,14 @@ def number(loss: torch.Tensor | None) -> float:
 @pytest.mark.parametrize("alpha", [0.0, 0.1, 1.0])
 def test_equation_1(models: Path, alpha: float) -> None:
     output, batch = parts()
-    assert output.log_probs is not None and output.emotions is not None
+    assert output.log_probs is not None and output.emotion_logits is not None
     conf = tiny.conf(models, "joint.yaml", f"alpha={alpha}")
     pairs = zip(output.log_probs.detach(), FRAMES, TARGETS, strict=True)
     asr = sum(ctc(row[:n], target) / max(1, len(target)) for row, n, target in pairs)
-    shares = output.emotions.detach().double().softmax(-1)
+    shares = output.emotion_logits.detach().double().softmax(-1)
     ser = -sum(math.log(shares[row, label]) for row, label in enumerate([0, 3, 2]))
     assert number(losses.asr(conf, output, batch)) == pytest.approx(asr, rel=1e-6)
-    assert number(losses.ser(output.emotions, batch)) == pytest.approx(ser, rel=1e-6)
+    assert number(losses.ser(output.emotion_logits, batch)) == pytest.approx(ser, rel=1e-6)
     found = number(losses.losses(conf, output, batch))
     assert found == pytest.approx(alpha * ser + (1 - alpha) * asr, rel=1e-6)
 
@@ -86,8 +86,8 @@ def test_equation_1(models: Path, alpha: float) -> None:
 def test_systems_have_their_own_loss_only(models: Path) -> None:
     output, batch = parts()
     conf = tiny.conf(models, "asr.yaml")
-    asr, ser = losses.asr(conf, output, batch), losses.ser(output.emotions, batch)
-    assert losses.losses(conf, output._replace(emotions=None), batch) == asr
+    asr, ser = losses.asr(conf, output, batch), losses.ser(output.emotion_logits, batch)
+    assert losses.losses(conf, output._replace(emotion_logits=None), batch) == asr
     assert losses.losses(conf, output._replace(log_probs=None), batch) == ser
 
 
@@ -111,8 +111,8 @@ def test_what_nobody_knows_weighs_nothing(models: Path) -> None:
     ser = losses.ser(*rows_of_emotions(output, batch, [0, 2]))
     assert asr is not None and ser is not None
     assert number(found) == pytest.approx(0.3 * number(ser) + 0.7 * number(asr), rel=1e-6)
-    assert output.log_probs is not None and output.emotions is not None
-    gradients = torch.autograd.grad(found, [output.log_probs, output.emotions])
+    assert output.log_probs is not None and output.emotion_logits is not None
+    gradients = torch.autograd.grad(found, [output.log_probs, output.emotion_logits])
     assert gradients[0][0].abs().sum() == 0 == gradients[1][1].abs().sum()
     assert all(g.isfinite().all() and g.abs().sum() > 0 for g in gradients)
 
@@ -135,12 +135,12 @@ def test_impossible_transcripts_are_counted_and_harmless(models: Path) -> None:
 
 def test_divergence_is_an_error(models: Path) -> None:
     output, batch = parts()
-    assert output.log_probs is not None and output.emotions is not None
+    assert output.log_probs is not None and output.emotion_logits is not None
     scores = output.log_probs.detach().clone()
     scores[1, 2, 0] = math.nan
     with pytest.raises(FloatingPointError, match=r"rows \[1\]"):
         losses.losses(tiny.conf(models), output._replace(log_probs=scores), batch)
-    logits = output.emotions.detach().clone()
+    logits = output.emotion_logits.detach().clone()
     logits[0, 0] = math.nan
     loss = losses.losses(tiny.conf(models, "ser.yaml"), Output(output.frames, None, logits), batch)
     with pytest.raises(FloatingPointError, match="the loss is not finite"):

@@ -26,7 +26,7 @@ from jointasr.decoding import decode
 from jointasr.decoding.decoder import Decoder
 from jointasr.models import checkpoint, encoder, systems
 from jointasr.text.lang import Units
-from jointasr.training import losses, optim, trainer
+from jointasr.training import epoch, losses, optim, trainer
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
@@ -135,14 +135,14 @@ def test_best_is_the_epoch_of_least_error_not_the_last(
 ) -> None:
     """The sum of a system's own error rates decides; of equals the lower loss, then the earlier."""
     scripted = [
-        trainer.Scores(4.0, 30.0, 40.0),  # error 90
-        trainer.Scores(3.0, 10.0, 20.0),  # 90, with a lower loss
-        trainer.Scores(3.0, 20.0, 30.0),  # 90, as good but later
-        trainer.Scores(0.1, 29.0, 35.0),  # 94, with the least loss
+        epoch.DevScores(4.0, 30.0, 40.0),  # error 90
+        epoch.DevScores(3.0, 10.0, 20.0),  # 90, with a lower loss
+        epoch.DevScores(3.0, 20.0, 30.0),  # 90, as good but later
+        epoch.DevScores(0.1, 29.0, 35.0),  # 94, with the least loss
     ]
     seen: list[dict[str, torch.Tensor]] = []
 
-    def evaluate(self: trainer.Trainer, _: object) -> trainer.Scores:
+    def evaluate(self: trainer.Trainer, _: object) -> epoch.DevScores:
         state = {checkpoint.canonical(k): v.clone() for k, v in self.system.state_dict().items()}
         seen.append(state)
         return scripted[len(seen) - 1]
@@ -151,16 +151,16 @@ def test_best_is_the_epoch_of_least_error_not_the_last(
     one = trainer.Trainer(
         initial_model(models, "joint.yaml", "train.epochs=4"), *fold_cuts(), tmp_path, 0
     )
-    assert one.fit() == trainer.Choice(2, scripted[1])
+    assert one.fit() == epoch.BestEpoch(2, scripted[1])
     kept = load_file(tmp_path / "best" / checkpoint.WEIGHTS)
     assert all(torch.equal(value, seen[1][name]) for name, value in kept.items())
     assert any(not torch.equal(value, seen[3][name]) for name, value in kept.items())
 
 
 def test_errors_that_are_summed() -> None:
-    assert trainer.Scores(1.0, 20.0, 70.0).error == pytest.approx(50.0)
-    assert trainer.Scores(1.0, 20.0, None).error == pytest.approx(20.0)
-    assert trainer.Scores(1.0, None, 70.0).error == pytest.approx(30.0)
+    assert epoch.DevScores(1.0, 20.0, 70.0).error == pytest.approx(50.0)
+    assert epoch.DevScores(1.0, 20.0, None).error == pytest.approx(20.0)
+    assert epoch.DevScores(1.0, None, 70.0).error == pytest.approx(30.0)
 
 
 def test_accumulation_is_one_larger_batch(recipe: Path, models: Path, tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_what_is_lost_is_said(
         model = initial_model(models, "joint.yaml", *settings)
         trainer.Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
     assert "epoch 1: 1 transcripts longer than their frames gave no CTC loss" in caplog.text
-    assert "epoch 1: 1 transcripts were cut to BERT's positions" in caplog.text
+    assert "epoch 1: 1 transcripts were truncated to BERT's maximum length" in caplog.text
 
 
 def test_nothing_learnable_is_an_error(recipe: Path, models: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Models of random weights in the hub's layout, to measure time and memory with."""
+"""Models with random weights in the format of transformers, for measuring time and memory."""
 
 import json
 import string
@@ -14,7 +14,7 @@ LARGE = {  # facebook/wav2vec2-large-960h-lv60-self
     "do_stable_layer_norm": True,
     "conv_bias": True,
 }
-TINY = {  # the mini recipe's encoder
+TINY = {  # the encoder of egs/mini
     "hidden_size": 128,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
@@ -35,18 +35,17 @@ TINY_BERT = {
     "num_attention_heads": 2,
     "intermediate_size": 128,
 }
-# transformers' own defaults are wav2vec2-base-960h and bert-base-uncased
+# the defaults of transformers are wav2vec2-base-960h and bert-base-uncased
 WAV2VEC2: dict[str, dict[str, Any]] = {
     "wav2vec2-large": LARGE,
     "wav2vec2-base": {},
     "wav2vec2-tiny": TINY,
 }
 BERT: dict[str, dict[str, Any]] = {"bert-base": {}, "bert-tiny": TINY_BERT}
-SHAPES = (*WAV2VEC2, *BERT)
 
 
 def write(shape: str, out: Path, seed: int = 0) -> Path:
-    """Write a model of one of ``SHAPES`` into the folder ``out``."""
+    """Write a model of a shape in ``WAV2VEC2`` or ``BERT`` into ``out``; return ``out``."""
     import torch
 
     torch.manual_seed(seed)
@@ -59,7 +58,7 @@ def write(shape: str, out: Path, seed: int = 0) -> Path:
 
 
 def _wav2vec2(out: Path, sizes: dict[str, Any]) -> None:
-    """With a CTC head and its vocabulary."""
+    """Write a wav2vec2 model with a CTC head and its vocabulary."""
     from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
     symbols = ["<pad>", "<s>", "</s>", "<unk>", "|", *string.ascii_uppercase, "'"]
@@ -72,14 +71,14 @@ def _wav2vec2(out: Path, sizes: dict[str, Any]) -> None:
 
 
 def _bert(out: Path, sizes: dict[str, Any]) -> None:
-    """Of its 30,522 words only letters are real."""
+    """Write a BERT model; the vocabulary is the letters, filled up with unused entries."""
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     letters = [*string.ascii_lowercase, "'"]
-    real = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
-    real += [f"##{letter}" for letter in letters]
+    used = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
+    used += [f"##{letter}" for letter in letters]
     config = BertConfig(**sizes)
-    words = [*real, *(f"[unused{i}]" for i in range(config.vocab_size - len(real)))]
+    words = [*used, *(f"[unused{i}]" for i in range(config.vocab_size - len(used)))]
     (out / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     BertModel(config).save_pretrained(out)
     BertTokenizerFast(str(out / "vocab.txt"), model_max_length=512).save_pretrained(out)
