@@ -1,88 +1,92 @@
 #!/usr/bin/env bash
-# The tests: environments, lint, unit tests on stacks k2-pypi and torch, what trains on k2-pypi.
+# Run all checks and tests: on stack k2-pypi, and what depends on the stack on torch as well.
 set -euo pipefail
 
-help_message='usage: ./test.sh [--fast]
-  Makes the environments .venv-k2-pypi and .venv-torch, then runs lint (ruff, shellcheck, mypy), the
-  unit tests on both, and on k2-pypi those that train (the mini recipe end to end included).
-  --fast: without the tests that train (marker slow); minutes instead of half an hour.'
-fast=false
-if [ "$*" = --fast ]; then
-  fast=true
-elif [ $# -ne 0 ]; then
-  printf '%s\n' "$help_message"
-  [ "$*" = --help ]
-  exit
-fi
+help_message='usage: ./test.sh [--fast | --full]
+  Makes the environments .venv-k2-pypi and .venv-torch, then runs ruff, shellcheck and mypy, the unit
+  tests, the recipe tests and the mini recipe; on two slow cores in 45 minutes. Unit tests that depend
+  on the versions of torch, transformers, lhotse or k2 (mark "stack") are repeated on stack torch.
+  --fast  skip the tests that train (mark "slow"): minutes.
+  --full  also run the tests marked "full", the mini recipe with both its folds, more kills and
+          resumes: hours on slow cores; to be run before a release.'
+mode=${*:-default}
+case $mode in
+  default | --fast | --full) ;;
+  --help) printf '%s\n' "$help_message" && exit ;;
+  *) printf '%s\n' "$help_message" >&2 && exit 1 ;;
+esac
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . utils/log.sh
-
 SECONDS=0
-part_began=0
-part() {  # end the part before, begin a new one
-  if [ -n "${part_title:-}" ]; then
-    printf -- '--- %s: passed, %d s\n' "$part_title" $((SECONDS - part_began))
-  fi
-  part_title=$1
-  part_began=$SECONDS
-  printf '\n=== %s\n' "$1"
-}
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
 
-in_stack() {  # in_stack STACK COMMAND...; the environment of every script, as path.sh sets it
+in_stack() {  # in_stack STACK COMMAND...: run a command in the environment that path.sh sets
   JOINTASR_STACK=$1 bash -c '. ./path.sh && shift && "$@"' in_stack "$@"
 }
 
-part "environments"
-if ! utils/setup_env.sh --stack k2-pypi --dev true --link false; then
-  die "the tests need stack k2-pypi, and it could not be made: see above" \
-    "if Python 3.10 is missing: pyenv install 3.10, or uv python install 3.10; then run again"
-fi
-utils/setup_env.sh --stack torch --dev true --link false
-
-part "ruff"
-in_stack k2-pypi ruff check .
-
-part "shellcheck"
-git ls-files -z --cached --others --exclude-standard '*.sh' '.ci/run' |
-  in_stack k2-pypi xargs -0 shellcheck
-
-part "mypy"
-in_stack k2-pypi mypy
-
-export OMP_NUM_THREADS=1
-run() {  # run STACK TITLE ARGUMENTS...
-  local began=$SECONDS
-  printf '\n=== %s, on %s\n' "$2" "$1"
-  in_stack "$1" python3 -m pytest -x -q --durations=15 "${@:3}"
-  printf -- '--- %s, on %s: passed, %d s\n' "$2" "$1" $((SECONDS - began))
+part() {  # part TITLE COMMAND...: run a part; print and record its result and its seconds
+  local began=$SECONDS result=passed line
+  printf '\n=== %s\n' "$1"
+  "${@:2}" || result=FAILED
+  line="$result, $((SECONDS - began)) s: $1"
+  printf -- '--- %s\n' "$line"
+  printf '%s\n' "$line" >>"$results/all"
+  [ $result = passed ]
 }
 
-on_k2() { run k2-pypi "unit tests" -m "not slow"; }
-on_torch() { run torch "unit tests" -m "not slow and not once"; }
+tests() {  # tests STACK TITLE ARGUMENTS...: a part made of tests
+  local full=()
+  if [ "$mode" = --full ]; then full=(--full); fi
+  part "$2, stack $1" in_stack "$1" python3 -m pytest -x -q --durations=15 "${full[@]}" "${@:3}"
+}
+
+environments() {
+  if ! utils/setup_env.sh --stack k2-pypi --dev true --link false; then
+    die "the tests need stack k2-pypi, which could not be installed: see above" \
+      "if Python 3.10 is missing: pyenv install 3.10, or uv python install 3.10; then run again"
+  fi
+  utils/setup_env.sh --stack torch --dev true --link false
+}
+
+shell_scripts() {
+  git ls-files -z --cached --others --exclude-standard '*.sh' '.ci/run' |
+    in_stack k2-pypi xargs -0 shellcheck
+}
+
+on_k2() { tests k2-pypi "unit tests" -m "not slow"; }
+on_torch() { tests torch "unit tests that depend on the stack" -m "stack and not slow"; }
 
 first_lane() {
   on_k2
-  if [ "$fast" = true ]; then return; fi
+  if [ "$mode" = --fast ]; then return; fi
   on_torch
-  run k2-pypi "other tests that train" -m slow --ignore tests/recipe/test_mini.py
+  tests k2-pypi "slow tests" -m slow --ignore tests/recipe/test_mini.py
 }
 
-second_lane() {  # on the other core; the mini recipe takes as long as all the rest
-  if [ "$fast" = true ]; then on_torch; else run k2-pypi "the mini recipe" tests/recipe/test_mini.py; fi
+second_lane() {
+  if [ "$mode" = --fast ]; then on_torch; else tests k2-pypi "mini recipe" tests/recipe/test_mini.py; fi
 }
 
-part "tests, in two lanes"
-other_log=$(mktemp)
-set -m  # process groups of their own, to be ended as a whole
+part "environments" environments
+part "ruff check" in_stack k2-pypi ruff check .
+part "ruff format" in_stack k2-pypi ruff format --check .
+part "shellcheck" shell_scripts
+part "mypy" in_stack k2-pypi mypy
+
+export OMP_NUM_THREADS=1
+set -m  # a process group for each lane, to end it with all its children
 first_lane &
 first=$!
-second_lane >"$other_log" 2>&1 &
+second_lane >"$results/second_lane" 2>&1 &
 second=$!
 set +m
-trap 'kill -- "-$first" "-$second" 2>/dev/null || true; rm -f "$other_log"' EXIT
+trap 'kill -- "-$first" "-$second" 2>/dev/null || true; rm -rf "$results"' EXIT
 failed=false
 wait -n || failed=true
 [ "$failed" = true ] || wait -n || failed=true
-cat "$other_log"
-if [ "$failed" = true ]; then die "a test failed" "see above"; fi
-part "all"
+cat "$results/second_lane"
+printf '\n=== results\n'
+cat "$results/all"
+if [ "$failed" = true ]; then die "a test failed" "read the first failure above"; fi
+printf 'all passed in %d min\n' $(((SECONDS + 59) / 60))

@@ -21,8 +21,6 @@ from shell import run
 
 from jointasr.text.lang import Units
 
-pytestmark = pytest.mark.once
-
 IEMOCAP, MINI = "egs/iemocap/run.sh", "run.sh"
 CHARACTERS = Units.char().symbols
 DIALOGUE = "Ses01F_impro01"

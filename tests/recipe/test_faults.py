@@ -24,6 +24,8 @@ from jointasr.utils import files
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
+pytestmark = pytest.mark.stack
+
 
 def limited(kilobytes: int) -> None:
     """No file may grow beyond this: what a full disk looks like to a program."""

@@ -8,8 +8,6 @@ from shell import run
 
 from jointasr.utils.project import ROOT
 
-pytestmark = pytest.mark.once
-
 VALIDATE = ROOT / "utils/validate_data_dir.sh"
 FIX = ROOT / "utils/fix_data_dir.sh"
 DIR = "data/local/corpus"

@@ -7,8 +7,6 @@ from shell import executable, run
 
 from jointasr.utils.project import ROOT
 
-pytestmark = pytest.mark.once
-
 SCRIPT = f"""#!/usr/bin/env bash
 set -euo pipefail
 nj=4

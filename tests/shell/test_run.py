@@ -12,8 +12,6 @@ from shell import nvidia_smi, run
 
 from jointasr.utils.project import ROOT
 
-pytestmark = pytest.mark.once
-
 RUN = ROOT / "utils" / "run.py"
 
 

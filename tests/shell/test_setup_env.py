@@ -11,8 +11,6 @@ from shell import executable, run
 
 from jointasr.utils.project import ROOT
 
-pytestmark = pytest.mark.once
-
 UV = """#!/usr/bin/env bash
 # stands in for uv: `venv` makes a folder with a python, `pip sync` writes down what was asked
 set -euo pipefail

@@ -20,8 +20,6 @@ from jointasr.utils.project import ROOT
 sys.path.insert(0, str(ROOT / "utils"))
 import slurm
 
-pytestmark = pytest.mark.once
-
 SLURM, RUN = ROOT / "utils/slurm.py", ROOT / "utils/run.py"
 
 

@@ -1,6 +1,6 @@
-"""A small corpus in another language: calls of two, eight-kilohertz stereo, three emotions.
+"""A small corpus in another language: calls of two speakers, 8 kHz stereo, three emotions.
 
-Run as a program, for its own memory of what was said before: ``german.py FOLDER``.
+Run as a program, because the synthesis remembers earlier texts: ``german.py FOLDER CALLS``.
 """
 
 import csv
@@ -15,8 +15,8 @@ from local.mini.voices import Voice, speak
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzäöüß"
 RATE = 8000
-FEELINGS = {"froh": (1.15, 25, 95), "ruhig": (1.0, 0, 40), "traurig": (0.8, -20, 5)}
-"""rate, pitch, range of the intonation"""
+EMOTIONS = {"froh": (1.15, 25, 95), "ruhig": (1.0, 0, 40), "traurig": (0.8, -20, 5)}
+"""Rate, pitch and range of the intonation."""
 PAIRS = [
     (Voice("de+f1", "F", 48, 165), Voice("de+m1", "M", 45, 160)),
     (Voice("de+linda", "F", 45, 170), Voice("de+m3", "M", 50, 165)),
@@ -29,28 +29,31 @@ WHAT = {
     "traurig": ["verlässt böse Träume", "weiß keine Lösung", "verliert große Schätze"],
 }
 WHEN = ["heute,", "morgen.", "früh!", "spät?", "übermorgen"]
-CALLS, TURNS = 12, 6  # of a pair; of a call
+TURNS = 6  # of a call
 
 
-def main(folder: Path) -> None:
-    """Write ``calls.csv`` and its recordings. Of some turns transcript or emotion is not known."""
+def main(folder: Path, calls: int) -> None:
+    """Write ``calls.csv`` and its recordings, so many calls of each pair of speakers.
+
+    Of 9 utterances, one has no transcript and one no emotion.
+    """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     rows = []
     for pair, voices in enumerate(PAIRS, 1):
-        for call in range(CALLS):
+        for call in range(calls):
             name = f"anruf{pair}-{call:02}.wav"
             sides: list[np.ndarray] = [np.zeros(0)]
             for turn in range(TURNS):
-                feeling = sorted(FEELINGS)[int(rng.integers(3))]
-                parts = (WHO, WHAT[feeling], WHEN)
+                emotion = sorted(EMOTIONS)[int(rng.integers(3))]
+                parts = (WHO, WHAT[emotion], WHEN)
                 text = " ".join(part[int(rng.integers(len(part)))] for part in parts)
-                rate, pitch, span = FEELINGS[feeling]
+                rate, pitch, span = EMOTIONS[emotion]
                 wave = speak(text, voices[turn % 2], rate, pitch, span)
                 start = sum(map(len, sides)) / RATE + 0.2
                 sides += [np.zeros(RATE // 5), soxr.resample(wave, 16000, RATE)]
                 end = sum(map(len, sides)) / RATE
-                known = {"text": text, "emotion": feeling}
+                known = {"text": text, "emotion": emotion}
                 if len(rows) % 9 in (4, 8):
                     known.pop("text" if len(rows) % 9 == 4 else "emotion")
                 speaker = f"P{pair}{'AB'[turn % 2]}"
@@ -65,14 +68,14 @@ def main(folder: Path) -> None:
 
 
 def _write(path: Path, sides: list[np.ndarray]) -> None:
-    """Turns by turns on two channels."""
+    """Write utterances alternately to two channels, with a pause before each."""
     stereo = np.zeros((sum(map(len, sides)), 2))
-    place = 0
+    begin = 0
     for number, wave in enumerate(sides[1:]):
-        stereo[place : place + len(wave), number // 2 % 2] = wave
-        place += len(wave)
+        stereo[begin : begin + len(wave), number // 2 % 2] = wave
+        begin += len(wave)
     soundfile.write(path, stereo * 0.5, RATE, "PCM_16")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -22,6 +22,8 @@ from jointasr.utils import jsonl
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
+pytestmark = pytest.mark.stack
+
 FORBIDDEN = {
     r"\btorch\.load\(": "safetensors instead",
     r"\b(np|numpy)\.load\(": "it may unpickle",

@@ -22,6 +22,8 @@ from jointasr.data.batch import to_device
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
+pytestmark = pytest.mark.stack
+
 
 @pytest.fixture(scope="module")
 def cuts(tmp_path_factory: pytest.TempPathFactory) -> CutSet:

@@ -7,6 +7,8 @@ import pytest
 
 from jointasr.utils.project import ROOT
 
+pytestmark = pytest.mark.stack
+
 # Parameters that 1.23.4 (torch 1.13) and 1.24.4 (torch 2) have in common, in order; a name in
 # brackets only helps to find it. Positional use relies on the order, use by name on the names.
 BOTH = {

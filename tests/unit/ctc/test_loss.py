@@ -15,6 +15,8 @@ from jointasr.ctc.loss import ctc_loss, min_frames
 from jointasr.ctc.search import collapse
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 
 @pytest.fixture(params=["k2", "torch"])
 def engine(request: pytest.FixtureRequest) -> loss.Engine:

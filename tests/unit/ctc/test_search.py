@@ -13,6 +13,8 @@ from jointasr.ctc.lattice import Beams, best_paths
 from jointasr.ctc.search import collapse, greedy, greedy_scored, one_best
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 ENGINES = ["k2", "torch"]
 
 

@@ -17,6 +17,8 @@ from jointasr.lm import arpa, lexicon, ngram
 from jointasr.lm.lexicon import Lexicon
 from jointasr.text.lang import Units
 
+pytestmark = pytest.mark.stack
+
 needs_k2 = pytest.mark.skipif(find_spec("k2") is None, reason="lattices are k2's")
 # A is a prefix of AB, AB of ABA; units: A = 1, B = 2, C = 3, | = 4
 WORDS = {"A": [1], "AB": [1, 2], "ABA": [1, 2, 1], "CC": [3, 3], "B": [2]}

@@ -18,6 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 from jointasr.data import archive, datadir, manifest, wav_scp
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 LENGTHS = [1, 2, 401, 16000, 35089]
 
 

@@ -21,6 +21,8 @@ from jointasr.data.augmentation import (
 )
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 LENGTHS = [16000, 40000, 9360, 0, 33333, 5000, 100]
 
 

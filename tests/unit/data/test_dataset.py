@@ -25,6 +25,8 @@ from jointasr.text.lang import Units
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
+pytestmark = pytest.mark.stack
+
 SPEED = partial(augmentation.speed_factor, 0)
 
 

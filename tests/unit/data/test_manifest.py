@@ -10,6 +10,8 @@ from jointasr.config import layout
 from jointasr.data import datadir, manifest
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 
 @pytest.fixture
 def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

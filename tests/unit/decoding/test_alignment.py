@@ -13,6 +13,8 @@ from jointasr.decoding import alignment
 from jointasr.decoding.alignment import Span
 from jointasr.text.lang import Units
 
+pytestmark = pytest.mark.stack
+
 ENGINES = [
     pytest.param("k2", marks=pytest.mark.skipif(find_spec("k2") is None, reason="no k2 here")),
     pytest.param(

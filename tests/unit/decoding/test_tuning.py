@@ -24,6 +24,8 @@ from jointasr.text.lang import Units
 from jointasr.text.normalizer import LETTERS
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 HAS_K2 = find_spec("k2") is not None
 METHODS = ["nbest", "hlg", "hlg_rescore", "beam"] if HAS_K2 else ["beam"]
 

@@ -11,8 +11,6 @@ from jointasr.doctor import environment, inputs, machine
 from jointasr.utils import provenance
 from jointasr.utils.project import ROOT
 
-pytestmark = pytest.mark.once
-
 
 def test_lock_is_read_for_this_python(tmp_path: Path) -> None:
     old = "numpy==1.0 ; python_version < '3' \\\n    --hash=sha256:0\n"

@@ -7,6 +7,8 @@ import torch
 
 from jointasr.doctor import selftest
 
+pytestmark = pytest.mark.stack
+
 
 @pytest.mark.parametrize("engine", ["k2", "torch"])
 def test_working_machine(engine: str) -> None:

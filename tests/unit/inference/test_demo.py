@@ -30,7 +30,7 @@ from jointasr.inference import demo_server
 from jointasr.prep import noise
 from jointasr.utils import jsonl
 
-pytestmark = [pytest.mark.once, pytest.mark.usefixtures("oracle_model")]
+pytestmark = pytest.mark.usefixtures("oracle_model")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from jointasr.inference import onnx_export
 from jointasr.models import encoder, fusion, systems
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 onnxruntime = pytest.importorskip("onnxruntime")
 
 

@@ -28,6 +28,8 @@ from jointasr.utils import files
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
+pytestmark = pytest.mark.stack
+
 CHARACTERS = Units.char().symbols
 CPU = torch.device("cpu")
 TEST = "data/folds/speaker/Ses01F/test_clean"

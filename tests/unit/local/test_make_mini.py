@@ -17,8 +17,6 @@ from local import make_mini, prepare_iemocap, prepare_musan, prepare_pretrain
 from local.iemocap import counts, turns
 from local.mini import plan, sentences, sounds, voices
 
-pytestmark = pytest.mark.once
-
 COUNTS = ROOT / "egs" / "mini" / "conf" / "counts.tsv"
 FOUR = ("ang", "hap", "neu", "sad")
 SCALE = "0.03"

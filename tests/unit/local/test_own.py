@@ -16,7 +16,6 @@ from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 from local.own import check, rows
 
-pytestmark = pytest.mark.once
 PREPARE = ROOT / "local/prepare_own.py"
 LETTERS = "abcdefghijklmnopqrstuvwxyzäöüß"
 CONF = f"data: {{emotions: [froh, müde], letters: {LETTERS}, scheme: given}}\n"

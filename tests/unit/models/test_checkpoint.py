@@ -13,6 +13,8 @@ from tiny import batch, build_model, forward
 from jointasr.models import checkpoint
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 # what torch 1.13 and torch 2 both write for the wav2vec2 of tiny.py
 POSITIONS = "encoder.model.encoder.pos_conv_embed.conv"
 

@@ -33,6 +33,8 @@ from jointasr.data.batch import pad
 from jointasr.models import encoder
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 FAMILY: dict[str, tuple[Any, Any]] = {
     "wav2vec2": (Wav2Vec2Config, Wav2Vec2ForCTC),
     "hubert": (HubertConfig, HubertForCTC),

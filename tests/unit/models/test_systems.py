@@ -22,6 +22,8 @@ from jointasr.training import losses
 from jointasr.training.optim import Optimisers, grad_scaler
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 
 def confs() -> list[Any]:
     """(name, recipe) of every shipped configuration of a system, alone and in every recipe."""

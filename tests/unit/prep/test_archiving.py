@@ -25,6 +25,8 @@ from jointasr.data import archive, datadir, manifest
 from jointasr.prep import archiving, mixtures
 from jointasr.utils.project import ROOT
 
+pytestmark = pytest.mark.stack
+
 SCENARIOS = ["clean"] + [
     f"{kind}_snr{db}" for kind in ("noise", "music", "speech") for db in (15, 5)
 ]

@@ -16,6 +16,8 @@ from jointasr.utils import files, jsonl
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
+pytestmark = pytest.mark.stack
+
 TRAIN = noise.Condition("train_noisy", "train", noise.KINDS, (5.0, 35.0))
 
 

@@ -25,8 +25,6 @@ from jointasr.report.elements import (
     Table,
 )
 
-pytestmark = pytest.mark.once
-
 TESTS = ["clean", *(f"{kind}_snr{db}" for kind in ("noise", "music", "speech") for db in (15, 5))]
 NASTY = '<script>alert("x")</script> & `code<b>`'
 LONG = "x" * 200

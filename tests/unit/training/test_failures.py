@@ -19,6 +19,8 @@ from jointasr.models import failures
 from jointasr.training import losses, trainer
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 
 def test_one_bad_batch_is_left_out(
     recipe: Path,

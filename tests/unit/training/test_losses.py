@@ -11,6 +11,8 @@ from jointasr.data.batch import UNKNOWN_EMOTION, Batch
 from jointasr.models.systems import Output
 from jointasr.training import losses
 
+pytestmark = pytest.mark.stack
+
 FRAMES, UNITS = [9, 6, 4], 5
 TARGETS = [[1, 2, 3], [4], []]
 

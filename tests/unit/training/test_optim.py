@@ -12,6 +12,8 @@ from jointasr.models import checkpoint
 from jointasr.text.lang import Units
 from jointasr.training.optim import NewBob, Optimisers, grad_scaler, parts, warmup_decay
 
+pytestmark = pytest.mark.stack
+
 
 def system(models: Path, name: str, *overrides: str) -> tuple[checkpoint.TrainedModel, Optimisers]:
     conf = tiny.conf(models, name, *overrides)

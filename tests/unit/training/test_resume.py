@@ -23,6 +23,8 @@ from jointasr.training import snapshots, trainer
 from jointasr.training.snapshots import Snapshots
 from jointasr.utils.errors import DataError
 
+pytestmark = pytest.mark.stack
+
 COMMON = ["train.epochs=3", "encoder.dropout=0.1", "encoder.layerdrop=0.1", "augment.max_chunks=2"]
 KINDS = {
     "asr.yaml": ["batch.workers=0"],

@@ -30,6 +30,8 @@ from jointasr.training import epoch, losses, optim, trainer
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
+pytestmark = pytest.mark.stack
+
 
 def curve(out: Path, name: str) -> list[float]:
     events = EventAccumulator(str(out / "tb"))

@@ -10,6 +10,8 @@ import pytest
 from jointasr.utils.code_digest import code_digest, normal_form
 from jointasr.utils.project import ROOT
 
+pytestmark = pytest.mark.stack
+
 VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 SYNTAX = ROOT / "tests/data/syntax.py"
 RECORDED = ROOT / "tests/data/syntax.txt"

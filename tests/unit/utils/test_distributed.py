@@ -21,6 +21,8 @@ from jointasr.utils import distributed
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
+pytestmark = pytest.mark.stack
+
 SETTINGS = [
     *("encoder.dropout=0", "encoder.layerdrop=0", "emotion.dropout=0", "train.epochs=2"),
     # a batch of one utterance leaves a process without any; plain steps, for Adam's are about signs

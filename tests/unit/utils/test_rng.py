@@ -3,8 +3,11 @@
 import itertools
 
 import numpy as np
+import pytest
 
 from jointasr.utils import rng
+
+pytestmark = pytest.mark.stack
 
 PINNED = [0.825014050906, 0.912385206113, 865, 550, 296]
 

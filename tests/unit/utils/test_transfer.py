@@ -1,8 +1,11 @@
 """Numbers between host and device."""
 
+import pytest
 import torch
 
 from jointasr.utils.transfer import CopyToHost, copy_to_device
+
+pytestmark = pytest.mark.stack
 
 
 def test_there_and_back() -> None:
