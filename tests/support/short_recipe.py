@@ -10,7 +10,7 @@ import pytest
 import yaml
 from recipe import Copy
 
-from jointasr.config.layout import USAGE
+from jointasr.scoring.decode_dir import USAGE
 
 NAME = "egs/short"
 FOLD = "Ses01F"
