@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# The environment of every script; sourced, from any folder. Makes the Python environment when it is
-# missing. Which one: $JOINTASR_VENV (a folder of your own), else .venv-$JOINTASR_STACK, else .venv.
+# The environment of all scripts; to be sourced, from any folder. Creates the Python environment if it
+# is missing. It is $JOINTASR_VENV (a folder of your choice), else .venv-$JOINTASR_STACK, else .venv.
 
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 export ROOT
 
 _venv=${JOINTASR_VENV:-$ROOT/.venv${JOINTASR_STACK:+-$JOINTASR_STACK}}
@@ -14,7 +14,7 @@ if [ -z "${JOINTASR_VENV:-}" ] && [ ! -e "$_venv/jointasr.lock" ]; then
   fi
 fi
 if [ ! -x "$_venv/bin/python3" ]; then
-  echo "error: path.sh: $_venv has no bin/python3; give JOINTASR_VENV a Python environment" >&2
+  echo "error: path.sh: $_venv has no bin/python3; set JOINTASR_VENV to a Python environment" >&2
   return 1
 fi
 case $PATH in
@@ -26,5 +26,5 @@ unset _venv
 export PATH
 export PYTHONPATH=$ROOT
 export PYTHONUTF8=1
-export LC_ALL=C                                # one sort order for Kaldi's tables
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}   # jobs run side by side: more threads wait for each other
+export LC_ALL=C                                # the sort order of Kaldi's tables
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}   # jobs run in parallel; more threads would compete

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
 """Make the synthetic corpora of egs/mini: speech with emotions, noises, pretraining speech.
 
 OUT/iemocap and OUT/musan have the layouts of the real corpora, with their irregularities.

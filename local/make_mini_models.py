@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
 """Write the mini recipe's untrained encoder and its small BERT (stage 6)."""
 
 import argparse

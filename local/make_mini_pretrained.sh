@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# The mini recipe's "pretrained" models: the encoder learns characters from other voices (stage 6).
+# Stage 6 of egs/mini: train the encoder on characters of other voices, and make a small BERT.
 set -euo pipefail
 
-ctc=                    # k2 | torch, instead of the conf's engine
+ctc=""  # k2|torch: CTC engine; default: the conf's
 
-help_message="Usage: $0 [--ctc k2|torch] <corpus>
-From the synthetic speech in <corpus>, made by local/make_mini.py, writes exp/pretrained/encoder (a
-wav2vec2 checkpoint with a CTC head) and exp/pretrained/bert (small, random weights)."
-. "$ROOT"/utils/log.sh
+help_message="Usage: $0 [options] <corpus>
+From the synthetic speech in <corpus>, made by local/make_mini.py, write exp/pretrained/encoder (a
+wav2vec2 checkpoint with a CTC head) and exp/pretrained/bert (small, random weights). Run it in the
+recipe's folder."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/path.sh
 . "$ROOT"/cmd.sh
 
-if [ $# -ne 1 ]; then die "one folder is expected" "see $0 --help"; fi
+if [ $# -ne 1 ]; then die "expected one corpus folder" "see $0 --help"; fi
 "$ROOT"/local/prepare_pretrain.py "$1" data/pretrain
 "$ROOT"/local/make_mini_models.py "$1/text.txt" exp/pretrained/start exp/pretrained/bert
 read -ra runner <<<"$train_cmd"

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
 """Turn a release of IEMOCAP into lhotse manifests and a Kaldi data dir of all labelled turns.
 
 OUT gets recordings, supervisions and cuts (jsonl.gz), wav.scp text utt2spk spk2utt utt2emo

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
 """Turn MUSAN into a recordings manifest, its files split once into train, dev and test pools.
 
 OUT gets recordings.jsonl.gz, pools.tsv (id, type, pool; sorted by id) and report.txt.

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
 """Turn a corpus of your own, a CSV file or a Kaldi data dir, into what the recipe goes on from.
 
 OUT gets each utterance as a wav of its own (mono, 16 kHz, 16 bit), lhotse manifests, wav.scp text

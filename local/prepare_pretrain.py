@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
 """Turn the pretraining speech into what training reads: train_noisy, dev_noisy and lang_char."""
 
 import argparse

@@ -1,27 +1,22 @@
 #!/usr/bin/env bash
-# After stage 8: when each word and unit is said, by every trained model that hears words.
+# After stage 8: align words and units to the audio with every trained model that has a CTC output.
 set -euo pipefail
 
-of=ref                  # ref | hyp: the transcripts, or what stage 8 recognised
-conditions="clean noisy" # training sets
-folds=""                # ids, blank between; default: all of the conf's scheme
-seed=0                  # which trainings
-set=""                  # overrides given to training
-method=default          # of the search of stage 8 (hyp)
-tests=""                # default: the recipe's conf/tests.tsv, else the shared one
+of=ref                    # ref|hyp: align the reference transcripts or the hypotheses of stage 8
+conditions="clean noisy"  # "NAME ...": training conditions
+folds=""                  # "ID ...": folds; default: all folds of the conf's scheme
+seed=0                    # "K ...": training seeds
+set=""                    # "KEY=VALUE ...": overrides of conf keys that were given to training
+method=default            # NAME: decoding method of stage 8, with --of hyp
+tests=""                  # FILE: test scenarios; default: conf/tests.tsv of the recipe or project
 
 help_message="Usage: $0 [options] <conf> ...
-Writes exp/<name>_<condition>/fold_<fold>/align_<scenario>_{ref,hyp[_<method>]}/{words,units}.ctm:
-utterance, channel, begin and duration in seconds, word or unit, and the word's posterior where the
-method of search knows it. Run it in the recipe's folder.
-Options: --of ref|hyp  --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"
-         --set \"KEY=VALUE ...\"  --method NAME  --tests FILE"
-if [ -z "${ROOT:-}" ]; then
-  # shellcheck source=path.sh
-  . "$(dirname "${BASH_SOURCE[0]}")"/../path.sh
-fi
-. "$ROOT"/utils/log.sh
+Write exp/<name>_<condition>/fold_<fold>/align_<scenario>_{ref,hyp[_<method>]}/{words,units}.ctm:
+utterance, channel, start and duration in seconds, word or unit, and the word's posterior where the
+decoding method gives one. Run it in the recipe's folder."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/path.sh
 . "$ROOT"/cmd.sh
 
 if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi

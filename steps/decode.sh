@@ -2,25 +2,24 @@
 # Stage 8: decode the test scenarios with every trained model, one job per model.
 set -euo pipefail
 
-conditions="clean noisy" # training sets
-folds=""                # ids, blank between; default: all of the conf's scheme
-seed=0                  # which trainings
-set=""                  # overrides given to training
-method=default          # default | one_best | greedy | nbest | hlg | hlg_rescore | beam
-feats=wav               # wav | conv (made by stage 6 with --feats conv)
-skip_bad=false          # audio that cannot be read counts as an error, instead of ending the job
-dry_run=false           # only say what would be run
-tests=""                # default: the recipe's conf/tests.tsv, else the shared one
+conditions="clean noisy"  # "NAME ...": training conditions
+folds=""                  # "ID ...": folds; default: all folds of the conf's scheme
+seed=0                    # "K ...": training seeds
+set=""                    # "KEY=VALUE ...": overrides of conf keys that were given to training
+method=default            # NAME: default, one_best, greedy, nbest, hlg, hlg_rescore or beam
+feats=wav                 # wav|conv: input; conv features are archived by stage 6 with --feats conv
+skip_bad=false            # count unreadable audio as errors instead of failing the job
+dry_run=false             # only print the jobs
+tests=""                  # FILE: test scenarios; default: conf/tests.tsv of the recipe or project
 
 help_message="Usage: $0 [options] <conf> ...
-Writes exp/<name>_<condition>/fold_<fold>/decode_<scenario>[_<method>]/{text,utt2emo,emo_post};
-methods with a language model also word_post, and tune_<method>/{scales.tsv,scales.json}: how the
-model is weighed, chosen on dev. conf/decode.yaml has their settings.
-Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"  --set \"KEY=VALUE ...\"
-         --method NAME  --feats wav|conv  --tests FILE
-         --skip-bad true  --dry-run true"
-. "$ROOT"/utils/log.sh
+Write exp/<name>_<condition>/fold_<fold>/decode_<scenario>[_<method>]/{text,utt2emo,emo_post}.
+Methods with a language model also write word_post, and tune_<method>/{scales.tsv,scales.json}: the
+scales, chosen on the dev set. The settings of all methods are in conf/decode.yaml. Run it in the
+recipe's folder."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/path.sh
 . "$ROOT"/cmd.sh
 
 if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi

@@ -1,29 +1,29 @@
 #!/usr/bin/env bash
-# Stage 5: Kaldi archives of every set, then the data dirs of the folds.
+# Stage 5: write Kaldi archives of all sets, then the data dirs of the folds.
 set -euo pipefail
 
-feats=wav               # wav: int16 waveforms | conv: outputs of a frozen extractor for fixed sets
-model=""                # conv: the encoder whose convolutional part is used, folder or hub id
-sets=""                 # default: wav: all sets; conv: the test scenarios
-musan=data/local/musan  # prepared noise
-tests=""                # scenarios; default: the recipe's conf/tests.tsv, else the shared one
-scheme=speaker          # folds leave one speaker or one session out: speaker | session | given
-folds=""                # folds to make data dirs for, blank between; default: all
-nj=2                    # parallel jobs
+feats=wav               # wav|conv: archive int16 waveforms, or the output of a frozen conv extractor
+model=""                # MODEL: encoder whose conv extractor is used (conv), folder or hub id
+sets=""                 # "NAME ...": sets; default: all sets (wav), the test scenarios (conv)
+musan=data/local/musan  # DIR: prepared noise
+tests=""                # FILE: test scenarios; default: conf/tests.tsv of the recipe or project
+scheme=speaker          # speaker|session|given: fold scheme
+folds=""                # "ID ...": folds to write data dirs for; default: all
+nj=2                    # N: number of parallel jobs
 
 help_message="Usage: $0 [options] <data>
-wav (default): writes <data>/<set>/{wav.scp,text,...,cuts.jsonl.gz,archives/}, clean and noisy, from
-the mixtures that stage 2 planned, and <data>/folds/<scheme>/<fold>/{train,dev,test}_*, the same
-tables cut down to a fold. Sets that are up to date are kept; folds can be added later.
-conv: writes <data>/<set>/conv_<digest>/feats.scp for archived sets; needs --model.
-Options: --feats wav|conv  --model M  --sets \"S ...\"  --musan DIR  --tests FILE
-         --scheme speaker|session|given  --folds \"ID ...\"  --nj N"
-. "$ROOT"/utils/log.sh
+With --feats wav, write <data>/<set>/{wav.scp,text,...,cuts.jsonl.gz,archives/}, clean and noisy,
+from the mixtures planned by stage 2, and <data>/folds/<scheme>/<fold>/{train,dev,test}_*, the same
+tables restricted to a fold. Sets that are up to date are skipped; folds can be added later.
+With --feats conv, write <data>/<set>/conv_<digest>/feats.scp for archived sets.
+Run it in the recipe's folder."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/path.sh
 . "$ROOT"/utils/lock.sh
 . "$ROOT"/cmd.sh
 
-if [ $# -ne 1 ]; then die "one data folder is expected" "see $0 --help"; fi
+if [ $# -ne 1 ]; then die "expected one data folder" "see $0 --help"; fi
 data=$1
 read -ra runner <<<"$cpu_cmd"
 lock_output "$data"
@@ -43,7 +43,7 @@ case $feats in
     fi
     ;;
   conv)
-    if [ -z "$model" ]; then die "--feats conv needs an encoder" "give --model FOLDER"; fi
+    if [ -z "$model" ]; then die "--feats conv needs an encoder" "add --model FOLDER"; fi
     options=("$data" --tests "$tests" --jobs "$nj" --model "$model")
     todo=$(python3 -m jointasr.bin.make_conv_feats todo "${options[@]}" --sets "$sets")
     read -r digest todo <<<"$todo"

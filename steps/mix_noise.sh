@@ -1,30 +1,29 @@
 #!/usr/bin/env bash
-# Stage 2: choose the turns, then draw and measure the noise of every one of them for every noisy set.
+# Stage 2: select the utterances, then draw and measure the noise of every utterance of each noisy set.
 set -euo pipefail
 
-corpus=data/local/corpus  # prepared corpus
-musan=data/local/musan  # prepared noise
-tests=""                # scenarios; default: the recipe's conf/tests.tsv, else the shared one
-emotions=ang,hap,neu,sad  # classes to keep
-turns=speech            # speech: only turns with words | all
-snr=5,35                # range of the noisy training and dev sets, dB
-babble_talkers=1,1      # fewest, most voices in background speech
-noise_window=0          # seconds to cut noise files into first; 0: whole files
-seed=0                  # of every draw
-nj=2                    # parallel jobs
+corpus=data/local/corpus  # DIR: prepared corpus
+musan=data/local/musan    # DIR: prepared noise
+tests=""                  # FILE: test scenarios; default: conf/tests.tsv of the recipe or project
+emotions=ang,hap,neu,sad  # A,B,...: emotion classes to keep
+turns=speech              # speech|all: keep only utterances with words, or all
+snr=5,35                  # LOW,HIGH: range of signal-to-noise ratios of the training and dev sets, dB
+babble_talkers=1,1        # MIN,MAX: number of talkers in background speech
+noise_window=0            # SECONDS: cut noise files into windows of this length first; 0: whole files
+seed=0                    # N: seed of all draws
+nj=2                      # N: number of parallel jobs
 
 help_message="Usage: $0 [options] <data>
-Writes <data>/local/selected, a data dir, and for the noisy scenarios, train_noisy and dev_noisy
-<data>/local/mix/<set>/{mixtures.jsonl.gz,report.txt}: file, offset, gain and measured SNR of each
-mixture. No audio is written; stage 5 renders it.
-Options: --corpus DIR  --musan DIR  --tests FILE  --emotions a,b,c  --turns speech|all
-         --snr LOW,HIGH  --babble-talkers MIN,MAX  --noise-window SECONDS  --seed N  --nj N"
-. "$ROOT"/utils/log.sh
+Write the data dir <data>/local/selected and, for the noisy scenarios, train_noisy and dev_noisy,
+<data>/local/mix/<set>/{mixtures.jsonl.gz,report.txt}: noise file, offset, gain and measured SNR of
+each mixture. No audio is written; stage 5 renders it. Run it in the recipe's folder."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/path.sh
 . "$ROOT"/utils/lock.sh
 . "$ROOT"/cmd.sh
 
-if [ $# -ne 1 ]; then die "one data folder is expected" "see $0 --help"; fi
+if [ $# -ne 1 ]; then die "expected one data folder" "see $0 --help"; fi
 data=$1
 
 python3 -m jointasr.bin.select_turns "$corpus" "$data/local/selected" \

@@ -1,22 +1,18 @@
 #!/usr/bin/env bash
-# A trained model as a folder for others: weights, search, confidences, model card.
+# Pack a trained model for use elsewhere: weights, search settings, calibration, model card.
 set -euo pipefail
 
-method=default # of search; one that stage 8 has decoded with
-onnx=false     # also graphs for programs without Python
-push=""        # id on the hub to put it at as well
+method=default  # NAME: decoding method to use; stage 8 must have run with it
+onnx=false      # also export ONNX graphs
+push=""         # ID: also upload the folder to the hub under this id
 
 help_message="Usage: $0 [options] <exp/system_condition/fold_ID> <folder>
-Makes <folder>, which \"jointasr recognize --model <folder>\" uses. Run it in the recipe's folder.
-Options: --method NAME  --onnx true  --push ID"
-if [ -z "${ROOT:-}" ]; then
-  # shellcheck source=path.sh
-  . "$(dirname "${BASH_SOURCE[0]}")"/../path.sh
-fi
-. "$ROOT"/utils/log.sh
+Write <folder>, for \"jointasr recognize --model <folder>\". Run it in the recipe's folder."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/path.sh
 
-if [ $# -ne 2 ]; then die "a model and a folder are needed" "see $0 --help"; fi
+if [ $# -ne 2 ]; then die "expected a model and an output folder" "see $0 --help"; fi
 program=(python3 -m jointasr.bin.pack --method "$method" --push "$push")
 if [ "$onnx" = true ]; then program+=(--onnx); fi
 exec "${program[@]}" "$1" "$2"

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Stage 4: units and emotion labels of each fold.
+# Stage 4: write the units and emotion labels of each fold.
 set -euo pipefail
 
-scheme=speaker          # folds leave one speaker or one session out: speaker | session | given
-folds=""                # ids, blank between; default: all there are
-units_type=char         # char | bpe | unigram
-units_size=500          # number of pieces, blank not counted (not for char)
-emotions=ang,hap,neu,sad
-letters=ABCDEFGHIJKLMNOPQRSTUVWXYZ  # alphabet of the transcripts
+scheme=speaker            # speaker|session|given: fold scheme
+folds=""                  # "ID ...": folds; default: all
+units_type=char           # char|bpe|unigram: units of the CTC output
+units_size=500            # N: number of SentencePiece units, blank not counted (not for char)
+emotions=ang,hap,neu,sad  # A,B,...: emotion classes
+letters=ABCDEFGHIJKLMNOPQRSTUVWXYZ  # ABC...: alphabet of the transcripts
 
 help_message="Usage: $0 [options] <data>
-Makes <data>/folds/<scheme>/<fold>/lang_<units>/{tokens.txt,labels.txt,units.json}, and bpe.model
-for SentencePiece units, which are learned from the fold's training text only.
-Options: --scheme speaker|session|given  --folds \"ID ...\"  --units-type char|bpe|unigram
-         --units-size N  --emotions a,b,c  --letters ABC"
-. "$ROOT"/utils/log.sh
+Write <data>/folds/<scheme>/<fold>/lang_<units>/{tokens.txt,labels.txt,units.json}, and bpe.model
+for SentencePiece units, which are trained on the fold's training text only. Run it in the recipe's
+folder."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/path.sh
 
-if [ $# -ne 1 ]; then die "one data folder is expected" "see $0 --help"; fi
-python3 -m jointasr.bin.prepare_lang "$1" --scheme "$scheme" --folds "$folds" \
+if [ $# -ne 1 ]; then die "expected one data folder" "see $0 --help"; fi
+exec python3 -m jointasr.bin.prepare_lang "$1" --scheme "$scheme" --folds "$folds" \
   --units-type "$units_type" --units-size "$units_size" --emotions "$emotions" \
   --letters "$letters"

@@ -1,21 +1,19 @@
 #!/usr/bin/env bash
-# Stage 10: writes exp/RESULTS.md and exp/report.html from what stage 9 scored; prints Table 1.
+# Stage 10: write the report of all scored systems and print Table 1.
 set -euo pipefail
 
-exp=exp
-method=default
-tests=
-paper=false
-help_message="usage: steps/report.sh [options]
-  --exp DIR        holds results.json and the decode folders (default: exp)
-  --method NAME    decoding method to report (default: default)
-  --tests FILE     scenarios (default: conf/tests.tsv of the recipe, else the shared one)
-  --paper true     show the paper's Table 1 beside ours (default: false)"
+exp=exp         # DIR: folder with results.json and the decode folders
+method=default  # NAME: decoding method to report
+tests=""        # FILE: test scenarios; default: conf/tests.tsv of the recipe or project
+paper=false     # show the paper's Table 1 next to these results
 
-. "$ROOT"/utils/log.sh
+help_message="Usage: $0 [options]
+Write exp/RESULTS.md and exp/report.html from the scores of stage 9. Run it in the recipe's folder."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/path.sh
 
 if [ $# -ne 0 ]; then die "unexpected argument $1" "see $0 --help"; fi
 options=(--exp "$exp" --method "$method" --tests "$tests")
 if [ "$paper" = true ]; then options+=(--paper "$ROOT"/conf/paper/table1.tsv); fi
-python3 -m jointasr.bin.report "${options[@]}"
+exec python3 -m jointasr.bin.report "${options[@]}"

@@ -2,20 +2,20 @@
 # Stage 7: train every system on every condition and fold, as one array of jobs.
 set -euo pipefail
 
-conditions="clean noisy" # training sets
-folds=""                # ids, blank between; default: all of the conf's scheme
-seed=0                  # several with blanks; k > 0 writes to exp/<name>-s<k>_*
-set=""                  # overrides of conf keys, e.g. "alpha=0.3 train.epochs=10"
-ngpu=1                  # cards for each training; batches stay the conf's, each card has its share
-nodes=1                 # machines for each training, with so many cards each
-dry_run=false           # only say what would be run
+conditions="clean noisy"  # "NAME ...": training conditions
+folds=""                  # "ID ...": folds; default: all folds of the conf's scheme
+seed=0                    # "K ...": training seeds; K > 0 writes to exp/<name>-s<K>_*
+set=""                    # "KEY=VALUE ...": overrides of conf keys, e.g. "alpha=0.3 train.epochs=10"
+ngpu=1                    # N: GPUs per training and machine; they share the batches of the conf
+nodes=1                   # N: machines per training
+dry_run=false             # only print the jobs
 
 help_message="Usage: $0 [options] <conf> ...
-Trains exp/<name>_<condition>/fold_<fold> for each conf file; the log is train.log in there.
-Options: --conditions \"clean noisy\"  --folds \"ID ...\"  --seed \"K ...\"  --set \"KEY=VALUE ...\"
-         --ngpu N  --nodes N  --dry-run true"
-. "$ROOT"/utils/log.sh
+Train exp/<name>_<condition>/fold_<fold> for each conf file; the log is train.log in that folder.
+Run it in the recipe's folder."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
+. "$ROOT"/path.sh
 . "$ROOT"/utils/lock.sh
 . "$ROOT"/cmd.sh
 
@@ -25,7 +25,7 @@ if [ "$dry_run" = true ]; then runner+=(--dry-run); fi
 limits=$(python3 -m jointasr.bin.conf "$@" --set "$set" --each batch.max_duration)
 if [[ $limits == *auto* ]]; then
   (
-    lock_output exp/max_duration.json  # of two runs one looks for it
+    lock_output exp/max_duration.json  # concurrent runs search once
     [ -f exp/max_duration.json ] || "${runner[@]}" --gpu 1 exp/log/find_batch.log \
       python3 -m jointasr.bin.find_batch "$@" --set "$set"
   )

@@ -1,30 +1,27 @@
 #!/usr/bin/env bash
-# Time our training against SpeechBrain's: same files, same model, same audio per step, by turns.
+# Time training against SpeechBrain: same files, same model, same audio per step, epochs interleaved.
 set -euo pipefail
 
-shape=tiny
-minutes=10
-rounds=3
-help_message='usage: utils/bench_peers.sh [options]
-  Makes the environment .venv-peers (stack torch and SpeechBrain, from requirements/peers.txt) and
-  prints seconds of audio a second of both, and the ratio, for: emotions, batches of 4 and 8; CTC,
-  batches of 8 of shuffled and of length-sorted utterances.
-  --shape tiny|base|large   sizes of the model, whose weights are random
-  --minutes M               of audio in an epoch
-  --rounds N                epochs of each
-  Environment: OMP_NUM_THREADS, threads of both (default 1)'
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$ROOT"/utils/parse_options.sh
-. "$ROOT"/utils/log.sh
+shape=tiny  # tiny|base|large: size of the model, with random weights
+minutes=10  # M: minutes of audio per epoch
+rounds=3    # N: epochs of each toolkit
 
-[ $# -eq 0 ] || die "no arguments expected, got: $*" "see utils/bench_peers.sh --help"
+help_message="Usage: $0 [options]
+Create the environment .venv-peers (stack torch plus SpeechBrain, from requirements/peers.txt) and
+print the seconds of audio per second of both toolkits, and the ratio, for emotion recognition
+(batches of 4 and 8) and CTC (batches of 8, shuffled and sorted by length).
+Environment: OMP_NUM_THREADS, threads of both toolkits (default: 1)."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
+. "$ROOT"/utils/parse_options.sh
+
+[ $# -eq 0 ] || die "unexpected argument $1" "see $0 --help"
 cd "$ROOT"
 utils/setup_env.sh --stack torch --link false
 packages() { "$1"/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
 if ! cmp -s requirements/peers.txt .venv-peers/peers.txt; then
   .venv-torch/bin/python -m venv --clear .venv-peers
   .venv-peers/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/peers.txt
-  packages .venv-torch >"$(packages .venv-peers)/stack.pth"  # its libraries are seen from here
+  packages .venv-torch >"$(packages .venv-peers)/stack.pth"  # adds the libraries of stack torch
   cp requirements/peers.txt .venv-peers/peers.txt
 fi
 export JOINTASR_VENV=$ROOT/.venv-peers

@@ -2,11 +2,11 @@
 # Print the line with the lowest word error rate.
 set -euo pipefail
 
-help_message='usage: grep WER exp/*/fold_*/decode_*/scoring_kaldi/wer | utils/best_wer.sh
-   or: utils/best_wer.sh FILE...
-  Of the lines with "%WER 15.02 [ ... ]" prints the one with the lowest (the first of equal ones),
-  after the name of its file.'
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+help_message="Usage: grep WER exp/*/fold_*/decode_*/scoring_kaldi/wer | $0
+   or: $0 <file> ...
+Print the line \"%WER 15.02 [ ... ]\" with the lowest rate (the first of equal ones), after the name
+of its file."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
 
 awk '
@@ -20,7 +20,7 @@ awk '
   }
   END {
     if (!found) {
-      print "error: best_wer.sh: no line with %WER in what was read" > "/dev/stderr"
+      print "error: best_wer.sh: no line with %WER in the input" > "/dev/stderr"
       exit 1
     }
     print line

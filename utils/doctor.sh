@@ -1,30 +1,24 @@
 #!/usr/bin/env bash
-# Is everything there? Stage 0 of every recipe; also to be called alone.
+# Stage 0: check the machine, the libraries, the corpora and the models.
 set -euo pipefail
 
-iemocap=-
-musan=-
-allow_partial=false
-encoder=
-bert=
-ctc=k2
-disk=3
-self_test=true
-help_message='usage: utils/doctor.sh [options]      (in the folder of a recipe, or anywhere)
-  Checks Python, libraries, CTC engine, GPUs and driver, disk, job runner, corpora and models. Each
-  line is ok, or FAIL with what mends it; exit code 1 if there is a FAIL. Ends with a block for bug
-  reports.
-  --iemocap DIR --musan DIR       folders of the corpora (not checked unless given)
-  --allow-partial true            take a corpus of which sessions or types are missing
-  --encoder X --bert X            folders or hub ids of the pretrained models, one a line
-  --ctc k2|torch                  the CTC engine wanted
-  --disk GB                       free space wanted in the current folder
-  --self-test false               leave out the self-test of the engine (seconds)'
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$ROOT"/utils/parse_options.sh
-. "$ROOT"/utils/log.sh
+iemocap=-            # DIR: IEMOCAP; - skips the check
+musan=-              # DIR: MUSAN; - skips the check
+allow_partial=false  # accept a corpus without some of its sessions or noise types
+encoder=             # MODEL: pretrained encoders, folders or hub ids, one per line
+bert=                # MODEL: pretrained text encoders, folders or hub ids, one per line
+ctc=k2               # k2|torch: CTC engine
+disk=3               # GB: free space needed in the current folder
+self_test=true       # run the engine's self-test (seconds)
 
-[ $# -eq 0 ] || die "no arguments expected, got: $*" "see utils/doctor.sh --help"
+help_message="Usage: $0 [options]
+Check Python, libraries, CTC engine, GPUs and driver, disk, job runner, corpora and models, in the
+folder of a recipe or anywhere. Each line is ok or FAIL, with what fixes it; exit with code 1 if any
+check fails. The output ends with a block for bug reports."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
+. "$ROOT"/utils/parse_options.sh
+
+[ $# -eq 0 ] || die "unexpected argument $1" "see $0 --help"
 . "$ROOT"/path.sh
 . "$ROOT"/cmd.sh
 exec python3 -m jointasr.bin.doctor --iemocap "$iemocap" --musan "$musan" \

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# Mend a Kaldi data dir: sort its tables and drop what is not in all of them.
+# Fix a Kaldi data dir: sort its tables and drop utterances that are not in all of them.
 set -euo pipefail
 
-help_message='usage: utils/fix_data_dir.sh <data-dir>
-  Sorts the tables (LC_ALL=C), drops utterances that some table lacks and says which and why; the old
-  tables are kept in <data-dir>/.backup.'
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+help_message="Usage: $0 <data-dir>
+Sort the tables (LC_ALL=C), drop utterances that are missing in some table, and print which and why.
+The old tables are kept in <data-dir>/.backup."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
-. "$ROOT"/utils/log.sh
 
-[ $# -eq 1 ] || die "one data dir expected" "see utils/fix_data_dir.sh --help"
+[ $# -eq 1 ] || die "expected one data dir" "see $0 --help"
 . "$ROOT"/path.sh
-python3 -m jointasr.bin.fix_data_dir "$1"
+exec python3 -m jointasr.bin.fix_data_dir "$1"

@@ -1,18 +1,15 @@
 #!/usr/bin/env bash
-# Compile requirements/*.txt from requirements/*.in (for developers; needs uv on PATH).
+# Compile requirements/*.txt from requirements/*.in with uv (for developers).
 set -euo pipefail
 
-if [ $# -gt 0 ]; then
-  cat <<'EOF'
-usage: utils/lock_env.sh
-  Writes requirements/<stack>.txt and requirements/dev-<stack>.txt, every file by its hash.
-  Versions already in the locks are kept where they still fit; delete a lock to renew it.
-EOF
-  [ "$*" = --help ]
-  exit
-fi
+help_message="Usage: $0
+Write requirements/<stack>.txt and requirements/dev-<stack>.txt, with a hash for each file. Versions
+in the existing locks are kept where they fit; delete a lock to upgrade all of it."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
+. "$ROOT"/utils/parse_options.sh
 
-cd "$(dirname "${BASH_SOURCE[0]}")/../requirements"
+[ $# -eq 0 ] || die "unexpected argument $1" "see $0 --help"
+cd "$ROOT"/requirements
 
 compile() {  # compile IN OUT [uv options]
   local in=$1 out=$2
@@ -21,7 +18,7 @@ compile() {  # compile IN OUT [uv options]
     --custom-compile-command utils/lock_env.sh "$@" "$in" -o "$out"
 }
 
-# Python 3.10 only, Linux only: k2 1.23.4 has nothing else.
+# k2 1.23.4 exists for Linux only, and torch 1.13.1 needs Python 3.10.
 compile k2-pypi.in k2-pypi.txt --python-version 3.10 --python-platform x86_64-manylinux_2_28
 cat >> k2-pypi.txt <<'EOF'
 # k2's files say "py3.10-none-any" and the like, tags by which installers take the wrong one;
@@ -35,7 +32,7 @@ compile dev.in dev-k2-pypi.txt --python-version 3.10 --python-platform x86_64-ma
 compile torch.in torch.txt --universal --python-version 3.10
 compile dev.in dev-torch.txt --universal --python-version 3.10 -c torch.txt
 
-# The k2 stack is the torch stack and k2.
+# Stack k2 is stack torch plus k2.
 compile k2.in k2.tmp --universal --python-version 3.10 -c torch.txt
 cat > k2.txt <<'EOF'
 # This file is written by utils/lock_env.sh.
@@ -48,7 +45,7 @@ EOF
 sed '/^#/d' k2.tmp >> k2.txt
 rm k2.tmp
 
-# What stack torch lacks of it, and nothing else.
+# Only what stack torch lacks.
 compile peers.in peers.txt --universal --python-version 3.10 --no-deps -c torch.txt
 
 compile uv.in uv.txt --universal --python-version 3.10

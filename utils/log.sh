@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# How scripts speak; to be sourced after `set -euo pipefail`.
+# Messages of scripts; to be sourced after `set -euo pipefail` (utils/parse_options.sh does it).
 #
-#   log TEXT...           a line with the time
-#   die WHAT NEXT         an error and what to do about it; ends the script
-#   begin_stage N TITLE   a heading; from then on the last line is "finished" or "FAILED at stage N"
+#   log TEXT...           print a line with the time
+#   die WHAT NEXT         print an error and what to do about it, then exit with code 1
+#   begin_stage N TITLE   print a heading; the last line is then "finished" or "FAILED at stage N"
 #
-# When a command fails, its file, line and stage are said once, with what to do next.
+# When a command fails, its file, line and stage are printed once, with what to do next.
 
 log() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*"; }
 
 die() {
   printf 'error: %s: %s\n' "${0##*/}" "$1" >&2
   [ -z "${2:-}" ] || printf '  next: %s\n' "$2" >&2
-  _log_said=true
+  _log_reported=true
   exit 1
 }
 
@@ -22,18 +22,18 @@ begin_stage() {
   log "stage $1: ${*:2}"
 }
 
-_log_failed() {  # keeps the place of the last failure; a failure in $(...) is seen by its caller
-  _log_place="${BASH_SOURCE[1]}: line $1"
+_log_on_error() {  # remember the last failure; a failure in $(...) is recorded by its caller
+  _log_location="${BASH_SOURCE[1]}: line $1"
   _log_command=$BASH_COMMAND
 }
 
-_log_end() {
+_log_on_exit() {
   local code=$1
-  if [ "$code" -ne 0 ] && [ -z "${_log_said:-}" ] && [ -n "${_log_place:-}" ]; then
-    printf 'error: %s%s: exit code %d: %s\n' "$_log_place" \
+  if [ "$code" -ne 0 ] && [ -z "${_log_reported:-}" ] && [ -n "${_log_location:-}" ]; then
+    printf 'error: %s%s: exit code %d: %s\n' "$_log_location" \
       "${_log_stage:+ (stage $_log_stage)}" "$code" "$_log_command" >&2
     if [ -n "${_log_stage:-}" ]; then
-      printf '  next: read the first error above and mend it; then run the same command again%s\n' \
+      printf '  next: fix the first error above and run the same command again%s\n' \
         " (finished work is skipped; --stage $_log_stage starts here)" >&2
     fi
   fi
@@ -43,7 +43,7 @@ _log_end() {
 }
 
 set -E
-trap '_log_failed "$LINENO"' ERR
-trap '_log_end "$?"' EXIT
+trap '_log_on_error "$LINENO"' ERR
+trap '_log_on_exit "$?"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM

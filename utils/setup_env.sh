@@ -1,27 +1,23 @@
 #!/usr/bin/env bash
-# Make the Python environment .venv-<stack> from its lock file, and link .venv to it.
+# Create the Python environment .venv-<stack> from its lock file, and link .venv to it.
 set -euo pipefail
 
-stack=auto
-dev=false
-link=true
-python=
-dry_run=false
-help_message='usage: utils/setup_env.sh [options]
-  Makes .venv-<stack> from requirements/<stack>.txt and links .venv to it. Run again any time:
-  what is up to date is left alone, an existing .venv keeps its stack.
-  --stack auto|k2|k2-pypi|torch   auto: k2 if its index answers and suits the card, else k2-pypi if
-                                  there is a Python 3.10 and the card suits torch 1.13, else torch
-  --python PATH                   the CPython to build on (found by itself otherwise)
-  --dev true                      also what ./test.sh needs
-  --link false                    leave .venv alone
-  --dry-run true                  say which stack would be chosen, and why; make nothing
-  Environment: K2_INDEX, the URL or folder of k2'"'"'s wheels (default: the one in requirements/k2.txt).'
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$ROOT"/utils/parse_options.sh
-. "$ROOT"/utils/log.sh
+stack=auto     # auto|k2|k2-pypi|torch: software stack. auto: k2 if its index is reachable and it
+               # suits the GPU, else k2-pypi if Python 3.10 is found and torch 1.13 suits the GPU,
+               # else torch
+python=        # PATH: CPython to use; default: found automatically
+dev=false      # also install what ./test.sh needs
+link=true      # link .venv to the environment
+dry_run=false  # only print which stack would be chosen, and why
 
-[ $# -eq 0 ] || die "no arguments expected, got: $*" "see utils/setup_env.sh --help"
+help_message="Usage: $0 [options]
+Install requirements/<stack>.txt into .venv-<stack> and link .venv to it. It can be run at any time:
+an up-to-date environment is left as it is, and an existing .venv keeps its stack.
+Environment: K2_INDEX, URL or folder of the k2 wheels (default: the one in requirements/k2.txt)."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
+. "$ROOT"/utils/parse_options.sh
+
+[ $# -eq 0 ] || die "unexpected argument $1" "see $0 --help"
 command -v python3 > /dev/null || die "there is no python3 on PATH" "install Python 3.10 or newer"
 cd "$ROOT"
 
@@ -30,32 +26,32 @@ K2_INDEX=${K2_INDEX:-$default_index}
 
 say() { printf 'setup_env: %s\n' "$*"; }
 
-locks() {  # the lock files of a stack, as arguments of uv
+locks() {  # print the lock files of a stack
   echo "requirements/$1.txt"
-  [ "$dev" = false ] || echo "requirements/dev-${1/%k2/torch}.txt"  # k2 is torch and k2
+  [ "$dev" = false ] || echo "requirements/dev-${1/%k2/torch}.txt"  # k2 is torch plus k2
 }
 
-interpreter_of() {  # the Python behind an environment, or nothing
+interpreter_of() {  # print the Python of an environment, if it exists
   ".venv-$1/bin/python" -c 'import os, sys; print(os.path.realpath(sys.executable))' 2> /dev/null || true
 }
 
 digest() { python3 -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
 
-wanted() {  # what the finished environment of a stack says of itself in jointasr.lock
+lock_digests() {  # print the content of jointasr.lock of a finished environment
   cat requirements/torch.txt "requirements/$1.txt" | digest
   [ "$dev" = false ] || cat "requirements/dev-${1/%k2/torch}.txt" | digest
 }
 
-up_to_date() {  # one with the developers' tools serves users too
+up_to_date() {  # an environment with the developers' tools is fine for users too
   local lock=.venv-$1/jointasr.lock
   [ -x ".venv-$1/bin/python" ] && [ -e "$lock" ] || return 1
-  [ "$(head -n "$(wanted "$1" | wc -l)" "$lock")" = "$(wanted "$1")" ]
+  [ "$(head -n "$(lock_digests "$1" | wc -l)" "$lock")" = "$(lock_digests "$1")" ]
 }
 
 link_to() {
   [ "$link" = true ] || return 0
   if [ -e .venv ] && [ ! -L .venv ]; then
-    die "$ROOT/.venv was not made by this script" "move it away, or use --link false"
+    die "$ROOT/.venv was not created by this script" "move it away, or use --link false"
   fi
   ln -sfn ".venv-$1" .venv
 }
@@ -74,7 +70,7 @@ find_uv() {
   echo .venv-tools/bin/uv
 }
 
-k2_lock() {  # requirements/k2.txt with the index in use, made where relative paths still hold
+k2_lock() {  # print requirements/k2.txt with the index in use and absolute paths
   local index=${K2_INDEX#file://} line
   if [ -e "$index" ]; then index=$(realpath "$index"); else index=$K2_INDEX; fi
   while IFS= read -r line; do
@@ -98,27 +94,27 @@ install() {  # install STACK PYTHON
   if [ "$1" = k2 ]; then
     k2_lock > "$venv/k2.txt"
     files[0]=$venv/k2.txt
-    check=--verify-hashes  # where there is one: k2's index has none
+    check=--verify-hashes  # only for files with a hash: k2's index has none
   fi
   "$uv" pip sync --quiet "$check" --python "$venv/bin/python" "${files[@]}" ||
     die "the libraries of stack $1 could not be installed" \
-      "read uv's message above and run again; what was downloaded is kept"
+      "read the message of uv above and run again; downloaded files are kept"
   for site in "$venv"/lib/python3*/site-packages; do
     [ ! -d "$site" ] || printf '%s\n' "$ROOT" > "$site/jointasr.pth"  # `import jointasr` anywhere
   done
   printf '#!/bin/sh\nexec "%s" -m jointasr "$@"\n' "$ROOT/$venv/bin/python3" > "$venv/bin/jointasr"
   chmod +x "$venv/bin/jointasr"
-  wanted "$1" > "$venv/jointasr.lock.tmp"
-  mv "$venv/jointasr.lock.tmp" "$venv/jointasr.lock"  # last: an interrupted one is not up to date
+  lock_digests "$1" > "$venv/jointasr.lock.tmp"
+  mv "$venv/jointasr.lock.tmp" "$venv/jointasr.lock"  # written last: an interrupted installation is not up to date
 }
 
 if [ "$dry_run" = false ]; then
-  exec 9> .venv-lock  # two runs at once: the second waits and finds it done
+  exec 9> .venv-lock  # concurrent runs wait for each other
   flock 9
   if [ "$stack" = auto ] && [ -z "$python" ] && [ -L .venv ] && [ -e .venv ]; then
     stack=$(readlink .venv)
     stack=${stack#.venv-}
-    up_to_date "$stack" || say "stack $stack: kept from .venv, brought up to its lock file"
+    up_to_date "$stack" || say "stack $stack: the stack of .venv, updated to its lock file"
   fi
   if [ "$stack" != auto ] && [ -z "$python" ] && up_to_date "$stack"; then
     link_to "$stack"
@@ -126,7 +122,7 @@ if [ "$dry_run" = false ]; then
     exit 0
   fi
   if [ "$stack" != auto ] && [ -z "$python" ]; then
-    python=$(interpreter_of "$stack")  # a new lock is no reason for another Python
+    python=$(interpreter_of "$stack")  # a new lock file does not change the Python
   fi
 fi
 

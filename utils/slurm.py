@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
 """Run jobs on a Slurm cluster: the command line, logs and failure report of utils/run.py.
 
   utils/slurm.py --mem 8G JOB=1:4 exp/log/x.JOB.log prog --part JOB

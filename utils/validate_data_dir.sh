@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Check a Kaldi data dir: tables sorted, complete, consistent with each other; audio readable.
+# Check a Kaldi data dir: sorted, complete and consistent tables, readable audio.
 set -euo pipefail
 
-no_audio=false
-help_message='usage: utils/validate_data_dir.sh [--no-audio true] <data-dir>
-  Checks that the tables are sorted (LC_ALL=C), complete and about the same utterances, and opens the
-  header of each audio file or archive entry (not with --no-audio true). Lists every problem; exit
-  code 1 if there is one. utils/fix_data_dir.sh mends most of them.'
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$ROOT"/utils/parse_options.sh
-. "$ROOT"/utils/log.sh
+no_audio=false  # do not open the audio files
 
-[ $# -eq 1 ] || die "one data dir expected" "see utils/validate_data_dir.sh --help"
+help_message="Usage: $0 [options] <data-dir>
+Check that the tables are sorted (LC_ALL=C), complete and list the same utterances, and open the
+header of each audio file or archive entry. Print all problems; exit with code 1 if there is any.
+utils/fix_data_dir.sh fixes most of them."
+ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
+. "$ROOT"/utils/parse_options.sh
+
+[ $# -eq 1 ] || die "expected one data dir" "see $0 --help"
 . "$ROOT"/path.sh
 options=()
 [ "$no_audio" = false ] || options=(--no-audio)
-python3 -m jointasr.bin.validate_data_dir "${options[@]}" "$1"
+exec python3 -m jointasr.bin.validate_data_dir "${options[@]}" "$1"

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# The paper: ten folds of IEMOCAP, noise of MUSAN. Say where they are with --iemocap and --musan, or
-# once and for all in conf/site.sh. Pretrained models come from the hub, or from the folders that
-# --encoder and --bert name.
+# The paper: ten folds of IEMOCAP, noise of MUSAN. Give their locations with --iemocap and --musan, or
+# in conf/site.sh. Pretrained models are fetched from the hub, or read from the folders --encoder and
+# --bert.
 export paper=true
 export corpora="iemocap musan"
 
-# space is asked for archives and a first model: how many are trained is the user's choice
+# 12 GB: space for the archives and one model; how many models are trained is the user's choice
 doctor() {
   "$ROOT"/utils/doctor.sh --iemocap "${iemocap:-}" --musan "${musan:-}" --disk 12 \
     --allow-partial "${allow_partial:?}" \

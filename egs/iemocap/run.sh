@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
-# The paper on IEMOCAP: as ./run.sh --recipe egs/iemocap in the project's root, same options.
+# The paper's experiments on IEMOCAP: same as ./run.sh --recipe <this folder> in the project's root, with the same options.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")"/../../run.sh --recipe egs/iemocap "$@"
+here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+exec "$here"/../../run.sh --recipe "egs/${here##*/}" "$@"

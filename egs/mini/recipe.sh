@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Corpora and pretrained models made here, whatever conf/site.sh has; everything on a CPU.
+# Synthetic corpora and small pretrained models, all made here on a CPU; conf/site.sh is ignored.
 export iemocap=data/corpora/iemocap
 export musan=data/corpora/musan
 export encoder="" bert=""

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
-# The mini recipe: as ./run.sh --recipe egs/mini in the project's root, same options.
+# The mini recipe, on synthetic corpora: same as ./run.sh --recipe <this folder> in the project's root, with the same options.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")"/../../run.sh --recipe egs/mini "$@"
+here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+exec "$here"/../../run.sh --recipe "egs/${here##*/}" "$@"

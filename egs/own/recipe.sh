@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A corpus of your own: --corpus is one CSV file or a Kaldi data dir. README.md leads through it.
+# A custom corpus: --corpus is a CSV file or a Kaldi data dir. See README.md.
 export corpora="corpus musan"
 
 prepare_own() {
@@ -7,11 +7,11 @@ prepare_own() {
     data/local/corpus "${confs[@]:?}"
 }
 
-# what is wrong with the machine, and then with the corpus, all of it
+# check the machine, then the corpus, and report all problems of both
 doctor() {
   local failed=0 options=(--check)
   if [ "${allow_partial:?}" = true ]; then options+=(--allow-partial); fi
-  [ -n "${corpus:-}" ] || die "where is the corpus?" "give --corpus PATH, or write it into conf/site.sh"
+  [ -n "${corpus:-}" ] || die "--corpus is missing" "add --corpus PATH, or set it in conf/site.sh"
   "$ROOT"/utils/doctor.sh --musan "${musan:-}" --disk 12 --allow-partial "$allow_partial" \
     --encoder "$(conf_values encoder.model)" --bert "$(conf_values bert.model)" "$@" || failed=1
   prepare_own "${options[@]}" || failed=1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Your own corpus: as ./run.sh --recipe <this folder> in the project's root, same options.
+# A recipe for a custom corpus: same as ./run.sh --recipe <this folder> in the project's root, with the same options.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-exec "$here"/../../run.sh --recipe "egs/$(basename "$here")" "$@"
+here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+exec "$here"/../../run.sh --recipe "egs/${here##*/}" "$@"

@@ -15,22 +15,38 @@ def main() -> None:
         "--each",
         nargs="+",
         metavar="KEY",
-        help="print these values, one line a conf, equal lines once; `data` is its data folder",
+        help="print the values of these keys, tab-separated, one line per conf; equal lines once",
+    )
+    parser.add_argument(
+        "--data-settings",
+        action="store_true",
+        help="print KEY<TAB>VALUE lines and an empty line for each data folder that the confs "
+        "need: `data`, the folder, and all keys of the sections data and units",
     )
     args = parser.parse_args()
     overrides = conf_files.split_overrides(args.set)
     loaded = [(name, conf_files.load(name, Path(), overrides)) for name in args.confs]
     if args.each:
-        rows = ["\t".join(text(conf, name, key) for key in args.each) for name, conf in loaded]
+        rows = ["\t".join(text(conf_files.get(conf, k)) for k in args.each) for _, conf in loaded]
         print("\n".join(dict.fromkeys(rows)))
+    elif args.data_settings:
+        print("\n".join(dict.fromkeys(data_settings(conf, name) for name, conf in loaded)))
     else:
         for _, conf in loaded:
             print(conf_files.dump(conf), end="")
 
 
-def text(conf: schema.Config, name: str, key: str) -> str:
-    """A value as the data scripts' options take it: lists with commas."""
-    value = conf_files.data_name(conf, name, Path()) if key == "data" else conf_files.get(conf, key)
+def data_settings(conf: schema.Config, name: str) -> str:
+    """Return the data folder of a conf and what it depends on, as lines KEY<TAB>VALUE."""
+    settings = {"data": conf_files.data_name(conf, name, Path())}
+    for section in ("data", "units"):
+        for key, value in getattr(conf, section):
+            settings[f"{section}.{key}"] = text(value)
+    return "".join(f"{key}\t{value}\n" for key, value in settings.items())
+
+
+def text(value: object) -> str:
+    """Format a value as the options of the scripts expect it: lists separated by commas."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

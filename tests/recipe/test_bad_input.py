@@ -103,7 +103,7 @@ def test_told_before_anything_is_done(
 @pytest.mark.parametrize(
     ("stage", "words"),
     [
-        (1, "where is the corpus?"),
+        (1, "--iemocap is missing"),
         (2, "data/local/corpus does not exist: run the stage that makes it first"),
         (7, "data/folds/speaker: no folds there; run stage 3 first"),
         (9, "data/folds/speaker: no folds there; run stage 3 first"),

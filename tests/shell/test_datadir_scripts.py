@@ -70,4 +70,4 @@ def test_no_such_folder(script: Path, tmp_path: Path) -> None:
     done = run(script, "none", cwd=tmp_path)
     assert done.returncode == 1 and "error: none: no such folder" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "one data dir expected" in run(script, cwd=tmp_path).stderr
+    assert "expected one data dir" in run(script, cwd=tmp_path).stderr

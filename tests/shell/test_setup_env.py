@@ -89,7 +89,7 @@ def test_link_can_be_left_alone(project: Project) -> None:
     assert not (project.home / ".venv").exists() and (project.home / ".venv-torch").exists()
     (project.home / ".venv").mkdir()
     done = project.setup("--stack", "torch")
-    assert done.returncode == 1 and ".venv was not made by this script" in done.stderr
+    assert done.returncode == 1 and ".venv was not created by this script" in done.stderr
 
 
 def test_k2_is_looked_for_in_the_index_given(project: Project, tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_several_machines_need_slurm(tmp_path: Path) -> None:
     done = run(RUN, "--nodes", "2", "x.log", "true", cwd=tmp_path)
     assert done.returncode == 1 and "with cmd_backend=slurm" in done.stderr
     done = run(ROOT / "utils/torchrun.sh", "--nodes", "2", "--", "module", cwd=tmp_path)
-    assert done.returncode == 1 and "2 machines were asked for, none were allotted" in done.stderr
+    assert done.returncode == 1 and "2 machines were requested, none are allocated" in done.stderr
 
 
 def test_killed_and_then_cancelled(cluster: dict[str, str], home: Path) -> None:

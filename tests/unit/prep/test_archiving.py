@@ -47,11 +47,10 @@ def failure(recipe: Path, name: str, *args: str) -> str:
 
 def shell(recipe: Path, script: str, *options: str) -> str:
     """Run a step in the recipe dir as run.sh does, on the data folder; its standard output."""
-    path = f"{Path(sys.executable).parent}:{ROOT}/utils:/usr/bin:/bin"  # as path.sh sets it
     done = subprocess.run(
         [str(ROOT / script), *options, "data"],
         cwd=recipe,
-        env={"ROOT": str(ROOT), "PYTHONPATH": str(ROOT), "PATH": path},
+        env={"JOINTASR_VENV": sys.prefix, "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=False,
