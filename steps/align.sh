@@ -20,8 +20,8 @@ ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/cmd.sh
 
 if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi
-table=$(python3 -m jointasr.bin.jobs align "$@" \
+options=(--of "$of" --tests "$tests" --method "$method")
+table=$(python3 -m jointasr.bin.jobs align "$@" "${options[@]}" \
   --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 read -ra runner <<<"$decode_cmd"
-"${runner[@]}" --table - python3 -m jointasr.bin.align --of "$of" --tests "$tests" \
-  --method "$method" <<<"$table"
+"${runner[@]}" --table - python3 -m jointasr.bin.align "${options[@]}" <<<"$table"

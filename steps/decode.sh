@@ -23,10 +23,12 @@ ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/cmd.sh
 
 if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi
-table=$(python3 -m jointasr.bin.jobs decode "$@" \
-  --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 read -ra runner <<<"$decode_cmd"
-if [ "$dry_run" = true ]; then runner+=(--dry-run); fi
-program=(python3 -m jointasr.bin.decode --tests "$tests" --method "$method" --feats "$feats")
+options=(--tests "$tests" --method "$method" --feats "$feats")
+dry=()
+if [ "$dry_run" = true ]; then dry=(--dry-run) && runner+=(--dry-run); fi
+table=$(python3 -m jointasr.bin.jobs decode "$@" "${options[@]}" "${dry[@]}" \
+  --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
+program=(python3 -m jointasr.bin.decode "${options[@]}")
 if [ "$skip_bad" = true ]; then program+=(--skip-bad); fi
 "${runner[@]}" --table - "${program[@]}" <<<"$table"

@@ -21,7 +21,8 @@ ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 
 if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi
 read -ra runner <<<"$train_cmd"
-if [ "$dry_run" = true ]; then runner+=(--dry-run); fi
+dry=()
+if [ "$dry_run" = true ]; then dry=(--dry-run) && runner+=(--dry-run); fi
 limits=$(python3 -m jointasr.bin.conf "$@" --set "$set" --each batch.max_duration)
 if [[ $limits == *auto* ]]; then
   (
@@ -30,7 +31,7 @@ if [[ $limits == *auto* ]]; then
       python3 -m jointasr.bin.find_batch "$@" --set "$set"
   )
 fi
-table=$(python3 -m jointasr.bin.jobs train "$@" --cards $((ngpu * nodes)) \
+table=$(python3 -m jointasr.bin.jobs train "$@" --cards $((ngpu * nodes)) "${dry[@]}" \
   --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 runner+=(--gpu "$ngpu" --nodes "$nodes")
 program=(python3 -m jointasr.bin.train)

@@ -5,20 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jointasr.config import conf_files, layout, scenarios
-from jointasr.config.layout import (
-    DEFAULT_METHOD,
-)
+from jointasr.config.layout import DEFAULT_METHOD
 from jointasr.config.model_description import HAS_WORDS, read_model
 from jointasr.data import datadir
+from jointasr.decoding import steps
 from jointasr.scoring import decode_dir
-from jointasr.utils import distributed, done, provenance
+from jointasr.utils import distributed, done
 from jointasr.utils.errors import run
 
 if TYPE_CHECKING:
     from jointasr.decoding.alignment import Span
     from jointasr.decoding.decoder import Decoder
-
-CODE = "jointasr.bin.align"
 
 
 def parse() -> argparse.Namespace:
@@ -33,27 +30,25 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     args = parse()
-    about = read_model(args.model)
-    if about.kind not in HAS_WORDS:
-        print(f"{args.model}: a model of {about.kind} hears no words; nothing to align")
+    model = read_model(args.model)
+    if model.kind not in HAS_WORDS:
+        print(f"{args.model}: a {model.kind} model has no transcripts; nothing to align")
         return
-    engine = args.ctc or about.engine
-    options = {"of": args.of, "ctc": engine, "stack": provenance.stack()}
+    engine = args.ctc or model.engine
     decoder: Decoder | None = None
     for test in scenarios.read_tests(args.tests):
-        source = layout.test_dir(Path(about.data), test)
-        decoded = layout.decode_dir(args.model, test, args.method)
-        inputs = [args.model, source, *([decoded] if args.of == "hyp" else [])]
-        out = layout.align_dir(args.model, test, args.of, args.method)
-        with done.step(out, CODE, options, inputs) as todo:
+        step = steps.alignment(args.model, model, test, args.of, args.method, engine)
+        source = step.inputs[1]
+        decoded = step.inputs[2] if args.of == "hyp" else None
+        with done.step(*step) as todo:
             if todo:
                 decoder = decoder or load(args.model, engine)
                 texts = (
                     decode_dir.read_texts(decoded)
-                    if args.of == "hyp"
+                    if decoded
                     else datadir.read_table(source / "text")
                 )
-                align(decoder, source, texts, out, decoded if args.of == "hyp" else None)
+                align(decoder, source, texts, step.out, decoded)
 
 
 def load(folder: Path, engine: str) -> "Decoder":

@@ -7,17 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from jointasr.config import conf_files, layout, schema
+from jointasr.training.step import training_step
 from jointasr.utils import distributed, done, files, provenance
 from jointasr.utils.errors import DataError, run
 
 log = logging.getLogger(__name__)
-CODE = "jointasr.bin.train"
-INERT = ("batch.workers", "train.log_every", "train.save_minutes")
-FOREIGN = {  # keys of parts that a system does not have
-    "asr": ("alpha", "emotion.", "bert.", "optim.bert."),
-    "ser": ("alpha", "bert.", "optim.bert."),
-    "joint": (),
-}
 
 
 def parse() -> argparse.Namespace:
@@ -43,42 +37,23 @@ def main() -> None:
             f"{args.conf}: batch.max_duration auto is looked for by ./run.sh --stage 7; "
             "here a number is needed, e.g. --set batch.max_duration=100"
         )
-    folders = [layout.set_dir(args.data, part, args.condition) for part in ("train", "dev")]
-    lang = layout.lang_dir(args.data, conf.units.type, conf.units.size)
     world = distributed.process_group(args.nodes * args.ngpu)
-    options = {**flat(conf), "seed": args.seed, "fold": args.fold, "stack": provenance.stack()}
-    if world.size > 1:
-        options["processes"] = world.size  # each draws its own dropout
-    inputs = [*folders, lang, *model_files(conf.encoder.model)]
-    if conf.uses_bert:
-        inputs += model_files(conf.bert.model)
-    fit = partial(train, args, conf, folders, lang, (CODE, options, inputs), world)
+    step = training_step(
+        args.out, conf, args.data, args.condition, args.fold, args.seed, world.size
+    )
+    fit = partial(train, args, conf, step, world)
     if world.is_main:
-        with done.step(args.out, CODE, options, inputs) as todo:
+        with done.step(*step) as todo:
             fit(todo)
         shutil.rmtree(args.out / layout.RESUME, ignore_errors=True)  # not before `.done` is there
     else:
-        fit(False)  # as the first one decides
-
-
-def model_files(model: str) -> list[Path]:
-    """What a model is known by: its finished folder, the files of a folder of the user's, nothing
-    for a hub id. Raises DataError for a folder that is no model."""
-    folder = Path(model)
-    if not folder.is_dir() or (folder / done.NAME).is_file():
-        return [folder] if folder.is_dir() else []
-    if not (folder / "config.json").is_file():
-        raise DataError(f"{model}: no config.json in it, so not a transformers model folder")
-    kinds = (".json", ".txt", ".safetensors", ".bin")
-    return sorted(path for path in folder.iterdir() if path.suffix in kinds)
+        fit(False)  # as the main process decides
 
 
 def train(
     args: argparse.Namespace,
     conf: schema.Config,
-    folders: list[Path],
-    lang: Path,
-    step: tuple[str, dict[str, object], list[Path]],
+    step: done.Step,
     world: distributed.ProcessGroup,
     todo: bool,
 ) -> None:
@@ -101,6 +76,7 @@ def train(
 
     if conf.has_ctc and conf.ctc == "k2":
         loss.require_k2(distributed.device(world).type)
+    *folders, lang = step.inputs[:3]
     units, labels = Units.load(lang), read_labels(lang)
     versions = (provenance.stack(), torch.__version__, provenance.commit())
     log.info("stack %s, torch %s, commit %s", *versions)
@@ -114,7 +90,7 @@ def train(
     if world.is_main:
         files.write_text(args.out / "conf.yaml", conf_files.dump(conf))
     trainer = Trainer(
-        model, train_cuts, dev_cuts, args.out, args.seed, done.fingerprint(*step), world
+        model, train_cuts, dev_cuts, args.out, args.seed, done.fingerprint(*step[1:]), world
     )
     best = trainer.fit()
     world.destroy()
@@ -150,23 +126,6 @@ def train(
             },
         },
     )
-
-
-def flat(conf: schema.Config) -> dict[str, object]:
-    """Every key that can change the result, dotted."""
-
-    def walk(prefix: str, values: dict[str, object]) -> dict[str, object]:
-        found: dict[str, object] = {}
-        for key, value in values.items():
-            if isinstance(value, dict):
-                found.update(walk(f"{prefix}{key}.", value))
-            else:
-                found[f"{prefix}{key}"] = value
-        return found
-
-    without = (*INERT, *FOREIGN[conf.system])
-    found = walk("", conf.model_dump())
-    return {key: value for key, value in found.items() if not key.startswith(without)}
 
 
 if __name__ == "__main__":

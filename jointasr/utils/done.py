@@ -10,9 +10,12 @@ results made by other code; recorded in ``.done``) or ``force`` (make the step a
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from jointasr.utils import files, locks
 from jointasr.utils.code_digest import code_digest
@@ -20,6 +23,18 @@ from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
 NAME = ".done"
+SETTLED_SECONDS = 2.0  # age from which a file's time changes with its content
+
+_digests: dict[tuple[object, ...], str] = {}
+
+
+class Step(NamedTuple):
+    """What a step writes and what decides its result: the arguments of :func:`step`."""
+
+    out: Path
+    code: str
+    options: Mapping[str, object]
+    inputs: Sequence[Path] = ()
 
 
 @contextmanager
@@ -47,8 +62,17 @@ def step(
             _record(out, before)  # the code that ran, should a file have been edited since
 
 
-def check(out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()) -> bool:
-    """Whether ``out`` has to be made (True) or is up to date (False, and says so)."""
+def check(
+    out: Path,
+    code: str,
+    options: Mapping[str, object],
+    inputs: Sequence[Path] = (),
+    dry_run: bool = False,
+) -> bool:
+    """Return whether ``out`` has to be made; report one that is up to date.
+
+    ``dry_run``: write nothing. Raises DataError as :func:`step` does.
+    """
     now = fingerprint(code, options, inputs)
     done = out / NAME
     if not done.is_file():
@@ -57,10 +81,12 @@ def check(out: Path, code: str, options: Mapping[str, object], inputs: Sequence[
     changes = _changes(before, now)
     policy = os.environ.get("JOINTASR_ON_CHANGE", "stop")
     if changes and policy == "force":
-        done.unlink()
+        if not dry_run:
+            done.unlink()
         return True
     if changes == ["the code"] and policy == "accept-code":
-        _record(out, {**before, "accepted_code": now["code"]})
+        if not dry_run:
+            _record(out, {**before, "accepted_code": now["code"]})
         changes = []
     if changes:
         way = "make it again with --force true, or use another conf name or recipe folder"
@@ -85,13 +111,19 @@ def fingerprint(
     return {
         "options": {key: str(value) for key, value in sorted(options.items())},
         "inputs": {str(path): _input_digest(path) for path in inputs},
-        "code": code_digest(code, ROOT),
+        "code": _code(code),
     }
 
 
 def digest(code: str, options: Mapping[str, object], inputs: Sequence[Path]) -> str:
     """The fingerprint in a word, for what a step leaves half done."""
     return _sha(json.dumps(fingerprint(code, options, inputs), sort_keys=True).encode())
+
+
+@cache
+def _code(code: str) -> str:
+    """The digest of the code as this process found it."""
+    return code_digest(code, ROOT)
 
 
 def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
@@ -119,6 +151,14 @@ def _input_digest(path: Path) -> str:
         return _sha(json.dumps(_identity(done), sort_keys=True).encode())
     if not path.is_file():
         raise DataError(f"{path} does not exist: run the stage that makes it first")
+    about = path.stat()
+    key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+    if key not in _digests or time.time() - about.st_mtime < SETTLED_SECONDS:
+        _digests[key] = _file_digest(path)
+    return _digests[key]
+
+
+def _file_digest(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

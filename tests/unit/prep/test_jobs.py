@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from jointasr.bin import jobs
-from jointasr.config import conf_files
-from jointasr.utils import files
-
-ROOT = conf_files.ROOT
+from jointasr.config import layout, scenarios
+from jointasr.decoding import steps
+from jointasr.prep.jobs import TrainingJob, training_jobs
+from jointasr.training import step
+from jointasr.utils import done, files
+from jointasr.utils.errors import DataError
+from jointasr.utils.project import ROOT
 
 
 @pytest.fixture
@@ -63,3 +66,93 @@ def test_the_batches_that_were_found_are_every_jobs(
     assert {row[-1] for row in found} == {"batch.max_duration=200"}
     own = table(monkeypatch, capsys, "train", conf)
     assert all("batch.max_duration" not in word for row in own for word in row)
+
+
+def finish(out: Path) -> Path:
+    """Record a folder as the result of some step."""
+    done.write(out, "jointasr.bin.conf", {}, [])
+    return out
+
+
+def trained(job: TrainingJob) -> Path:
+    """Make what a finished training of ``job`` leaves for the job table to read."""
+    conf = job.config
+    lang = layout.lang_dir(job.data, conf.units.type, conf.units.size)
+    train, dev = (layout.set_dir(job.data, split, job.condition) for split in ("train", "dev"))
+    for folder in (train, dev, lang):
+        finish(folder)
+    for test in scenarios.read_tests(scenarios.tests_file()):
+        finish(layout.test_dir(job.data, test))
+    fold = job.data, job.condition, job.fold
+    about = {
+        "system": job.name, "kind": conf.system, "conf": job.conf, "seed": job.seed,
+        "train": job.condition, "fold": job.fold, "engine": conf.ctc, "stack": "torch",
+        "lang": str(lang), "data": str(job.data), "commit": "unknown",
+        "budget": {}, "selected": {"on": str(dev)},
+    }  # fmt: skip
+    files.write_json(job.out / "model.json", about)
+    done.write(*step.training_step(job.out, conf, *fold, job.seed, 1))
+    return job.out
+
+
+def test_up_to_date_jobs_are_not_listed(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = str(ROOT / "conf/joint.yaml")
+    found = list(training_jobs([conf], ["clean"], [], [0], []))
+    options = (conf, "--conditions", "clean")
+    first, second = (job.id for job in found)
+
+    def listed(what: str, *more: str) -> list[str]:
+        return [row[0] for row in table(monkeypatch, capsys, what, *options, *more)]
+
+    assert listed("train") == listed("decode") == [first, second]
+    out = trained(found[0])
+    assert listed("train") == [second]
+    assert listed("decode") == listed("align") == [first, second]
+    how = steps.decoding(out, "decode.yaml", "default")
+    for test in scenarios.read_tests(scenarios.tests_file()):
+        assert listed("decode") == [first, second]
+        done.write(*how.scenario(test))
+    assert listed("decode") == [second]
+    assert listed("decode", "--method", "greedy") == [first, second]
+    assert listed("decode", "--method", "hlg") == [first, second]
+    for test in scenarios.read_tests(scenarios.tests_file()):
+        done.write(*steps.alignment(out, how.model, test, "ref", "default", how.engine))
+    assert listed("align") == [second] and listed("align", "--of", "hyp") == [first, second]
+    (out / layout.RESUME).mkdir()  # the end of the training was interrupted after `.done`
+    assert listed("train") == [first, second]
+
+
+def test_a_changed_setting_stops_before_any_job(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = str(ROOT / "conf/joint.yaml")
+    found = list(training_jobs([conf], ["clean"], ["Ses01M"], [0], []))
+    record = trained(found[0]) / done.NAME
+    before = record.read_text()
+    options = ("train", conf, "--conditions", "clean")
+    with pytest.raises(DataError, match=r"option alpha \(was 0.1, now 0.3\) changed"):
+        table(monkeypatch, capsys, *options, "--set", "alpha=0.3")
+    monkeypatch.setenv("JOINTASR_ON_CHANGE", "force")
+    change = ("--set", "alpha=0.3")
+    assert len(table(monkeypatch, capsys, *options, *change, "--dry-run")) == 2
+    assert record.read_text() == before
+    assert len(table(monkeypatch, capsys, *options, *change)) == 2
+    assert not record.exists()  # the job trains it again
+
+
+def test_accepted_code_is_recorded_by_the_table(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = str(ROOT / "conf/joint.yaml")
+    record = trained(next(training_jobs([conf], ["clean"], [], [0], []))) / done.NAME
+    options = ("train", conf, "--conditions", "clean", "--folds", "Ses01F")
+    monkeypatch.setattr(done, "_code", lambda code: "other")
+    with pytest.raises(DataError, match="the code changed"):
+        table(monkeypatch, capsys, *options)
+    monkeypatch.setenv("JOINTASR_ON_CHANGE", "accept-code")
+    assert not table(monkeypatch, capsys, *options, "--dry-run")
+    assert "accepted_code" not in record.read_text()
+    assert not table(monkeypatch, capsys, *options)
+    assert '"accepted_code": "other"' in record.read_text()

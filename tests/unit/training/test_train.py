@@ -19,14 +19,13 @@ from toy_training import ENGINE, FAST, decode_all, fold_cuts, initial_model, tra
 from transformers import AutoModelForCTC
 
 from jointasr.bin import export_encoder
-from jointasr.bin import train as train_bin
 from jointasr.config import conf_files, layout, schema
 from jointasr.data import archive, datadir, dataset
 from jointasr.decoding import decode
 from jointasr.decoding.decoder import Decoder
 from jointasr.models import checkpoint, encoder, systems
 from jointasr.text.lang import Units
-from jointasr.training import epoch, losses, optim, trainer
+from jointasr.training import epoch, losses, optim, step, trainer
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
@@ -424,14 +423,14 @@ def test_export_is_a_checkpoint_of_the_hub(
 
 
 def test_folder_of_the_users_own_is_known_by_its_files(models: Path, tmp_path: Path) -> None:
-    names = {path.name for path in train_bin.model_files(str(models / "layer"))}
+    names = {path.name for path in step.model_files(str(models / "layer"))}
     assert {"config.json", "model.safetensors", "vocab.json"} <= names
-    assert train_bin.model_files("facebook/wav2vec2-base") == []
+    assert step.model_files("facebook/wav2vec2-base") == []
     (tmp_path / ".done").write_text("{}")
-    assert train_bin.model_files(str(tmp_path)) == [tmp_path]
+    assert step.model_files(str(tmp_path)) == [tmp_path]
     (tmp_path / ".done").unlink()
     with pytest.raises(DataError, match=r"no config.json in it"):
-        train_bin.model_files(str(tmp_path))
+        step.model_files(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["train", "decode", "conf", "export_encoder"])

@@ -1,0 +1,70 @@
+"""What decides the result of a training: the options and inputs that its ``.done`` records.
+
+Imports no library of the models: ``jointasr.bin.jobs`` decides here which trainings are finished.
+"""
+
+from pathlib import Path
+
+from jointasr.config import layout, schema
+from jointasr.utils import done, provenance
+from jointasr.utils.errors import DataError
+
+CODE = "jointasr.bin.train"
+INERT = ("batch.workers", "train.log_every", "train.save_minutes")
+"""keys that do not change the result"""
+FOREIGN = {
+    "asr": ("alpha", "emotion.", "bert.", "optim.bert."),
+    "ser": ("alpha", "bert.", "optim.bert."),
+    "joint": (),
+}
+"""keys of parts that a system does not have"""
+
+
+def training_step(
+    out: Path, conf: schema.Config, data: Path, condition: str, fold: str, seed: int, processes: int
+) -> done.Step:
+    """Return the step that trains ``conf`` on a fold's folder ``data`` and writes ``out``.
+
+    Raises DataError for a model folder without a model.
+    """
+    options = {**flat(conf), "seed": seed, "fold": fold, "stack": provenance.stack()}
+    if processes > 1:
+        options["processes"] = processes  # each draws its own dropout
+    inputs = [layout.set_dir(data, split, condition) for split in ("train", "dev")]
+    inputs.append(layout.lang_dir(data, conf.units.type, conf.units.size))
+    inputs += model_files(conf.encoder.model)
+    if conf.uses_bert:
+        inputs += model_files(conf.bert.model)
+    return done.Step(out, CODE, options, inputs)
+
+
+def model_files(model: str) -> list[Path]:
+    """Return what identifies a pretrained model: the folder where a step of the recipe made it, the
+    files of any other folder, nothing for a hub id.
+
+    Raises DataError for a folder without a model.
+    """
+    folder = Path(model)
+    if not folder.is_dir() or (folder / done.NAME).is_file():
+        return [folder] if folder.is_dir() else []
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{model}: no config.json in it, so not a transformers model folder")
+    kinds = (".json", ".txt", ".safetensors", ".bin")
+    return sorted(path for path in folder.iterdir() if path.suffix in kinds)
+
+
+def flat(conf: schema.Config) -> dict[str, object]:
+    """Return every key of ``conf`` that can change the result, dotted."""
+
+    def walk(prefix: str, values: dict[str, object]) -> dict[str, object]:
+        keys: dict[str, object] = {}
+        for key, value in values.items():
+            if isinstance(value, dict):
+                keys.update(walk(f"{prefix}{key}.", value))
+            else:
+                keys[f"{prefix}{key}"] = value
+        return keys
+
+    excluded = (*INERT, *FOREIGN[conf.system])
+    keys = walk("", conf.model_dump())
+    return {key: value for key, value in keys.items() if not key.startswith(excluded)}
