@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jointasr.data import wav_scp
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
@@ -190,6 +189,10 @@ def _check_speakers(
 
 
 def _check_audio(path: Path, utterance: str, source: str, duration: str | None) -> list[str]:
+    from jointasr.data import (
+        wav_scp,
+    )  # with numpy, which the steps that only list files do not need
+
     try:
         found = wav_scp.header(source)
         wav_scp.check(found, source)

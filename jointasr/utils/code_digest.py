@@ -14,6 +14,8 @@ from pathlib import Path
 PACKAGES = ("jointasr", "local")
 NOT_CODE = ("ctx", "kind", "type_comment", "type_ignores")
 """fields of syntax trees that follow from the rest of the tree, or that no program can see"""
+STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""fields of syntax trees that may hold statements"""
 
 
 def code_digest(code: str, root: Path) -> str:
@@ -34,18 +36,24 @@ def normal_form(node: object) -> str:
     Fields are written in alphabetical order. Those that are None or empty are left out, because
     versions differ in which of them exist.
     """
+    if isinstance(node, ast.Constant):  # None is a value here
+        return f"{type(node).__name__}(value={type(node.value).__name__}:{node.value!a})"
     if isinstance(node, ast.AST):
-        fields = [
-            f"{name}={normal_form(value)}"
-            for name, value in sorted(ast.iter_fields(node))
-            if name not in NOT_CODE and not (value is None or value == [])
-        ]
-        if isinstance(node, ast.Constant):  # None is a value here
-            fields = [f"value={type(node.value).__name__}:{node.value!a}"]
+        fields = []
+        for name in _field_names(node._fields):
+            value = getattr(node, name, None)
+            if not (value is None or value == []):
+                fields.append(f"{name}={normal_form(value)}")
         return f"{type(node).__name__}({','.join(fields)})"
     if isinstance(node, list):
         return f"[{','.join(map(normal_form, node))}]"
     return ascii(node)
+
+
+@cache
+def _field_names(fields: tuple[str, ...]) -> list[str]:
+    """The fields of a kind of node that count, in the order in which they are written."""
+    return sorted(name for name in fields if name not in NOT_CODE)
 
 
 class _Digests:
@@ -81,40 +89,41 @@ def _statements(source: str) -> list[tuple[str, list[tuple[str, ...]]]]:
     """The normal form of a module without its project imports; after it, for each name that such an
     import binds, that name and the modules that it may come from, the likeliest first."""
     tree = ast.parse(source)
-    remover = _Remover()
-    tree = remover.visit(tree)
-    return [(normal_form(tree), sorted(remover.imports))]
+    imports: list[tuple[str, ...]] = []
+    _remove(tree, imports)
+    return [(normal_form(tree), sorted(imports))]
 
 
-class _Remover(ast.NodeTransformer):
-    """Removes docstrings and project imports from a syntax tree, and collects the imports."""
+def _remove(node: ast.AST, imports: list[tuple[str, ...]]) -> None:
+    """Remove docstrings and project imports from the statements below ``node``; collect these."""
+    for name in STATEMENTS:
+        statements = getattr(node, name, None)
+        if isinstance(statements, list):
+            kept = [each for each in statements if not _is_project_import(each, imports)]
+            for each in kept:
+                _remove(each, imports)
+            setattr(node, name, kept)
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        first = node.body[0] if node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            node.body = node.body[1:]
 
-    def __init__(self) -> None:
-        self.imports: list[tuple[str, ...]] = []
 
-    def visit_Import(self, node: ast.Import) -> ast.AST | None:
-        """``import jointasr.a``"""
-        other = [alias for alias in node.names if not _is_ours(alias.name)]
+def _is_project_import(node: ast.AST, imports: list[tuple[str, ...]]) -> bool:
+    """Whether a statement imports only from the project; collects what it imports from there."""
+    if isinstance(node, ast.Import):  # import jointasr.a
         ours = [alias for alias in node.names if _is_ours(alias.name)]
-        self.imports += [(alias.asname or "", alias.name) for alias in ours]
-        return ast.Import(names=other) if other else None
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
-        """``from jointasr import a`` and ``from jointasr.a import f``"""
+        imports += [(alias.asname or "", alias.name) for alias in ours]
+        node.names = [alias for alias in node.names if alias not in ours]
+        return not node.names
+    if isinstance(node, ast.ImportFrom):  # from jointasr import a; from jointasr.a import f
         if node.level or node.module is None or not _is_ours(node.module):
-            return node
+            return False
         for alias in node.names:
             bound = alias.asname or alias.name
-            self.imports.append((bound, f"{node.module}.{alias.name}", node.module))
-        return None
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Docstrings of modules, classes and functions."""
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:]
-        return super().generic_visit(node)
+            imports.append((bound, f"{node.module}.{alias.name}", node.module))
+        return True
+    return False
 
 
 def _is_ours(name: str) -> bool:

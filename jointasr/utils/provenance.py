@@ -1,6 +1,7 @@
 """Where a number comes from: software stack, versions, commit. Nothing of the machine."""
 
 import subprocess
+from functools import cache
 from importlib import metadata
 
 from jointasr.utils.project import ROOT
@@ -14,6 +15,7 @@ def version(package: str) -> str | None:
         return None
 
 
+@cache
 def stack() -> str:
     """The software stack in use: k2, k2-pypi or torch (docs of utils/setup_env.sh)."""
     if version("k2") is None:

@@ -7,16 +7,20 @@ same numbers.
 """
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
-def stream(seed: int, *keys: str | int) -> np.random.Generator:
+def stream(seed: int, *keys: str | int) -> "np.random.Generator":
     """The generator of ``(seed, *keys)``; the same numbers on every machine and numpy >= 1.24.
 
     ``stream(0, "speed", "utt-1", 3)`` and ``stream(0, "speed", "utt-13")`` are unrelated: keys
     are hashed with their types and lengths, not joined.
     """
+    import numpy as np
+
     words = np.frombuffer(_digest(seed, keys), dtype="<u4").tolist()
     return np.random.Generator(np.random.PCG64(words))
 
