@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from jointasr.config import layout, scenarios
-from jointasr.scoring import pooling
+from jointasr.scoring import pooling, results
+from jointasr.scoring.results import CellKey
 from jointasr.utils import locks
 from jointasr.utils.errors import DataError, run
 
@@ -19,25 +20,25 @@ def main() -> None:
 def pool(args: argparse.Namespace) -> None:
     """Score, pool, and put the cells of these systems in the place of their older ones."""
     tests = list(scenarios.read_tests(args.tests))
-    parts, missing = pooling.find(args.systems, args.folds.split(), tests, args.method)
+    decoded, missing = pooling.find(args.systems, args.folds.split(), tests, args.method)
     if missing:
-        message = pooling.missing_message(missing, len(parts) + len(missing))
-        if not args.allow_missing or not parts:
+        message = pooling.missing_message(missing, len(decoded) + len(missing))
+        if not args.allow_missing or not decoded:
             raise DataError(message)
         print(f"warning: {message}", file=sys.stderr)
-    cells = pooling.pool(pooling.score_parts(parts), args.command)
+    cells = pooling.pool(pooling.score_all(decoded), args.command)
     names = {path.name for path in args.systems}
 
-    def asked(key: tuple[str, str, str, str]) -> bool:
+    def is_requested(key: CellKey) -> bool:
         system, method, train, test = key
         return (
             layout.system_name(system, train) in names and method == args.method and test in tests
         )
 
-    merged = pooling.merge(pooling.read(args.results), cells, asked, tests)
-    pooling.write(args.results, merged)
+    merged = results.merge(results.read(args.results), cells, is_requested, tests)
+    results.write(args.results, merged)
     print(
-        f"{args.results}: {len(cells)} cells from {len(parts)} decode folders, "
+        f"{args.results}: {len(cells)} cells from {len(decoded)} decode folders, "
         f"{len(merged) - len(cells)} kept from before"
     )
 

@@ -13,25 +13,21 @@ def main() -> None:
     args = _parse()
 
     from jointasr.config import conf_files
-    from jointasr.report import markdown, page, report, table
-    from jointasr.scoring import pooling
+    from jointasr.report import html_page, markdown, report, report_data, table1
+    from jointasr.scoring.results import Results, read
 
     tests = list(scenarios.read_tests(args.tests))
-    cells = table.Cells(pooling.read(args.exp / "results.json"), args.method)
-    paper = table.read_paper(args.paper) if args.paper else None
-    origin = report.Origin(recipe(), provenance.commit())
+    results = Results(read(args.exp / "results.json"), args.method)
+    paper = table1.read_paper(args.paper) if args.paper else None
+    origin = report_data.Origin(recipe(), provenance.commit())
     conf = conf_files.load_report("report.yaml")
-    material = report.gather(cells, tests, args.exp, conf, paper, origin)
-    title, scope, sections = (
-        report.title(material),
-        report.scope(material),
-        report.sections(material),
-    )
-    text, html = (kind.render(title, scope, sections) for kind in (markdown, page))
+    data = report_data.collect(results, tests, args.exp, conf, paper, origin)
+    title, scope, sections = report.title(data), report.scope(data), report.sections(data)
+    text, html = (kind.render(title, scope, sections) for kind in (markdown, html_page))
     with locks.held(args.exp / "RESULTS.md"):
         files.write_text(args.exp / "RESULTS.md", text)
         files.write_text(args.exp / "report.html", html)
-    print(report.summary(material, args.exp), end="")
+    print(report.terminal(data, args.exp), end="")
 
 
 def recipe() -> str:

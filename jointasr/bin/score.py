@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jointasr.scoring import metrics, score_dir
+from jointasr.scoring import score_dir, score_files
 from jointasr.utils.errors import DataError, run
 
 
@@ -20,11 +20,11 @@ def main() -> None:
     if len(dirs) % 3:
         raise DataError("expected DATA LANG DECODE, or several such threes")
     for data, lang, decode in zip(dirs[::3], dirs[1::3], dirs[2::3], strict=True):
-        score = score_dir.score(data, lang, decode)
-        if score.counts is not None:
-            print(f"{metrics.wer_line(score.counts)} {decode}")
-        if score.confusion is not None:
-            print(f"{metrics.acc_line(score.confusion)} {decode}")
+        scores = score_dir.score(data, lang, decode)
+        if scores.counts is not None:
+            print(f"{score_files.wer_line(scores.counts)} {decode}")
+        if scores.confusion is not None:
+            print(f"{score_files.acc_line(scores.confusion)} {decode}")
 
 
 if __name__ == "__main__":

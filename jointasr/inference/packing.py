@@ -18,7 +18,7 @@ from jointasr.inference import onnx_export, recognizer
 from jointasr.inference.recognizer import DECODE, TUNED, UNSURE, ConfidenceCalibration, Recognizer
 from jointasr.lm import arpa
 from jointasr.models import checkpoint
-from jointasr.scoring import calibration, metrics, pooling
+from jointasr.scoring import calibration, metrics, results
 from jointasr.text.lang import Units, read_labels
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
@@ -136,7 +136,7 @@ def card(folder: Path, name: str, about: ModelDescription, exp: Path, dev: DevRe
     decode = recognizer.decode_options(folder, None, None)
     cells = [
         cell
-        for cell in pooling.read(exp / "results.json")
+        for cell in results.read(exp / "results.json")
         if (cell["system"], cell["train"]) == (about.system, about.train)
     ]
     wanted = decode.method if decode.ranks else DEFAULT_METHOD
@@ -182,7 +182,7 @@ def _parts(folder: Path, conf: Config, decode: Decode) -> list[str]:
     if conf.has_emotion:
         parts.append(f"Emotions: {', '.join(read_labels(folder / 'lang'))}")
     text = f"; text: {conf.bert.model}" if conf.uses_bert else ""
-    return [*parts, pooling.portable(f"Encoder: {conf.encoder.model}{text}")]
+    return [*parts, results.strip_absolute_paths(f"Encoder: {conf.encoder.model}{text}")]
 
 
 def _heard(conf: Config, dev: DevResults) -> list[str]:

@@ -1,24 +1,26 @@
-"""Systems against the one they vary: mean over seeds, differences with their intervals."""
+"""Ablations: systems against the base system of their kind, averaged over seeds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from jointasr.config.schema import Report
 from jointasr.report import analysis
-from jointasr.report.analysis import METRICS, Errors, Estimate, Metric, Scores
-from jointasr.report.table import TRAIN, Cells, Trio
+from jointasr.report.analysis import METRICS, Estimate, Metric, ScoresByCell, UtteranceErrors
+from jointasr.report.formatting import TRAINING_SETS
+from jointasr.report.table1 import Table1Systems
+from jointasr.scoring.results import Results
 
 
 class SystemValue(NamedTuple):
-    """A rate in per cent, and the points by which it is better than the base's."""
+    """WER or accuracy in per cent, and its gain over the base system in percentage points."""
 
-    rate: float
+    value: float
     gain: Estimate | None
-    """None for the base itself, and where the test utterances are not the base's"""
+    """None for the base system itself, and if the test utterances differ"""
 
 
 class AblationRow(NamedTuple):
-    """A system trained on one condition, over its seeds."""
+    """A system trained in one condition, averaged over its seeds."""
 
     system: str
     seeds: list[int]
@@ -30,73 +32,80 @@ class AblationRow(NamedTuple):
 
 
 def rows(
-    cells: Cells, scores: Scores, trio: Trio, tests: Sequence[str], conf: Report
+    results: Results,
+    scores: ScoresByCell,
+    systems: Table1Systems,
+    tests: Sequence[str],
+    conf: Report,
 ) -> list[AblationRow]:
-    """A row for each system and condition; its base is the trio's system of the same kind.
+    """Return a row for each system and training condition.
 
-    Rates are means over seeds and, of the noisy scenarios, over these, on the same utterances;
-    gains are paired with the base of the same condition, its seeds likewise averaged.
+    The base of a system is the Table 1 system of the same kind, trained in the same condition.
+    Values are means over seeds and, for ``noisy``, over scenarios, on the same utterances; gains
+    are paired with the base, which is averaged over its own seeds.
     """
-    seeds = _seeds(cells)
-    kinds = {"asr": trio.asr, "ser": trio.ser, "joint": trio.joint}
-    bases = {kind: _stem(name, cells) for kind, name in kinds.items()}
+    seeds = _seeds(results)
+    bases = {kind: _without_seed(name, results) for kind, name in systems._asdict().items()}
     found = []
     for (stem, kind), names in seeds.items():
-        for train in TRAIN:
-            parts = [
-                _values(scores, names, seeds.get((bases[kind], kind), {}), train, sets, conf)
-                for sets in ([tests[0]], list(tests[1:]))
-            ]
-            if parts[0]:
-                found.append(AblationRow(stem, sorted(names), train, *parts))
+        base_names = seeds.get((bases[kind], kind), {})
+        for train in TRAINING_SETS:
+            clean, noisy = (
+                _values(scores, names, base_names, train, scenarios, conf)
+                for scenarios in ([tests[0]], list(tests[1:]))
+            )
+            if clean:
+                found.append(AblationRow(stem, sorted(names), train, clean, noisy))
     return found
 
 
 def _values(
-    scores: Scores,
+    scores: ScoresByCell,
     names: dict[int, str],
-    base: dict[int, str],
+    base_names: dict[int, str],
     train: str,
     tests: Sequence[str],
     conf: Report,
 ) -> dict[Metric, SystemValue]:
     values: dict[Metric, SystemValue] = {}
     for metric in METRICS:
-        own = _mean(scores, names, train, tests, metric)
-        other = _mean(scores, base, train, tests, metric)
-        if own is None:
+        system = _mean_errors(scores, names, train, tests, metric)
+        base = _mean_errors(scores, base_names, train, tests, metric)
+        if system is None:
             continue
         gain = None
-        if other is not None and names != base and other.utterances == own.utterances:
-            gain = analysis.gain(other, own, conf)
-        values[metric] = SystemValue(own.rate if metric == "wer" else 100 - own.rate, gain)
+        if base is not None and names != base_names and base.utterances == system.utterances:
+            gain = analysis.estimate_gain(base, system, conf)
+        values[metric] = SystemValue(system.rate if metric == "wer" else 100 - system.rate, gain)
     return values
 
 
-def _mean(
-    scores: Scores, names: dict[int, str], train: str, tests: Sequence[str], metric: Metric
-) -> Errors | None:
-    """Errors averaged over seeds and tests; None where one is missing or on other utterances."""
+def _mean_errors(
+    scores: ScoresByCell, names: dict[int, str], train: str, tests: Sequence[str], metric: Metric
+) -> UtteranceErrors | None:
+    """Average errors over seeds and tests; None if one is missing or has other utterances."""
     keys = [(name, train, test) for name in names.values() for test in tests]
     if not keys or any(key not in scores for key in keys):
         return None
-    found = [analysis.errors(scores[key], metric) for key in keys]
-    known = [one for one in found if one is not None]
-    if len(known) < len(found) or any(one.utterances != known[0].utterances for one in known):
-        return None
-    return analysis.mean(known)
+    runs: list[UtteranceErrors] = []
+    for key in keys:
+        errors = analysis.utterance_errors(scores[key], metric)
+        if errors is None or (runs and errors.utterances != runs[0].utterances):
+            return None
+        runs.append(errors)
+    return analysis.mean_errors(runs)
 
 
-def _seeds(cells: Cells) -> dict[tuple[str, str], dict[int, str]]:
-    """{(name without its seed, kind): {seed: name}} in the order of the cells."""
-    found: dict[tuple[str, str], dict[int, str]] = {}
-    for cell in cells.all:
-        key = (_stem(cell["system"], cells), cell["kind"])
-        found.setdefault(key, {})[cell["seed"]] = cell["system"]
-    return found
+def _seeds(results: Results) -> dict[tuple[str, str], dict[int, str]]:
+    """Return {(system without its seed, kind): {seed: system}} in the order of the cells."""
+    seeds: dict[tuple[str, str], dict[int, str]] = {}
+    for cell in results.cells:
+        key = (_without_seed(cell["system"], results), cell["kind"])
+        seeds.setdefault(key, {})[cell["seed"]] = cell["system"]
+    return seeds
 
 
-def _stem(name: str, cells: Cells) -> str:
-    """A system's name without -s<seed>."""
-    seeds = {cell["system"]: cell["seed"] for cell in cells.all}
+def _without_seed(name: str, results: Results) -> str:
+    """Return the name of a system without -s<seed>."""
+    seeds = {cell["system"]: cell["seed"] for cell in results.cells}
     return name.removesuffix(f"-s{seeds[name]}") if seeds.get(name) else name

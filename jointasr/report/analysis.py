@@ -1,4 +1,4 @@
-"""What per-utterance scores say of cells and of pairs of systems: intervals and tests."""
+"""Statistics of results.json's cells and of pairs of systems, from per-utterance scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,197 +10,217 @@ from numpy.typing import NDArray
 from jointasr.config.schema import Report
 from jointasr.report import stats
 from jointasr.report.stats import Interval
-from jointasr.report.table import Cells
 from jointasr.scoring import pooling, score_dir
-from jointasr.scoring.score_dir import Score
+from jointasr.scoring.pooling import DecodedFold
+from jointasr.scoring.results import Results
+from jointasr.scoring.scores import UtteranceScores
 
 Metric = Literal["wer", "acc"]
 METRICS: dict[Metric, str] = {"wer": "WER", "acc": "Accuracy"}
-Key = tuple[str, str, str]
-"""system, training set, test"""
-Scores = Mapping[Key, Score]
+CellKey = tuple[str, str, str]
+"""system, training condition, test scenario"""
+ScoresByCell = Mapping[CellKey, UtteranceScores]
+Verdict = Literal["better", "worse", "non-inferior", "inconclusive"]
 
 
-class Errors(NamedTuple):
-    """Errors of a system, utterance by utterance in the order of their ids."""
+class UtteranceErrors(NamedTuple):
+    """Errors of a system per utterance, sorted by utterance id."""
 
     utterances: list[str]
     speakers: list[str]
-    wrong: NDArray[np.float64]
-    """word errors, or 1 for a wrong emotion, (N,)"""
-    total: NDArray[np.float64]
-    """reference words, or 1, (N,)"""
+    errors: NDArray[np.float64]
+    """word errors, or 1 for a wrong emotion, of shape (utterances,)"""
+    totals: NDArray[np.float64]
+    """reference words, or 1, of shape (utterances,)"""
 
     @property
     def rate(self) -> float:
-        """Per cent: WER, or 100 - accuracy."""
-        return 100.0 * float(self.wrong.sum() / self.total.sum())
+        """WER, or 100 - accuracy, per cent."""
+        return 100.0 * float(self.errors.sum() / self.totals.sum())
 
     def by_speaker(self) -> dict[str, float]:
-        """The rate of each speaker who has a reference word, sorted by name."""
+        """Return the rate of each speaker with at least one reference word, sorted by name."""
         names = np.array(self.speakers)
-        sums = {name: (names == name) for name in sorted(set(self.speakers))}
+        masks = {name: (names == name) for name in sorted(set(self.speakers))}
         return {
-            name: 100.0 * float(self.wrong[own].sum() / self.total[own].sum())
-            for name, own in sums.items()
-            if self.total[own].sum()
+            name: 100.0 * float(self.errors[mask].sum() / self.totals[mask].sum())
+            for name, mask in masks.items()
+            if self.totals[mask].sum()
         }
 
 
 class Estimate(NamedTuple):
-    """A cell's value in per cent with 95 % intervals."""
+    """A rate in per cent, or a difference in percentage points, with 95 % intervals."""
 
     value: float
-    these: Interval
-    """for more speech of these speakers: bootstrap over utterances"""
-    new: Interval | None
-    """for other speakers: t over the speakers' values, around their mean"""
+    utterance_interval: Interval
+    """for further utterances of the same speakers: bootstrap over utterances"""
+    speaker_interval: Interval | None
+    """for new speakers: Student's t over one value per speaker, around their mean"""
 
 
 class Comparison(NamedTuple):
-    """Joint system against baseline in one cell; gains in points, positive: joint is better."""
+    """A system against its baseline in one training condition and test scenario.
+
+    Gains are percentage points, positive if the system is better. The adjusted p values are Holm's,
+    over all cells of the metric.
+    """
 
     metric: Metric
     train: str
     test: str
-    base: float
-    joint: float
+    baseline: float
+    """WER or accuracy, per cent"""
+    system: float
     gain: float
-    these: Interval
-    new: Interval | None
-    p: float
-    """two-sided: matched pairs for WER, McNemar for accuracy; over utterances"""
-    p_holm: float
-    """the same, corrected for all cells of the metric"""
+    utterance_interval: Interval
+    speaker_interval: Interval | None
+    p_utterances: float
+    """two-sided, over utterances: matched pairs for WER, McNemar for accuracy"""
+    p_utterances_adjusted: float
     p_speakers: float | None
-    """one-sided sign flip over speakers: joint is better; None: too few speakers"""
-    p_speakers_holm: float | None
-    p_no_worse: float
-    """one-sided over utterances: joint is not worse by the margin"""
-    p_no_worse_speakers: float | None
+    """one-sided sign flip over speakers: the system is better; None for too few speakers"""
+    p_speakers_adjusted: float | None
+    p_non_inferior: float
+    """one-sided, over utterances: the system is worse by less than the margin"""
+    p_non_inferior_speakers: float | None
     """the same over speakers"""
 
-    def verdict(self, level: float) -> str:
-        """What the corrected two-sided test and the margin say at this level."""
-        if self.p_holm < level:
+    def verdict(self, level: float) -> Verdict:
+        """Return the outcome of the adjusted two-sided test and of the non-inferiority test."""
+        if self.p_utterances_adjusted < level:
             return "better" if self.gain > 0 else "worse"
-        return "no worse" if self.p_no_worse < level else "open"
+        return "non-inferior" if self.p_non_inferior < level else "inconclusive"
 
 
-def load_parts(cells: Cells, exp: Path) -> list[pooling.Part]:
-    """The decode folders behind the cells, as far as they are still there."""
-    return [part for cell in cells.all for part in pooling.parts_of(cell, exp)]
+def find_decoded(results: Results, exp: Path) -> list[DecodedFold]:
+    """Return the decode folders that the cells were pooled from, if they still exist."""
+    return [fold for cell in results.cells for fold in pooling.decoded_folds_of(cell, exp)]
 
 
-def load_scores(cells: Cells, exp: Path) -> dict[Key, Score]:
-    """Scores of the cells all of whose folds are still there and scored."""
+def load_scores(results: Results, exp: Path) -> dict[CellKey, UtteranceScores]:
+    """Return the scores of those cells whose decode folders all exist."""
     scores = {}
-    for cell in cells.all:
-        parts = pooling.parts_of(cell, exp)
-        if len(parts) == len(cell["folds"]):
-            found = [(part, score_dir.load(part.data, part.decode)) for part in parts]
-            scores[cell["system"], cell["train"], cell["test"]] = pooling.pooled(found)
+    for cell in results.cells:
+        decoded = pooling.decoded_folds_of(cell, exp)
+        if len(decoded) == len(cell["folds"]):
+            by_fold = [(fold, score_dir.load(fold.test_dir, fold.path)) for fold in decoded]
+            scores[cell["system"], cell["train"], cell["test"]] = pooling.pool_scores(by_fold)
     return scores
 
 
-def errors(score: Score, metric: Metric) -> Errors | None:
-    """A score's errors by utterance, None where the system has no such output."""
+def utterance_errors(scores: UtteranceScores, metric: Metric) -> UtteranceErrors | None:
+    """Return the errors per utterance, None if the system does not have the metric."""
     if metric == "wer":
-        pairs = {utt: (counts.errors, counts.ref_words) for utt, counts in score.words.items()}
+        pairs = {utt: (count.errors, count.ref_words) for utt, count in scores.words.items()}
     else:
-        pairs = {utt: (int(ref != hyp), 1) for utt, (ref, hyp) in score.emotions.items()}
+        pairs = {utt: (int(ref != hyp), 1) for utt, (ref, hyp) in scores.emotions.items()}
     if not pairs:
         return None
-    names = sorted(pairs)
-    values = np.array([pairs[name] for name in names], dtype=np.float64)
-    return Errors(names, [score.facts[n].speaker for n in names], values[:, 0], values[:, 1])
+    ids = sorted(pairs)
+    values = np.array([pairs[utt] for utt in ids], dtype=np.float64)
+    speakers = [scores.utterances[utt].speaker for utt in ids]
+    return UtteranceErrors(ids, speakers, values[:, 0], values[:, 1])
 
 
-def mean(many: Sequence[Errors]) -> Errors:
-    """Errors averaged over runs or scenarios of the same utterances; the rate is the mean rate."""
-    first = many[0]
-    assert all(one.utterances == first.utterances for one in many)
-    wrong = np.mean([one.wrong for one in many], axis=0)
-    return first._replace(wrong=wrong)
+def mean_errors(runs: Sequence[UtteranceErrors]) -> UtteranceErrors:
+    """Average errors over seeds or scenarios of the same utterances; the rate is the mean rate."""
+    first = runs[0]
+    assert all(run.utterances == first.utterances for run in runs)
+    return first._replace(errors=np.mean([run.errors for run in runs], axis=0))
 
 
-def estimate(found: Errors, metric: Metric, conf: Report) -> Estimate:
-    """A rate with its intervals; accuracies are given as such, not as error rates."""
-    these = stats.utterance_interval(found.wrong, found.total, conf.seed, conf.resamples)
-    new = stats.speaker_interval(list(found.by_speaker().values()))
+def estimate(errors: UtteranceErrors, metric: Metric, conf: Report) -> Estimate:
+    """Return WER or accuracy with its intervals."""
+    by_utterance = stats.utterance_interval(errors.errors, errors.totals, conf.seed, conf.resamples)
+    by_speaker = stats.speaker_interval(list(errors.by_speaker().values()))
     if metric == "wer":
-        return Estimate(found.rate, these, new)
-    return Estimate(100 - found.rate, _accuracy(these), new and _accuracy(new))
-
-
-def gain(base: Errors, joint: Errors, conf: Report) -> Estimate:
-    """Points by which ``joint`` has fewer errors, with intervals of the paired difference."""
-    worse = stats.difference_interval(
-        base.wrong, joint.wrong, base.total, conf.seed, conf.resamples
+        return Estimate(errors.rate, by_utterance, by_speaker)
+    return Estimate(
+        100 - errors.rate, _complement(by_utterance), by_speaker and _complement(by_speaker)
     )
-    gains = list(speaker_gains(base, joint).values())
-    these = Interval(-worse.high, -worse.low)
-    return Estimate(base.rate - joint.rate, these, stats.speaker_interval(gains))
 
 
-def speaker_gains(base: Errors, joint: Errors) -> dict[str, float]:
-    """Gain of each speaker, points."""
-    before, after = base.by_speaker(), joint.by_speaker()
+def estimate_gain(baseline: UtteranceErrors, system: UtteranceErrors, conf: Report) -> Estimate:
+    """Return the reduction of the error rate, with intervals of the paired difference."""
+    difference = stats.difference_interval(
+        baseline.errors, system.errors, baseline.totals, conf.seed, conf.resamples
+    )
+    gains = list(speaker_gains(baseline, system).values())
+    reduction = Interval(-difference.high, -difference.low)
+    return Estimate(baseline.rate - system.rate, reduction, stats.speaker_interval(gains))
+
+
+def speaker_gains(baseline: UtteranceErrors, system: UtteranceErrors) -> dict[str, float]:
+    """Return the reduction of the error rate for each speaker, percentage points."""
+    before, after = baseline.by_speaker(), system.by_speaker()
     return {speaker: before[speaker] - after[speaker] for speaker in before}
 
 
 def compare(
-    scores: Scores,
+    scores: ScoresByCell,
     systems: tuple[str, str],
     metric: Metric,
-    cells: Iterable[tuple[str, str]],
+    conditions: Iterable[tuple[str, str]],
     conf: Report,
 ) -> list[Comparison]:
-    """``systems`` (baseline, joint) in the (train, test) cells that both have on the same
-    utterances; p values corrected by Holm over these."""
-    found = []
-    for train, test in cells:
-        base, joint = (
-            errors(scores[name, train, test], metric) if (name, train, test) in scores else None
+    """Compare ``systems`` (baseline, system) in each (training condition, test scenario).
+
+    Skips cells that one of them lacks or that have other utterances. Holm's adjustment is over the
+    cells compared.
+    """
+    compared = []
+    for train, test in conditions:
+        baseline, system = (
+            utterance_errors(scores[name, train, test], metric)
+            if (name, train, test) in scores
+            else None
             for name in systems
         )
-        if base and joint and base.utterances == joint.utterances:
-            found.append(_compare(base, joint, metric, train, test, conf))
-    corrected = [p for p in stats.holm([one.p for one in found]) if p is not None]
-    speakers = stats.holm([one.p_speakers for one in found])
+        if baseline and system and baseline.utterances == system.utterances:
+            compared.append(_compare(baseline, system, metric, train, test, conf))
+    by_utterance = stats.holm([comparison.p_utterances for comparison in compared])
+    by_speaker = stats.holm([comparison.p_speakers for comparison in compared])
     return [
-        one._replace(p_holm=p, p_speakers_holm=q)
-        for one, p, q in zip(found, corrected, speakers, strict=True)
+        comparison._replace(p_utterances_adjusted=p, p_speakers_adjusted=q)
+        for comparison, p, q in zip(compared, by_utterance, by_speaker, strict=True)
+        if p is not None
     ]
 
 
 def _compare(
-    base: Errors, joint: Errors, metric: Metric, train: str, test: str, conf: Report
+    baseline: UtteranceErrors,
+    system: UtteranceErrors,
+    metric: Metric,
+    train: str,
+    test: str,
+    conf: Report,
 ) -> Comparison:
-    gained = gain(base, joint, conf)
-    gains = list(speaker_gains(base, joint).values())
+    gain = estimate_gain(baseline, system, conf)
+    gains = list(speaker_gains(baseline, system).values())
     test_pairs = stats.matched_pairs if metric == "wer" else stats.mcnemar
-    p = test_pairs(base.wrong, joint.wrong)
+    p = test_pairs(baseline.errors, system.errors)
     margin = conf.margin_wer if metric == "wer" else conf.margin_acc
-    values = (base.rate, joint.rate)
+    values = (baseline.rate, system.rate)
     if metric == "acc":
-        values = (100 - base.rate, 100 - joint.rate)
+        values = (100 - baseline.rate, 100 - system.rate)
     return Comparison(
         metric,
         train,
         test,
         *values,
-        gained.value,
-        gained.these,
-        gained.new,
+        gain.value,
+        gain.utterance_interval,
+        gain.speaker_interval,
         p,
         p,
         stats.sign_flip(gains),
         None,
-        stats.no_worse(base.wrong, joint.wrong, base.total, margin),
-        stats.speakers_no_worse(gains, margin),
+        stats.non_inferiority(baseline.errors, system.errors, baseline.totals, margin),
+        stats.speaker_non_inferiority(gains, margin),
     )
 
 
-def _accuracy(interval: Interval) -> Interval:
+def _complement(interval: Interval) -> Interval:
+    """Convert an interval of an error rate to one of an accuracy."""
     return Interval(100 - interval.high, 100 - interval.low)

@@ -1,6 +1,8 @@
-"""The signal-to-noise ratio of archived mixtures, measured again from their samples."""
+"""Audit of the noise: separate noise files for training, dev and test, SNR of the mixtures."""
 
+import itertools
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,55 +11,85 @@ import numpy as np
 from jointasr.config import layout, scenarios
 from jointasr.data import datadir, wav_scp
 from jointasr.prep import mixtures
+from jointasr.report.findings import Finding, expect_none
+from jointasr.scoring.pooling import DecodedFold
 
 FILE = mixtures.FILE
-MOST = 500  # utterances measured of a set
-TOLERANCE = 0.05  # dB, beyond what rounding to int16 explains
-ROUNDING = 1 / 12  # power of the rounding error, in squared steps
+MAX_MEASURED = 500
+"""utterances of a set whose SNR is measured"""
+TOLERANCE = 0.05
+"""dB, in addition to what rounding to int16 explains"""
+ROUNDING_POWER = 1 / 12
+"""power of the rounding error, in squared steps"""
 
 
-class Measured(NamedTuple):
-    """What a set's mixtures were found to be."""
+class SnrCheck(NamedTuple):
+    """Result of measuring the SNR of a set's mixtures."""
 
     text: str
-    ok: bool
+    passed: bool
 
 
-def files(folder: Path) -> set[str]:
-    """Noise recordings that a planned set uses."""
-    return {name for record in mixtures.load(folder).values() for name in record["noise"]}
+def noise_and_snr(fold_dirs: Sequence[Path], decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
+    """Check that noise files differ between training, dev and test, and the SNR of all mixtures."""
+    tests = {fold.test for fold in decoded} - {scenarios.CLEAN}
+    training = {"train": scenarios.TRAIN, "dev": scenarios.DEV}
+    if all(fold.model.train == scenarios.CLEAN for fold in decoded):
+        training = {}
+    for data in sorted({layout.data_folder(path) for path in fold_dirs}):
+        pools = {pool: _noise_files(data, {name}) for pool, name in training.items()}
+        pools["test"] = _noise_files(data, tests)
+        shared = {
+            f"{pool} and {other}": sorted(pools[pool] & pools[other])
+            for pool, other in itertools.combinations(pools, 2)
+        }
+        yield from expect_none("noise files in two pools", shared, "pairs of pools")
+        for name in [*training.values(), *sorted(tests)]:
+            snr = check_snr(data, name)
+            yield Finding("measured SNR", f"{data}/{name}", snr.text, snr.passed)
 
 
-def measure(data: Path, name: str) -> Measured:
-    """Compare the SNR asked for with the one in the archive of set ``name``.
+def _noise_files(data: Path, sets: Iterable[str]) -> set[str]:
+    """Return the ids of the noise recordings that the mixtures of some sets use."""
+    return {
+        noise
+        for name in sets
+        for record in mixtures.load(layout.mix_dir(data, name)).values()
+        for noise in record["noise"]
+    }
 
-    A mixture, divided by its recorded scale, less the archived clean utterance is the noise. At
-    most 500 utterances are measured, evenly spaced over the ids. Rounding adds 1/12 squared steps
-    to the noise's power: so much more is allowed where the noise is faint.
+
+def check_snr(data: Path, name: str) -> SnrCheck:
+    """Compare the SNR of the archived mixtures of set ``name`` with the requested SNR.
+
+    The noise is the mixture divided by its recorded scale, minus the archived clean utterance. At
+    most 500 utterances are measured, evenly spaced over the sorted ids. Rounding to int16 adds 1/12
+    squared steps to the power of the noise; the tolerance allows for it where the noise is weak.
     """
     records = mixtures.load(layout.mix_dir(data, name))
     mixed = datadir.read_table(data / name / "wav.scp")
     clean = datadir.read_table(data / scenarios.CLEAN / "wav.scp")
     ids = sorted(records)
-    chosen = ids[:: math.ceil(len(ids) / MOST)]
+    chosen = ids[:: math.ceil(len(ids) / MAX_MEASURED)]
     deviations, wrong = [], []
     for utterance in chosen:
-        found, allowed = _deviation(records[utterance], mixed[utterance], clean[utterance])
-        deviations.append(found)
-        if not abs(found) <= allowed:
-            wrong.append(f"{utterance} {found:+.2f} dB")
-    asked = sorted({records[utterance]["snr_requested"] for utterance in chosen})
-    text = f"asked for {asked[0]:.4g}" + (f" to {asked[-1]:.4g} dB" if len(asked) > 1 else " dB")
-    text += f"; {len(chosen)} of {len(ids)} utterances, "
+        deviation, tolerance = _deviation(records[utterance], mixed[utterance], clean[utterance])
+        deviations.append(deviation)
+        if not abs(deviation) <= tolerance:
+            wrong.append(f"{utterance} {deviation:+.2f} dB")
+    requested = sorted({records[utterance]["snr_requested"] for utterance in chosen})
+    text = f"requested {requested[0]:.4g}"
+    text += f" to {requested[-1]:.4g} dB" if len(requested) > 1 else " dB"
+    text += f"; {len(chosen)} of {len(ids)} utterances measured, "
     text += f"largest deviation {max(map(abs, deviations)):.2g} dB"
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        text += f"; off: {', '.join(wrong[:3])}{more}"
-    return Measured(text, not wrong)
+        text += f"; wrong: {', '.join(wrong[:3])}{more}"
+    return SnrCheck(text, not wrong)
 
 
 def _deviation(record: dict[str, Any], mixture: str, speech: str) -> tuple[float, float]:
-    """(measured - requested, what is allowed of it) in dB; infinite where lengths differ."""
+    """Return (measured - requested SNR, tolerance) in dB; infinite if lengths differ."""
     clean = wav_scp.read(speech).astype(np.float64)
     mixed = wav_scp.read(mixture).astype(np.float64)
     if len(clean) != len(mixed):
@@ -66,6 +98,6 @@ def _deviation(record: dict[str, Any], mixture: str, speech: str) -> tuple[float
     power = float(np.mean(noise**2))
     if power == 0:
         return math.inf, 0.0
-    ratio = 10 * math.log10(float(np.mean(clean**2)) / power)
-    faint = ROUNDING / record["scale"] ** 2 / power
-    return ratio - record["snr_requested"], TOLERANCE + 10 * math.log10(1 + 4 * faint)
+    snr = 10 * math.log10(float(np.mean(clean**2)) / power)
+    rounding = ROUNDING_POWER / record["scale"] ** 2 / power
+    return snr - record["snr_requested"], TOLERANCE + 10 * math.log10(1 + 4 * rounding)

@@ -1,4 +1,4 @@
-"""What was trained, on what it was chosen, and whether systems had the same."""
+"""Audit of the training: checkpoint selection, language models, equal budgets of all systems."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,91 +8,105 @@ from typing import Any
 from jointasr.config import layout
 from jointasr.data import datadir
 from jointasr.lm import arpa, training_text
-from jointasr.report.findings import Finding, everywhere, none
-from jointasr.scoring.pooling import Part
+from jointasr.report.findings import Finding, all_of, expect_none
+from jointasr.scoring.pooling import DecodedFold
 from jointasr.utils import done
 
-UNEQUAL = ("steps", "processes", "useful")  # what a budget need not have in common with others
+MAY_DIFFER = ("steps", "processes", "useful")
+"""entries of a training budget that may differ between systems"""
 
 
-def selected(parts: Sequence[Part]) -> Iterable[Finding]:
-    """Each model was chosen on the dev set of its fold and condition."""
-    models = {part.decode.parent: part.model for part in parts}
-    culprits: dict[str, list[str]] = {}
+def selected(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
+    """Check that each checkpoint was selected on the dev set of its fold and training condition."""
+    models = {fold.model_dir: fold.model for fold in decoded}
+    violations: dict[str, list[str]] = {}
     epochs: dict[str, list[int]] = {}
-    for home, model in models.items():
-        right = layout.set_dir(Path(model.data), "dev", model.train)
-        wrong = Path(model.selected["on"]) != right
-        culprits[str(home)] = [f"chosen on {model.selected['on']}"] if wrong else []
-        epochs.setdefault(layout.system_name(model.system, model.train), []).append(
-            model.selected["epoch"]
-        )
-    yield from none("checkpoints chosen on anything but their dev set", culprits, "models")
+    for model_dir, model in models.items():
+        expected = layout.set_dir(Path(model.data), "dev", model.train)
+        wrong = Path(model.selected["on"]) != expected
+        violations[str(model_dir)] = [f"selected on {model.selected['on']}"] if wrong else []
+        name = layout.system_name(model.system, model.train)
+        epochs.setdefault(name, []).append(model.selected["epoch"])
+    check = "checkpoints not selected on their dev set"
+    yield from expect_none(check, violations, "models")
     for system, chosen in epochs.items():
-        yield Finding("epoch of the checkpoint, least error on dev", system, _range(chosen), None)
+        yield Finding("epoch with the lowest dev error", system, _range(chosen), None)
 
 
-def language_models(parts: Sequence[Part]) -> Iterable[Finding]:
-    """n-gram models that any method of decoding used, estimated once more from the fold's training
-    text, and what their weights were chosen on."""
-    models = {part.decode.parent: part.model for part in parts}
-    text: dict[str, list[str]] = {}
-    weights: dict[str, list[str]] = {}
-    more: set[str] = set()
-    for home, model in models.items():
+def language_models(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
+    """Check the n-gram models and their weights of all decoding methods.
+
+    Each model is estimated again from the training text of its fold and compared; weights must
+    have been tuned on the dev set only.
+    """
+    models = {fold.model_dir: fold.model for fold in decoded}
+    different: dict[str, list[str]] = {}
+    not_dev: dict[str, list[str]] = {}
+    extra_texts: set[str] = set()
+    for model_dir, model in models.items():
         dev = str(layout.set_dir(Path(model.data), "dev", model.train))
-        for record in (folder / done.NAME for folder in layout.tune_dirs(home)):
+        for tune_dir in layout.tune_dirs(model_dir):
+            record = tune_dir / done.NAME
             if not record.is_file():
                 continue
             inputs = set(datadir.read_json(record)["inputs"])
-            used = [Path(name) for name in sorted(inputs) if (Path(name) / arpa.NAME).is_file()]
-            others = inputs - {dev, str(home), *map(str, used)}
-            weights[str(record.parent)] = sorted(others or {dev} - inputs)
-            for folder in used:
-                if str(folder) in text:
-                    continue  # of another system or condition
-                extra = datadir.read_json(folder / training_text.ABOUT)["extra"]
-                more.update(extra)
-                train_dir = layout.set_dir(folder.parent, "train", model.train)
+            lm_dirs = [Path(path) for path in sorted(inputs) if (Path(path) / arpa.NAME).is_file()]
+            others = inputs - {dev, str(model_dir), *map(str, lm_dirs)}
+            not_dev[str(tune_dir)] = sorted(others or {dev} - inputs)
+            for lm_dir in lm_dirs:
+                if str(lm_dir) in different:
+                    continue  # checked for another system or training condition
+                extra = datadir.read_json(lm_dir / training_text.ABOUT)["extra"]
+                extra_texts.update(extra)
+                train_dir = layout.set_dir(lm_dir.parent, "train", model.train)
                 train = datadir.read_table(train_dir / "text")
-                paths = [Path(name) for name in extra]
-                text[str(folder)] = training_text.differences(folder, train, paths)
-    yield from none("language models not of their fold's training text", text, "models")
-    yield from none("weights of language models not chosen on dev alone", weights, "choices")
-    if more:
-        value = ", ".join(sorted(more))
-        yield Finding("more text in language models", everywhere(text), value, None)
+                different[str(lm_dir)] = training_text.differences(
+                    lm_dir, train, [Path(path) for path in extra]
+                )
+    check = "language models that differ from their fold's training text"
+    yield from expect_none(check, different, "models")
+    yield from expect_none("language model weights not tuned on dev only", not_dev, "weights")
+    if extra_texts:
+        value = ", ".join(sorted(extra_texts))
+        yield Finding("additional text in language models", all_of(different), value, None)
 
 
-def budgets(parts: Sequence[Part]) -> Iterable[Finding]:
-    """All systems of a condition and fold had the same data and number of epochs."""
+def budgets(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
+    """Check that all systems of a training condition and fold had the same data and epochs."""
     groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
-    for part in parts:
-        model = part.model
-        known = {k: n for k, n in model.budget.items() if k not in UNEQUAL}
-        groups.setdefault((model.train, model.data), {})[model.system] = known
-    culprits: dict[str, list[str]] = {}
+    for fold in decoded:
+        model = fold.model
+        fixed = {key: n for key, n in model.budget.items() if key not in MAY_DIFFER}
+        groups.setdefault((model.train, model.data), {})[model.system] = fixed
+    violations: dict[str, list[str]] = {}
     for (train, data), systems in groups.items():
-        base, *others = systems
-        culprits[f"{Path(data).name}, {train}"] = [
-            f"{other} {_values(systems[other])} against {base} {_values(systems[base])}"
+        first, *others = systems
+        violations[f"{Path(data).name}, {train}"] = [
+            f"{other} {_format(systems[other])} against {first} {_format(systems[first])}"
             for other in others
-            if systems[other] != systems[base]
+            if systems[other] != systems[first]
         ]
-    yield from none("systems with another budget", culprits, "folds and conditions")
-    budgets = {f"{m['epochs']} epochs" for systems in groups.values() for m in systems.values()}
-    steps = [part.model.budget["steps"] for part in parts]
-    value = f"{', '.join(sorted(budgets))}, {_range(steps)} steps"
-    yield Finding("budget of training", everywhere(groups, "folds and conditions"), value, None)
-    taught: dict[str, Counter[str]] = {}
-    for part in parts:
-        budget = part.model.budget
-        given = Counter(useful=budget.get("useful", budget["utterances"]), of=budget["utterances"])
-        taught[part.model.system] = taught.get(part.model.system, Counter()) + given
-    for system, count in taught.items():
-        if count["useful"] < count["of"]:
-            value = f"{count['useful'] / count['of']:.0%}: the others lack transcript or emotion"
-            yield Finding("utterances of training that teach it", system, value, None)
+    unit = "folds and conditions"
+    yield from expect_none("systems with another training budget", violations, unit)
+    epochs = {f"{fixed['epochs']} epochs" for each in groups.values() for fixed in each.values()}
+    steps = [fold.model.budget["steps"] for fold in decoded]
+    value = f"{', '.join(sorted(epochs))}, {_range(steps)} steps"
+    yield Finding("training budget", all_of(groups, unit), value, None)
+    yield from _useful_utterances(decoded)
+
+
+def _useful_utterances(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
+    """Report systems that could not learn from all training utterances."""
+    useful: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    for fold in decoded:
+        budget = fold.model.budget
+        useful[fold.model.system] += budget.get("useful", budget["utterances"])
+        total[fold.model.system] += budget["utterances"]
+    for system in total:
+        if useful[system] < total[system]:
+            value = f"{useful[system] / total[system]:.0%}: the others lack transcript or emotion"
+            yield Finding("training utterances with a target", system, value, None)
 
 
 def _range(values: Sequence[int]) -> str:
@@ -100,5 +114,5 @@ def _range(values: Sequence[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _values(budget: Mapping[str, int]) -> str:
+def _format(budget: Mapping[str, int]) -> str:
     return ", ".join(f"{key} {value}" for key, value in budget.items())

@@ -1,4 +1,4 @@
-"""What a report consists of, whoever renders it: sections of paragraphs, tables, figures, audio."""
+"""Elements of a report, independent of its format: paragraphs, tables, figures, audio examples."""
 
 from __future__ import annotations
 
@@ -10,85 +10,86 @@ from jointasr.scoring.metrics import Pair
 Tone = Literal["", "good", "bad", "unsure"]
 
 
-class Cell(NamedTuple):
-    """A table's cell that says more than its text: its tone is shown, not by colour alone."""
+class TableCell(NamedTuple):
+    """A table cell with a tone, which is shown by a mark as well as by color."""
 
     text: str
     tone: Tone = ""
 
 
 class Paragraph(NamedTuple):
-    """Running text; `code` between backquotes is set as such."""
+    """Running text; text between backquotes is set as code."""
 
     text: str
 
 
 class Code(NamedTuple):
-    """Commands, line breaks as they are."""
+    """Preformatted text, such as a command."""
 
     text: str
 
 
 class Bullets(NamedTuple):
-    """A list of short statements."""
+    """A bullet list."""
 
     items: Sequence[str]
 
 
 class Table(NamedTuple):
-    """The first column is text, the others are numbers unless ``words``."""
+    """A table: the first column is text, the others are numbers unless ``textual``."""
 
     caption: str
     header: Sequence[str]
-    rows: Sequence[Sequence[str | Cell]]
-    words: bool = False
+    rows: Sequence[Sequence[str | TableCell]]
+    textual: bool = False
 
 
 class Figure(NamedTuple):
-    """Pictures side by side where there is room; what they show is in ``caption``."""
+    """SVG images with one caption, side by side if the page is wide enough."""
 
     caption: str
     svgs: Sequence[str]
 
 
-class ListeningItem(NamedTuple):
-    """An utterance as it sounds and as systems heard it."""
-
-    title: str
-    audio: str
-    """a data: URI; "" where the audio is gone"""
-    spoken: str
-    """the reference emotion"""
-    versions: Sequence[SystemOutput]
-
-
 class SystemOutput(NamedTuple):
-    """One system's reading of an utterance."""
+    """Output of one system for an utterance."""
 
     system: str
     words: Sequence[Pair]
+    """alignment of reference and hypothesis"""
     emotion: str
-    """"" where the system gives none"""
+    """"" if the system does not recognize emotions"""
 
 
-class Listening(NamedTuple):
-    """Utterances to look at and listen to."""
+class AudioExample(NamedTuple):
+    """An utterance with its audio, reference and the outputs of systems."""
+
+    title: str
+    audio: str
+    """a data: URI; "" if the audio cannot be read"""
+    emotion: str
+    """the reference emotion"""
+    outputs: Sequence[SystemOutput]
+
+
+class AudioExamples(NamedTuple):
+    """Utterances to inspect and play."""
 
     caption: str
-    utterances: Sequence[ListeningItem]
+    examples: Sequence[AudioExample]
 
 
-Block = Paragraph | Code | Bullets | Table | Figure | Listening
+Block = Paragraph | Code | Bullets | Table | Figure | AudioExamples
 
 
 class Section(NamedTuple):
-    """A titled part; ``page_only``: nothing of it can be told in plain text."""
+    """A titled part of the report; ``html_only``: not in the Markdown file."""
 
     title: str
     blocks: Sequence[Block]
-    page_only: bool = False
+    html_only: bool = False
 
 
-def text_of(cell: str | Cell) -> str:
-    """A cell's text."""
-    return cell.text if isinstance(cell, Cell) else cell
+def text_of(cell: str | TableCell) -> str:
+    """Return the text of a table cell."""
+    return cell.text if isinstance(cell, TableCell) else cell

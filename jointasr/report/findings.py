@@ -1,36 +1,41 @@
-"""What an audit finds, and how it is worded."""
+"""Findings of the audit and how they are worded."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-MOST = 5  # named of what is wrong somewhere
+MAX_LISTED = 5
+"""violations named in one finding; of more, the number is given"""
 
-Culprits = Mapping[str, Sequence[str]]
-"""what is wrong, by where"""
+Violations = Mapping[str, Sequence[str]]
+"""{fold, data dir or pair of systems: what violates the expectation there}"""
 
 
 class Finding(NamedTuple):
-    """One thing looked at."""
+    """Result of one check."""
 
     check: str
     where: str
-    """a fold, a set, a pair of systems; "all 10 folds" where they agree"""
+    """a fold, data dir or pair of systems; "all 10 folds" if the result is the same everywhere"""
     value: str
-    """what was found"""
-    ok: bool | None
-    """None: a count to know, no verdict"""
+    passed: bool | None
+    """None: for information only"""
 
 
-def none(check: str, culprits: Culprits, what: str = "folds") -> Iterable[Finding]:
-    """Nothing is expected anywhere: one finding that says so, or one for each place."""
-    bad = {where: names for where, names in culprits.items() if names}
-    if culprits and not bad:
-        yield Finding(check, everywhere(culprits, what), "none", True)
-    for where, names in bad.items():
-        more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-        yield Finding(check, where, ", ".join(names[:MOST]) + more, False)
+def expect_none(check: str, violations: Violations, unit: str = "folds") -> Iterable[Finding]:
+    """Yield one passed finding if there are no violations, else a failed one for each location.
+
+    ``unit`` names the locations in the plural.
+    """
+    failed = {where: names for where, names in violations.items() if names}
+    if violations and not failed:
+        yield Finding(check, all_of(violations, unit), "none", True)
+    for where, names in failed.items():
+        more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+        yield Finding(check, where, ", ".join(names[:MAX_LISTED]) + more, False)
 
 
-def everywhere(places: Mapping[Any, object], what: str = "folds") -> str:
-    """Where all places agree: how many they are, or the only one."""
-    return f"all {len(places)} {what}" if len(places) > 1 else str(next(iter(places)))
+def all_of(locations: Collection[object], unit: str = "folds") -> str:
+    """Return "all <n> <unit>", or the location itself if there is only one."""
+    if len(locations) == 1:
+        return str(next(iter(locations)))
+    return f"all {len(locations)} {unit}"

@@ -1,34 +1,33 @@
-"""A report as Markdown that reads well as plain text too; figures and audio are the page's."""
+"""The report as Markdown, readable as plain text; figures and audio are only in the HTML page."""
 
 from collections.abc import Iterable, Sequence
 
-from jointasr.report.elements import Block, Bullets, Cell, Code, Paragraph, Section, Table, text_of
+from jointasr.report.elements import (
+    Block,
+    Bullets,
+    Code,
+    Paragraph,
+    Section,
+    Table,
+    TableCell,
+    text_of,
+)
 
 MARKS = {"": "", "good": " +", "bad": " !", "unsure": " ?"}
 
 
 def render(title: str, lead: str, sections: Iterable[Section]) -> str:
-    """The text of a Markdown file."""
+    """Return the text of the Markdown file."""
     parts = [f"# {title}\n", f"{lead}\n"]
     for section in sections:
-        if not section.page_only:
+        if not section.html_only:
             parts.append(f"## {section.title}\n")
             parts += [text for text in map(block, section.blocks) if text]
     return "\n".join(parts)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: bool = False) -> str:
-    """A table with its columns padded; all but the first to the right, unless they are words."""
-    body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    widths = [max(3, *(len(row[i]) for row in [list(header), *body])) for i in range(len(header))]
-    marks = ["-" * widths[0]]
-    marks += ["-" * width if words else "-" * (width - 1) + ":" for width in widths[1:]]
-    lines = [_line(header, widths, words), "| " + " | ".join(marks) + " |"]
-    return "\n".join([*lines, *(_line(row, widths, words) for row in body)]) + "\n"
-
-
 def block(item: Block) -> str:
-    """A block as text, "" for what only a page can show."""
+    """Return a block as text, "" if only the HTML page can show it."""
     if isinstance(item, Paragraph):
         return f"{item.text}\n"
     if isinstance(item, Code):
@@ -38,16 +37,26 @@ def block(item: Block) -> str:
     if isinstance(item, Table):
         rows = [[_text(cell) for cell in row] for row in item.rows]
         caption = f"{item.caption}\n\n" if item.caption else ""
-        return caption + table(item.header, rows, item.words)
+        return caption + _table(item.header, rows, item.textual)
     return ""
 
 
-def _text(cell: str | Cell) -> str:
-    return text_of(cell) + (MARKS[cell.tone] if isinstance(cell, Cell) else "")
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], textual: bool) -> str:
+    """Return a table with padded columns; numbers are aligned to the right."""
+    body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(3, *(len(row[i]) for row in [list(header), *body])) for i in range(len(header))]
+    marks = ["-" * widths[0]]
+    marks += ["-" * width if textual else "-" * (width - 1) + ":" for width in widths[1:]]
+    lines = [_line(header, widths, textual), "| " + " | ".join(marks) + " |"]
+    return "\n".join([*lines, *(_line(row, widths, textual) for row in body)]) + "\n"
 
 
-def _line(row: Sequence[str], widths: Sequence[int], words: bool) -> str:
+def _text(cell: str | TableCell) -> str:
+    return text_of(cell) + (MARKS[cell.tone] if isinstance(cell, TableCell) else "")
+
+
+def _line(row: Sequence[str], widths: Sequence[int], textual: bool) -> str:
     cells = [row[0].ljust(widths[0])]
     pairs = zip(row[1:], widths[1:], strict=True)
-    cells += [cell.ljust(width) if words else cell.rjust(width) for cell, width in pairs]
+    cells += [cell.ljust(width) if textual else cell.rjust(width) for cell, width in pairs]
     return "| " + " | ".join(cells) + " |"

@@ -1,8 +1,9 @@
-"""Intervals and significance tests of the report.
+"""Confidence intervals and significance tests of the report.
 
-Per utterance, ``wrong`` counts errors (word edits, or 0 or 1 for a wrong emotion) and ``total``
-what they are out of (reference words, or 1). A rate is 100 * sum(wrong) / sum(total), per cent.
-Arrays of two systems are aligned by utterance. Nothing here knows of cells, files or systems.
+All functions over utterances take arrays of shape (utterances,): ``errors`` counts the errors of an
+utterance (word edits, or 0 or 1 for a wrong emotion) and ``totals`` what they are relative to
+(reference words, or 1). A rate is 100 * sum(errors) / sum(totals), per cent. Arrays of two systems
+have the same utterances in the same order.
 """
 
 from collections.abc import Sequence
@@ -16,81 +17,93 @@ from jointasr.utils import rng
 
 Array = NDArray[np.float64]
 CONFIDENCE = 0.95
-FEWEST_SPEAKERS = 6
-"""fewer flips than 2 ** 6 could not show much: the least p of five is 1/32"""
-EXACT_SPEAKERS = 16
-RESAMPLED = 1 << 22  # values held at a time while resampling
+MIN_SPEAKERS = 6
+"""for the sign-flip test: with n speakers its smallest p value is 2 ** -n, 1/32 for five"""
+MAX_EXACT_SPEAKERS = 16
+MAX_RESAMPLED_VALUES = 1 << 22
+"""resampled values in memory at a time"""
 
 
 class Interval(NamedTuple):
-    """The ends of a 95 % interval, per cent or points."""
+    """Lower and upper end of a 95 % interval, per cent or percentage points."""
 
     low: float
     high: float
 
 
-def utterance_interval(wrong: Array, total: Array, seed: int, resamples: int = 10000) -> Interval:
-    """Interval of a rate for more utterances of these speakers.
+def utterance_interval(errors: Array, totals: Array, seed: int, resamples: int = 10000) -> Interval:
+    """Return the interval of a rate for further utterances of the same speakers.
 
-    Percentile bootstrap over utterances (Bisani and Ney, ICASSP 2004).
+    Percentile bootstrap: utterances are drawn with replacement, and the rate of each resample is
+    computed (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance
+    evaluation", ICASSP 2004).
     """
-    return _bootstrap((wrong, total), "rate", seed, resamples)
+    return _bootstrap((errors, totals), "rate", seed, resamples)
 
 
 def difference_interval(
-    wrong_base: Array, wrong_joint: Array, total: Array, seed: int, resamples: int = 10000
+    baseline_errors: Array, system_errors: Array, totals: Array, seed: int, resamples: int = 10000
 ) -> Interval:
-    """Interval of rate(joint) - rate(base), points, by the paired bootstrap over utterances."""
-    return _bootstrap((wrong_joint - wrong_base, total), "difference", seed, resamples)
+    """Return the interval of rate(system) - rate(baseline), percentage points.
+
+    Paired bootstrap over utterances: both systems are resampled together (Bisani and Ney 2004).
+    """
+    return _bootstrap((system_errors - baseline_errors, totals), "difference", seed, resamples)
 
 
 def speaker_interval(values: Sequence[float]) -> Interval | None:
-    """Interval of the mean over speakers of ``values`` (one each), for speakers like these.
+    """Return the interval of the mean of ``values``, one per speaker, for new speakers.
 
-    Student's t; None for fewer than two speakers.
+    Student's t: mean +- t(0.975, n - 1) * s / sqrt(n). None for fewer than two speakers.
     """
     if len(values) < 2:
         return None
-    middle, error = float(np.mean(values)), _standard_error(np.asarray(values, dtype=float))
+    mean, error = float(np.mean(values)), _standard_error(np.asarray(values, dtype=float))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
-    return Interval(middle - half, middle + half)
+    return Interval(mean - half, mean + half)
 
 
-def matched_pairs(wrong_base: Array, wrong_joint: Array) -> float:
-    """Two-sided p of the matched-pairs sentence-segment word error test.
+def matched_pairs(baseline_errors: Array, system_errors: Array) -> float:
+    """Return the two-sided p value of the matched-pairs sentence-segment word error test.
 
-    Gillick and Cox, ICASSP 1989: differences of the errors in a segment (here an utterance) are
-    taken as independent, their mean as normal. 1.0 where no utterance differs.
+    With d the differences of the errors per segment (here an utterance), z = mean(d) / (s(d) /
+    sqrt(n)) is compared with the standard normal distribution (Gillick and Cox, "Some statistical
+    issues in the comparison of speech recognition algorithms", ICASSP 1989). 1.0 if no
+    utterance differs.
     """
-    worse = wrong_joint - wrong_base
-    return min(1.0, 2 * min(_negative(worse), _negative(-worse)))
+    difference = system_errors - baseline_errors
+    return min(1.0, 2 * min(_p_negative_mean(difference), _p_negative_mean(-difference)))
 
 
-def mcnemar(wrong_base: Array, wrong_joint: Array) -> float:
-    """Two-sided p of McNemar's exact test: of the utterances that one system alone has wrong, half
-    are expected for each. 1.0 where there are none."""
-    base_alone = int(((wrong_base > 0) & (wrong_joint == 0)).sum())
-    joint_alone = int(((wrong_joint > 0) & (wrong_base == 0)).sum())
-    if not base_alone + joint_alone:
+def mcnemar(baseline_errors: Array, system_errors: Array) -> float:
+    """Return the two-sided p value of McNemar's exact test (McNemar 1947).
+
+    Of the n utterances that exactly one system has wrong, the number that the baseline has wrong is
+    binomial(n, 1/2) under the null hypothesis (Gillick and Cox 1989). 1.0 if n = 0.
+    """
+    baseline_only = int(((baseline_errors > 0) & (system_errors == 0)).sum())
+    system_only = int(((system_errors > 0) & (baseline_errors == 0)).sum())
+    if not baseline_only + system_only:
         return 1.0
-    return float(stats.binomtest(base_alone, base_alone + joint_alone).pvalue)
+    return float(stats.binomtest(baseline_only, baseline_only + system_only).pvalue)
 
 
 def sign_flip(gains: Sequence[float]) -> float | None:
-    """One-sided p that the mean gain of a speaker is above zero, by flipping signs.
+    """Return the one-sided p value of the sign-flip test: the mean gain per speaker is positive.
 
-    Exact: every one of the 2 ** n choices of signs counts (above 16 speakers, 2 ** 16 random ones).
-    None for fewer than six speakers, who are too few.
+    Fisher's randomization test for paired samples: the share of the 2 ** n choices of signs whose
+    mean gain is at least the observed one (Fisher, "The Design of Experiments", 1935, section 21).
+    Exact for up to 16 speakers, 2 ** 16 random choices for more; None for fewer than six speakers.
     """
-    if len(gains) < FEWEST_SPEAKERS:
+    if len(gains) < MIN_SPEAKERS:
         return None
     test = stats.permutation_test(
         (np.asarray(gains, dtype=float),),
         lambda x, axis: x.mean(axis=axis),
         permutation_type="samples",
         vectorized=True,
-        n_resamples=1 << EXACT_SPEAKERS,
-        batch=RESAMPLED // len(gains),
+        n_resamples=1 << MAX_EXACT_SPEAKERS,
+        batch=MAX_RESAMPLED_VALUES // len(gains),
         alternative="greater",
         rng=rng.stream(0, "sign_flip"),
     )
@@ -98,45 +111,55 @@ def sign_flip(gains: Sequence[float]) -> float | None:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction (1979), in the order given; None stays and does not count."""
-    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
-    corrected: list[float | None] = [None] * len(p_values)
-    highest = 0.0
-    for rank, (p, place) in enumerate(known):
-        highest = max(highest, min(1.0, p * (len(known) - rank)))
-        corrected[place] = highest
-    return corrected
+    """Return p values adjusted by Holm's step-down method, in the given order.
 
-
-def no_worse(wrong_base: Array, wrong_joint: Array, total: Array, margin: float) -> float:
-    """One-sided p that the joint rate is worse than the base's by at least ``margin`` points.
-
-    Small: the joint system is no worse. Matched pairs over utterances of
-    wrong_joint - wrong_base - margin / 100 * total, whose mean is zero where the rates differ by
-    the margin exactly (the ratio's delta method).
+    For sorted p(1) <= ... <= p(m): adjusted p(k) = max over j <= k of min(1, (m - j + 1) * p(j))
+    (Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6, 1979). None
+    stays None and does not count in m.
     """
-    return _negative(wrong_joint - wrong_base - margin / 100 * total)
+    ordered = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    maximum = 0.0
+    for rank, (p, index) in enumerate(ordered):
+        maximum = max(maximum, min(1.0, p * (len(ordered) - rank)))
+        adjusted[index] = maximum
+    return adjusted
 
 
-def speakers_no_worse(gains: Sequence[float], margin: float) -> float | None:
-    """The same over speakers: one-sided p of a mean gain of -``margin`` points or less.
+def non_inferiority(
+    baseline_errors: Array, system_errors: Array, totals: Array, margin: float
+) -> float:
+    """Return the one-sided p value of a test of non-inferiority over utterances.
 
-    Student's t over one gain per speaker; None for fewer than two.
+    Null hypothesis: the rate of the system is higher than that of the baseline by ``margin``
+    percentage points or more. The matched-pairs test on d = system_errors - baseline_errors -
+    margin / 100 * totals, whose mean is zero if the rates differ by exactly the margin (delta
+    method for a ratio).
+    """
+    return _p_negative_mean(system_errors - baseline_errors - margin / 100 * totals)
+
+
+def speaker_non_inferiority(gains: Sequence[float], margin: float) -> float | None:
+    """Return the one-sided p value of a test of non-inferiority over speakers.
+
+    Null hypothesis: the mean gain is -``margin`` percentage points or less. Student's t over one
+    gain per speaker; None for fewer than two speakers.
     """
     if len(gains) < 2:
         return None
-    return _negative(-(np.asarray(gains, dtype=float) + margin), stats.t(len(gains) - 1))
+    return _p_negative_mean(-(np.asarray(gains, dtype=float) + margin), stats.t(len(gains) - 1))
 
 
-def _negative(values: Array, distribution: Any = stats.norm) -> float:
-    """One-sided p of a mean of zero or more; small: the mean is below zero.
+def _p_negative_mean(values: Array, distribution: Any = stats.norm) -> float:
+    """Return the one-sided p value of "the mean is negative".
 
-    Where all values are equal their spread is unknown, and the sign test's p is all there is.
+    If all values are equal, their variance cannot be estimated: the p value of the sign test is
+    returned instead.
     """
-    middle, error = float(values.mean()), _standard_error(values)
+    mean, error = float(values.mean()), _standard_error(values)
     if error > 0:
-        return float(distribution.cdf(middle / error))
-    return 0.5 ** len(values) if middle < 0 else 1.0
+        return float(distribution.cdf(mean / error))
+    return 0.5 ** len(values) if mean < 0 else 1.0
 
 
 def _standard_error(values: Array) -> float:
@@ -146,21 +169,23 @@ def _standard_error(values: Array) -> float:
 
 
 def _bootstrap(pair: tuple[Array, Array], purpose: str, seed: int, resamples: int) -> Interval:
-    """Percentile interval of 100 * sum(a) / sum(b) over resampled pairs; a resample without one
-    reference word counts as if it had one."""
-    top, bottom = pair
-    if len(top) < 2:  # nothing to resample
-        value = 100.0 * float(top.sum() / max(bottom.sum(), 1))
+    """Return the percentile interval of 100 * sum(a) / sum(b) over resampled pairs.
+
+    A resample without any reference word is given one, so that its rate is finite.
+    """
+    numerators, denominators = pair
+    if len(numerators) < 2:  # nothing to resample
+        value = 100.0 * float(numerators.sum() / max(denominators.sum(), 1))
         return Interval(value, value)
-    found = stats.bootstrap(
-        (top, bottom),
+    interval = stats.bootstrap(
+        (numerators, denominators),
         lambda a, b, axis: 100.0 * a.sum(axis) / np.maximum(b.sum(axis), 1),
         paired=True,
         vectorized=True,
         method="percentile",
         confidence_level=CONFIDENCE,
         n_resamples=resamples,
-        batch=max(1, RESAMPLED // len(top)),
+        batch=max(1, MAX_RESAMPLED_VALUES // len(numerators)),
         rng=rng.stream(seed, "bootstrap", purpose),
     ).confidence_interval
-    return Interval(float(found.low), float(found.high))
+    return Interval(float(interval.low), float(interval.high))

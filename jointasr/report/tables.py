@@ -1,261 +1,267 @@
-"""The report's tables, from cells, comparisons and findings."""
+"""The tables of the report."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jointasr.config.schema import Report
-from jointasr.report import methods as methods_
-from jointasr.report import table
+from jointasr.report import table1
 from jointasr.report.ablation import AblationRow, SystemValue
 from jointasr.report.analysis import METRICS, Comparison, Estimate, Metric
-from jointasr.report.elements import Block, Cell, Paragraph, Table, Tone
+from jointasr.report.decoding_methods import MethodRow, MethodValue
+from jointasr.report.elements import Block, Paragraph, Table, TableCell, Tone
 from jointasr.report.findings import Finding
-from jointasr.report.stats import FEWEST_SPEAKERS, Interval
-from jointasr.report.table import DASH, NAMES, TRAIN, Cells, Trio, number
+from jointasr.report.formatting import DASH, TRAINED, TRAINING_SETS, interval, number, p_value
+from jointasr.report.stats import MIN_SPEAKERS
+from jointasr.report.table1 import PaperTable, Table1Systems
+from jointasr.scoring.results import Results
 
-PaperTable = Mapping[tuple[str, str], Mapping[str, float]]
 Estimates = Mapping[tuple[str, str, str, Metric], Estimate]
-TONES: dict[str, Tone] = {"better": "good", "worse": "bad", "open": "unsure", "no worse": ""}
-IMP = {"wer": "Rel Imp in relative %", "acc": "Rel Imp in points"}
-HEADS = ("clean", "noise")  # what was trained on
+Row = list[str | TableCell]
+TONES: dict[str, Tone] = {
+    "better": "good",
+    "worse": "bad",
+    "non-inferior": "",
+    "inconclusive": "unsure",
+}
+IMPROVEMENT = {"wer": "Rel Imp in relative %", "acc": "Rel Imp in percentage points"}
 COLUMNS = ("base", "joint", "Rel Imp")
+UTTERANCE_CI, SPEAKER_CI = "95 % CI, same speakers", "95 % CI, new speakers"
 
 
-def table1(cells: Cells, trio: Trio, tests: Sequence[str], paper: PaperTable | None) -> list[Block]:
-    """Table 1; with the paper's numbers, one table a metric and condition, ours beside theirs."""
-    ours = table.table1(cells, trio, tests)
-    theirs = table.paper_rows(paper, tests) if paper is not None else []
+def table_1(
+    results: Results, systems: Table1Systems, tests: Sequence[str], paper: PaperTable | None
+) -> list[Block]:
+    """Return Table 1; with ``paper``, one table per metric and training set with both results."""
+    ours = table1.table1(results, systems, tests)
+    published = table1.paper_rows(paper, tests) if paper is not None else []
     blocks: list[Block] = []
     for m, metric in enumerate(METRICS):
-        title = f"{METRICS[metric]}, %; {IMP[metric]}"
+        title = f"{METRICS[metric]}, %; {IMPROVEMENT[metric]}"
         if paper is None:
-            header = ["test", *(f"{train} {name}" for train in HEADS for name in COLUMNS)]
-            rows = [[t, *map(number, row[6 * m : 6 * m + 6])] for t, row in _rows(tests, ours)]
+            header = [
+                "test",
+                *(f"{train} {name}" for train in ("clean", "noise") for name in COLUMNS),
+            ]
+            rows = [
+                [test, *map(number, row[6 * m : 6 * m + 6])]
+                for test, row in zip(tests, ours, strict=True)
+            ]
             blocks.append(Table(title, header, rows))
             continue
-        for c, train in enumerate(TRAIN):
-            whose = [f"{who} {name}" for who in ("ours", "paper") for name in COLUMNS]
-            place = 6 * m + 3 * c
+        header = ["test", *(f"{source} {name}" for source in ("ours", "paper") for name in COLUMNS)]
+        for c, train in enumerate(TRAINING_SETS):
+            columns = slice(6 * m + 3 * c, 6 * m + 3 * c + 3)
             rows = [
-                [test, *map(number, (*mine[place : place + 3], *paper_row[place : place + 3]))]
-                for test, mine, paper_row in zip(tests, ours, theirs, strict=True)
+                [test, *map(number, (*row[columns], *paper_row[columns]))]
+                for test, row, paper_row in zip(tests, ours, published, strict=True)
             ]
-            blocks.append(Table(f"{NAMES[train]}: {title}", ["test", *whose], rows))
+            blocks.append(Table(f"{TRAINED[train]}: {title}", header, rows))
     return blocks
 
 
-def comparisons(found: Sequence[Comparison], trio: Trio, conf: Report) -> list[Block]:
-    """Joint against baseline with intervals, p values and what they say."""
+def comparisons(
+    compared: Sequence[Comparison], systems: Table1Systems, conf: Report
+) -> list[Block]:
+    """Return the joint system against the baselines: gains, intervals, p values, verdicts."""
     blocks: list[Block] = []
     for metric, name in METRICS.items():
-        own = [one for one in found if one.metric == metric]
+        own = [comparison for comparison in compared if comparison.metric == metric]
         if not own:
             continue
         margin = conf.margin_wer if metric == "wer" else conf.margin_acc
-        base = trio.asr if metric == "wer" else trio.ser
-        pairs = "matched pairs" if metric == "wer" else "McNemar"
-        header = ["cell", base, trio.joint, "gain", "verdict", "these speakers", "new speakers"]
-        header += [f"p {pairs}", "Holm", "p speakers", "Holm", f"p no worse by {margin:g}"]
-        header += ["the same, new speakers"]
-        rows = [[f"{NAMES[one.train]}, {one.test}", *_comparison(one, conf)] for one in own]
-        blocks.append(Table(f"{name}: points gained by the joint system", header, rows))
-    few = any(one.p_speakers is None for one in found)
+        baseline = systems.asr if metric == "wer" else systems.ser
+        test = "matched pairs" if metric == "wer" else "McNemar"
+        header = ["cell", baseline, systems.joint, "gain", "verdict", UTTERANCE_CI, SPEAKER_CI]
+        header += [f"p {test}", "Holm", "p speakers", "Holm"]
+        header += [f"p non-inferior, margin {margin:g}", "p non-inferior, speakers"]
+        rows = [[f"{TRAINED[one.train]}, {one.test}", *_comparison(one, conf)] for one in own]
+        blocks.append(Table(f"{name}: gain of the joint system, percentage points", header, rows))
+    few = any(comparison.p_speakers is None for comparison in compared)
+    minimum = f" (at least {MIN_SPEAKERS} speakers required)" if few else ""
     note = (
-        "Gains are points, positive where the joint system is better. Intervals are 95 %: for more "
-        "speech of these speakers (paired bootstrap over utterances) and for new speakers (t over "
-        "the gain of each speaker, around their mean). Two-sided p over utterances: matched-pairs "
-        "sentence-segment test for WER, McNemar's exact test for accuracy. p speakers: one-sided "
-        "sign flip, exact, over speakers"
-    )
-    note += f" (fewer than {FEWEST_SPEAKERS} are too few). " if few else ". "
-    note += (
-        "Holm corrects for all cells of a metric. p no worse: one-sided, the joint system loses at "
-        f"least the margin; below {conf.level:g} it does not. Verdict: better or worse where "
-        f"Holm's two-sided p is below {conf.level:g}; else no worse, where the margin is excluded; "
-        "else open."
+        "Gains are percentage points, positive if the joint system is better. 95 % confidence "
+        "intervals: for further utterances of the same speakers, paired bootstrap over utterances; "
+        "for new speakers, Student's t over one gain per speaker, around the mean over speakers. "
+        "Two-sided p value over utterances: matched-pairs sentence-segment test for WER, McNemar's "
+        "exact test for accuracy. p speakers: one-sided sign-flip test over speakers, exact"
+        f"{minimum}. Holm: the p value to the left, adjusted for all cells of the metric. p "
+        "non-inferior: one-sided; null hypothesis: the joint system is worse by the margin or "
+        f"more. Verdict: better or worse if the adjusted two-sided p is below {conf.level:g}; "
+        f"otherwise non-inferior if p non-inferior is below {conf.level:g}; otherwise inconclusive."
     )
     return [*blocks, Paragraph(note)]
 
 
-def word_errors(cells: Cells, tests: Sequence[str], estimates: Estimates) -> Table:
-    """Every system's word errors: the parts of the sum, and how sure the rate is."""
-    header = ["system and test", "WER", "these speakers", "new speakers"]
-    header += ["sub", "del", "ins", "words"]
+def word_errors(results: Results, tests: Sequence[str], estimates: Estimates) -> Table:
+    """Return WER with intervals and error counts of all systems."""
+    header = ["system and test", "WER", UTTERANCE_CI, SPEAKER_CI, "sub", "del", "ins", "words"]
     rows = []
-    for name, cell in _cells(cells, tests, "wer"):
+    for name, cell in _cells(results, tests, "wer"):
         wer = cell["wer"]
         counts = [str(wer[key]) for key in ("sub", "del", "ins", "ref_words")]
         rows.append([name, number(wer["value"]), *_intervals(estimates, cell, "wer"), *counts])
     return Table("Word errors, WER in %", header, rows)
 
 
-def emotions(cells: Cells, tests: Sequence[str], estimates: Estimates) -> Table:
-    """Every system's accuracies and calibration."""
-    header = ["system and test", "WA", "these speakers", "new speakers"]
+def emotions(results: Results, tests: Sequence[str], estimates: Estimates) -> Table:
+    """Return accuracies with intervals and calibration errors of all systems."""
+    header = ["system and test", "WA", UTTERANCE_CI, SPEAKER_CI]
     header += ["UA", "macro-F1", "ECE", "utterances"]
     rows = []
-    for name, cell in _cells(cells, tests, "acc"):
+    for name, cell in _cells(results, tests, "acc"):
         acc = cell["acc"]
         values = [number(acc[key]) for key in ("ua", "macro_f1", "ece")]
         intervals = _intervals(estimates, cell, "acc")
         rows.append([name, number(acc["wa"]), *intervals, *values, str(acc["n"])])
     return Table(
-        "Emotions, %: weighted (WA, the paper's) and unweighted (UA) accuracy, macro-F1, expected "
-        "calibration error (ECE)",
+        "Emotion recognition, %: weighted accuracy (WA, as in the paper), unweighted accuracy "
+        "(UA), macro-F1, expected calibration error (ECE)",
         header,
         rows,
     )
 
 
-def parted(cells: Cells, tests: Sequence[str], keys: Sequence[str]) -> list[Block]:
-    """Rates of the parts of the test sets, a column each: ``keys`` are by_style, by_fold ..."""
+def breakdown(results: Results, tests: Sequence[str], keys: Sequence[str]) -> list[Block]:
+    """Return WER and accuracy of groups of utterances, e.g. for the keys by_style and by_fold."""
     blocks: list[Block] = []
     for metric, value in (("wer", "value"), ("acc", "wa")):
-        listed = list(_cells(cells, tests, metric))
+        cells = list(_cells(results, tests, metric))
         columns = {
-            (key, part): None for _, cell in listed for key in keys for part in cell.get(key, {})
+            (key, group): None for _, cell in cells for key in keys for group in cell.get(key, {})
         }
         rows = []
-        for name, cell in listed:
-            found = [cell.get(key, {}).get(part, {}).get(metric) for key, part in columns]
+        for name, cell in cells:
+            groups = [cell.get(key, {}).get(group, {}).get(metric) for key, group in columns]
             total = cell[metric][value]
-            rows.append([name, *(number(x and x[value]) for x in found), number(total)])
-        what = "WER" if metric == "wer" else "Accuracy (of one emotion: its recall)"
+            rows.append([name, *(number(x and x[value]) for x in groups), number(total)])
+        title = "WER" if metric == "wer" else "Accuracy (for an emotion: its recall)"
         if rows and columns:
-            header = ["system and test", *(part for _, part in columns), "all"]
-            blocks.append(Table(f"{what}, %", header, rows))
+            header = ["system and test", *(group for _, group in columns), "all"]
+            blocks.append(Table(f"{title}, %", header, rows))
     return blocks
 
 
-def confusions(cells: Cells, test: str) -> list[Block]:
-    """Who was taken for what in one scenario."""
+def confusions(results: Results, test: str) -> list[Block]:
+    """Return the confusion matrices of all systems in one scenario."""
     blocks: list[Block] = []
-    for _, cell in _cells(cells, [test], "acc"):
+    for _, cell in _cells(results, [test], "acc"):
         if cell.get("confusion"):
             labels, counts = cell["confusion"]["labels"], cell["confusion"]["counts"]
             rows = [[label, *map(str, row)] for label, row in zip(labels, counts, strict=True)]
-            caption = f"{cell['system']}, {NAMES[cell['train']]}, {test}: spoken, by row"
-            blocks.append(Table(caption, ["spoken", *labels], rows))
+            caption = (
+                f"{cell['system']}, {TRAINED[cell['train']]}, {test}: rows are reference emotions, "
+                "columns recognized emotions"
+            )
+            blocks.append(Table(caption, ["reference", *labels], rows))
     return blocks
 
 
 def ablations(found: Sequence[AblationRow]) -> list[Block]:
-    """A row for each system: its rates, and the points gained over the one it varies."""
+    """Return a row per system: its values and the gains over the base system."""
     header = ["system", "seeds"]
     for metric in METRICS.values():
-        for where in ("clean", "noisy tests"):
-            header += [f"{metric} {where}", "gain", "these speakers"]
-    rows: list[list[str | Cell]] = []
+        for scenarios in ("clean", "noisy tests"):
+            header += [f"{metric} {scenarios}", "gain", UTTERANCE_CI]
+    rows: list[Row] = []
     for row in found:
-        line: list[str | Cell] = [f"{row.system}, {NAMES[row.train]}"]
-        line.append(" ".join(map(str, row.seeds)))
+        line: Row = [f"{row.system}, {TRAINED[row.train]}", " ".join(map(str, row.seeds))]
         for metric in METRICS:
-            line += [*_gain(row.clean.get(metric)), *_gain(row.noisy.get(metric))]
+            line += [*_system_value(row.clean.get(metric)), *_system_value(row.noisy.get(metric))]
         rows.append(line)
     note = (
-        "Means over seeds; noisy tests: mean over all scenarios but the clean one. Gains are "
-        "points over the system of the same kind in Table 1, trained alike, positive: better; 95 % "
-        "intervals by the paired bootstrap over utterances. No gain: the base itself, or tested on "
-        "other utterances."
+        "Means over seeds; noisy tests: mean over all scenarios except clean. Gains are percentage "
+        "points over the base, the Table 1 system of the same kind and training set, positive if "
+        "better; 95 % confidence intervals from the paired bootstrap over utterances. No gain is "
+        "given for the base itself and for systems with other test utterances."
     )
-    return [Table("Systems against the one they vary, %", header, rows), Paragraph(note)]
+    return [Table("Systems against their base, %", header, rows), Paragraph(note)]
 
 
-def methods(found: Sequence[methods_.MethodRow]) -> list[Block]:
-    """A row for each method with the models of a system and condition."""
+def decoding_methods(found: Sequence[MethodRow]) -> list[Block]:
+    """Return a row per system, training set and decoding method."""
     header = ["system and method"]
-    for where in ("clean", "noisy tests"):
-        header += [f"WER {where}", "these speakers", "improvised", "scripted", "gain", "interval"]
-    header += ["search s / s", "GiB", "ECE of words"]
-    rows: list[list[str | Cell]] = []
+    for scenarios in ("clean", "noisy tests"):
+        header += [f"WER {scenarios}", UTTERANCE_CI, "improvised", "scripted", "gain", "95 % CI"]
+    header += ["search RTF", "GiB", "word ECE"]
+    rows: list[Row] = []
     for row in found:
-        line: list[str | Cell] = [f"{row.system}, {NAMES[row.train]}, {row.method}"]
+        line: Row = [f"{row.system}, {TRAINED[row.train]}, {row.method}"]
         for value in (row.clean, row.noisy):
-            line += _method(value)
-        search = DASH if row.search is None else f"{row.search:.3f}"
-        rows.append([*line, search, number(row.memory), number(row.calibration)])
+            line += _method_value(value)
+        rtf = DASH if row.search_rtf is None else f"{row.search_rtf:.3f}"
+        rows.append([*line, rtf, number(row.memory), number(row.word_ece)])
     note = (
-        "The same models, searched otherwise (conf/decode.yaml). Noisy tests: mean over all "
-        "scenarios but the clean one. Gains are points below the default method, with 95 % "
-        "intervals by the paired bootstrap over utterances. Scripted sentences recur in training, "
-        "so a language model knows some of them word for word: look at improvised speech. Search: "
-        "seconds for a second of audio, after the encoder; memory: the most that a job had."
+        "Decoding methods of conf/decode.yaml with the same models. Noisy tests: mean over all "
+        "scenarios except clean. Gains are percentage points of WER below the default method, with "
+        "95 % confidence intervals from the paired bootstrap over utterances. Scripted sentences "
+        "recur in the training text, so language models have seen some of them: compare methods on "
+        "improvised speech. Search RTF: real-time factor of the search, seconds per second of "
+        "audio, without the encoder. GiB: peak memory of a decoding job. Word ECE: expected "
+        "calibration error of the word posteriors, %."
     )
-    return [Table("Methods of decoding, WER in %", header, rows), Paragraph(note)]
+    return [Table("Decoding methods, WER in %", header, rows), Paragraph(note)]
 
 
-def _method(value: methods_.MethodValue | None) -> list[str]:
-    if value is None:
-        return [DASH] * 6
-    styles = [number(rate) for rate in value.styles.values()]
-    gain = [DASH, DASH]
-    if value.gain is not None:
-        gain = [number(value.gain.value), interval(value.gain.these)]
-    return [number(value.wer.value), interval(value.wer.these), *styles, *gain]
-
-
-def audit(found: Sequence[Finding]) -> Table:
-    """What was looked at and found."""
-    tones: dict[bool | None, Cell] = {
-        True: Cell("ok", "good"),
-        False: Cell("wrong", "bad"),
-        None: Cell("to know", ""),
+def audit(findings: Sequence[Finding]) -> Table:
+    """Return the findings of the audit."""
+    verdicts: dict[bool | None, TableCell] = {
+        True: TableCell("passed", "good"),
+        False: TableCell("failed", "bad"),
+        None: TableCell("info"),
     }
-    rows: list[list[str | Cell]] = [
-        [one.check, one.where, one.value, tones[one.ok]] for one in found
+    rows: list[Row] = [
+        [finding.check, finding.where, finding.value, verdicts[finding.passed]]
+        for finding in findings
     ]
-    return Table("", ["looked at", "where", "found", "verdict"], rows, words=True)
+    return Table("", ["check", "where", "result", "verdict"], rows, textual=True)
 
 
-def p_value(p: float | None) -> str:
-    """Three digits; ``<.001`` below."""
-    if p is None:
-        return DASH
-    return "<.001" if p < 0.001 else f"{p:.3f}"
-
-
-def interval(found: Interval | None) -> str:
-    """``[low, high]``."""
-    return DASH if found is None else f"[{number(found.low)}, {number(found.high)}]"
-
-
-def _comparison(one: Comparison, conf: Report) -> list[str | Cell]:
-    verdict = one.verdict(conf.level)
-    numbers = [number(value) for value in (one.base, one.joint, one.gain)]
-    p_values = (one.p, one.p_holm, one.p_speakers, one.p_speakers_holm, one.p_no_worse)
-    intervals = [interval(one.these), interval(one.new)]
-    texts = [*map(p_value, p_values), p_value(one.p_no_worse_speakers)]
-    if one.p_speakers is None:
-        texts[2] = "too few"
-    return [*numbers, Cell(verdict, TONES[verdict]), *intervals, *texts]
+def _comparison(comparison: Comparison, conf: Report) -> Row:
+    verdict = comparison.verdict(conf.level)
+    values = (comparison.baseline, comparison.system, comparison.gain)
+    intervals = (comparison.utterance_interval, comparison.speaker_interval)
+    p_values = [
+        p_value(comparison.p_utterances),
+        p_value(comparison.p_utterances_adjusted),
+        "too few" if comparison.p_speakers is None else p_value(comparison.p_speakers),
+        p_value(comparison.p_speakers_adjusted),
+        p_value(comparison.p_non_inferior),
+        p_value(comparison.p_non_inferior_speakers),
+    ]
+    cell = TableCell(verdict, TONES[verdict])
+    return [*map(number, values), cell, *map(interval, intervals), *p_values]
 
 
 def _intervals(estimates: Estimates, cell: Mapping[str, Any], metric: Metric) -> list[str]:
-    found = estimates.get((cell["system"], cell["train"], cell["test"], metric))
-    return [DASH, DASH] if found is None else [interval(found.these), interval(found.new)]
+    estimate = estimates.get((cell["system"], cell["train"], cell["test"], metric))
+    if estimate is None:
+        return [DASH, DASH]
+    return [interval(estimate.utterance_interval), interval(estimate.speaker_interval)]
 
 
-def _gain(value: SystemValue | None) -> list[str]:
+def _gain(gain: Estimate | None) -> list[str]:
+    return [DASH, DASH] if gain is None else [number(gain.value), interval(gain.utterance_interval)]
+
+
+def _system_value(value: SystemValue | None) -> list[str]:
+    return [DASH] * 3 if value is None else [number(value.value), *_gain(value.gain)]
+
+
+def _method_value(value: MethodValue | None) -> list[str]:
     if value is None:
-        return [DASH] * 3
-    if value.gain is None:
-        return [number(value.rate), DASH, DASH]
-    return [number(value.rate), number(value.gain.value), interval(value.gain.these)]
+        return [DASH] * 6
+    styles = [number(rate) for rate in value.styles.values()]
+    wer = [number(value.wer.value), interval(value.wer.utterance_interval)]
+    return [*wer, *styles, *_gain(value.gain)]
 
 
 def _cells(
-    cells: Cells, tests: Sequence[str], metric: str
+    results: Results, tests: Sequence[str], metric: str
 ) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """(title, cell) of all systems that have the metric."""
-    for system in cells.systems:
-        for train in TRAIN:
+    """Yield (title, cell) of all systems that have the metric."""
+    for system in results.systems:
+        for train in TRAINING_SETS:
             for test in tests:
-                cell = cells.get(system, train, test)
+                cell = results.get(system, train, test)
                 if cell is not None and cell[metric]:
-                    yield f"{system}, {NAMES[train]}, {test}", cell
-
-
-def _rows(
-    tests: Sequence[str], rows: Sequence[table.TableRow]
-) -> Iterable[tuple[str, table.TableRow]]:
-    return zip(tests, rows, strict=True)
+                    yield f"{system}, {TRAINED[train]}, {test}", cell

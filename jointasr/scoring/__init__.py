@@ -1,4 +1,4 @@
-"""Word error rate and accuracy: metrics, scores of a decode folder, pooling into results.json.
+"""Scoring: WER and accuracy, the files of a decode folder, pooling of folds into results.json.
 
 May import data and the packages that data may import.
 """

@@ -1,4 +1,4 @@
-"""Posteriors that are right as often as they say."""
+"""Calibration of posteriors by logistic regression on their logits (Platt scaling)."""
 
 import math
 from collections.abc import Sequence
@@ -7,14 +7,17 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-NEAREST = 1e-4
-"""posteriors are kept so far from 0 and 1: a list of candidates is never all there is"""
-PRIOR = 0.01
-"""weight of the wish to leave posteriors as they are; matters where there are few words"""
+EPSILON = 1e-4
+"""posteriors are clipped to [EPSILON, 1 - EPSILON], since n-best lists are never complete"""
+REGULARIZATION = 0.01
+"""weight of the penalty for differing from the identity; matters for few samples"""
 
 
 class Calibration(NamedTuple):
-    """p -> sigmoid(slope * logit(p) + offset) (Platt 1999, on the logit)."""
+    """p -> sigmoid(slope * logit(p) + offset).
+
+    Platt, "Probabilistic outputs for support vector machines", 1999, applied to logits.
+    """
 
     slope: float = 1.0
     offset: float = 0.0
@@ -24,23 +27,26 @@ class Calibration(NamedTuple):
 
 
 def logit(posterior: float) -> float:
-    """log(p / (1 - p)), of a posterior kept away from 0 and 1."""
-    inside = min(max(posterior, NEAREST), 1 - NEAREST)
-    return math.log(inside / (1 - inside))
+    """Return log(p / (1 - p)) of a posterior clipped to [EPSILON, 1 - EPSILON]."""
+    clipped = min(max(posterior, EPSILON), 1 - EPSILON)
+    return math.log(clipped / (1 - clipped))
 
 
-def fit(posteriors: Sequence[float], right: Sequence[bool]) -> Calibration:
-    """The calibration under which ``right`` is most probable, but for a weak pull towards leaving
-    the posteriors as they are; slopes are not negative."""
+def fit(posteriors: Sequence[float], correct: Sequence[bool]) -> Calibration:
+    """Fit a calibration to posteriors of predictions and whether these are ``correct``.
+
+    Minimizes the cross-entropy plus REGULARIZATION * ((slope - 1) ** 2 + offset ** 2), with a slope
+    in [0, 10] and an offset in [-10, 10]. Returns the identity without samples.
+    """
     if not posteriors:
         return Calibration()
-    logits, truth = np.array([logit(p) for p in posteriors]), np.array(right, dtype=float)
+    logits, targets = np.array([logit(p) for p in posteriors]), np.array(correct, dtype=float)
 
     def cost(parameters: np.ndarray) -> float:
         scores = parameters[0] * logits + parameters[1]
-        loss = np.logaddexp(0, scores) - truth * scores
-        pull = (parameters[0] - 1) ** 2 + parameters[1] ** 2
-        return float(loss.sum() + PRIOR * pull)
+        loss = np.logaddexp(0, scores) - targets * scores
+        penalty = (parameters[0] - 1) ** 2 + parameters[1] ** 2
+        return float(loss.sum() + REGULARIZATION * penalty)
 
-    found = minimize(cost, x0=np.array([1.0, 0.0]), bounds=[(0, 10), (-10, 10)], method="L-BFGS-B")
-    return Calibration(float(found.x[0]), float(found.x[1]))
+    result = minimize(cost, x0=np.array([1.0, 0.0]), bounds=[(0, 10), (-10, 10)], method="L-BFGS-B")
+    return Calibration(float(result.x[0]), float(result.x[1]))

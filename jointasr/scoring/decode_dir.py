@@ -9,7 +9,7 @@ usage.json     time and memory of decoding; the only file that differs between t
 decode.json    options and commit of decoding; utterances that could not be read
 =============  ====================================================================================
 
-The score files that scoring adds to the folder are described in :mod:`jointasr.scoring.score_dir`.
+Scoring adds score files to the folder, see :mod:`jointasr.scoring.score_files`.
 """
 
 from collections.abc import Mapping, Sequence

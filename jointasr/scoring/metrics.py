@@ -1,7 +1,7 @@
-"""Scores from pairs of reference and hypothesis: word errors, accuracies, Kaldi's lines.
+"""Metrics of pairs of reference and hypothesis: word errors, accuracies, calibration error.
 
-Counts are kept, rates are derived: the word error rate of a corpus is the ratio of the sums, never
-a mean over utterances, speakers or folds.
+Counts are stored and rates are derived from them: the word error rate of a corpus is the ratio of
+sums, not a mean over utterances, speakers or folds.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from jointasr.data.datadir import BLANKS
 from jointasr.utils.errors import DataError
 
 Pair = tuple[str | None, str | None]
-"""One step of an alignment: (reference word, hypothesis word), None where there is no word."""
+"""One step of an alignment: (reference word, hypothesis word), None for no word."""
 
 ECE_BINS = 10
 ECE_EDGES = [i / ECE_BINS for i in range(1, ECE_BINS)]
 
-AS_WORDS = jiwer.Compose([jiwer.ReduceToListOfListOfWords(word_delimiter=" ")])
-"""Split and nothing else: jiwer's default would also break words at other Unicode spaces."""
+SPLIT_WORDS = jiwer.Compose([jiwer.ReduceToListOfListOfWords(word_delimiter=" ")])
+"""split at single spaces only; the default of jiwer also splits at other Unicode spaces"""
 
 
 @dataclass(frozen=True)
 class WordCounts:
-    """Word errors of one utterance or of many; ``+`` pools them."""
+    """Word errors of one or more utterances; ``+`` adds counts."""
 
     sub: int = 0
     dele: int = 0
@@ -48,13 +48,13 @@ class WordCounts:
 
     @property
     def wer(self) -> float:
-        """Per cent, 0 and up (over 100 with many insertions); nan without any reference word."""
+        """Word error rate, per cent; nan without reference words."""
         return 100.0 * self.errors / self.ref_words if self.ref_words else float("nan")
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often each reference emotion (row) was recognised as each emotion (column)."""
+    """Counts of each reference emotion (row) and hypothesis emotion (column)."""
 
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
@@ -77,18 +77,18 @@ class Confusion:
 
     @property
     def wa(self) -> float:
-        """Weighted accuracy, per cent: the share of all utterances that is right."""
+        """Weighted accuracy, per cent: share of utterances recognized correctly."""
         return 100.0 * self.correct / self.n if self.n else float("nan")
 
     @property
     def ua(self) -> float:
-        """Unweighted accuracy, per cent: the mean recall of the emotions that were spoken."""
+        """Unweighted accuracy, per cent: mean recall of the emotions that occur as references."""
         recalls = [row[i] / sum(row) for i, row in enumerate(self.counts) if sum(row)]
         return 100.0 * sum(recalls) / len(recalls) if recalls else float("nan")
 
     @property
     def macro_f1(self) -> float:
-        """Mean F1 in per cent over the emotions that were spoken or recognised."""
+        """Mean F1 score, per cent, over emotions that occur as reference or hypothesis."""
         scores = []
         for i, row in enumerate(self.counts):
             total = sum(row) + sum(other[i] for other in self.counts)
@@ -98,7 +98,10 @@ class Confusion:
 
 
 def align(references: Sequence[str], hypotheses: Sequence[str]) -> list[list[Pair]]:
-    """Align the words of each pair at least edit distance; words end at blanks and tabs (Kaldi)."""
+    """Align the words of each pair with minimum edit distance.
+
+    Words are separated by spaces and tabs, as in Kaldi. Returns one list of pairs per utterance.
+    """
     assert len(references) == len(hypotheses)
     if not references:
         return []
@@ -107,27 +110,27 @@ def align(references: Sequence[str], hypotheses: Sequence[str]) -> list[list[Pai
     output = jiwer.process_words(
         [" ".join(words) for words in refs],
         [" ".join(words) for words in hyps],
-        reference_transform=AS_WORDS,
-        hypothesis_transform=AS_WORDS,
+        reference_transform=SPLIT_WORDS,
+        hypothesis_transform=SPLIT_WORDS,
     )
     alignments = []
     for ref, hyp, chunks in zip(refs, hyps, output.alignments, strict=True):
         pairs: list[Pair] = []
         for chunk in chunks:
-            left = ref[chunk.ref_start_idx : chunk.ref_end_idx]
-            right = hyp[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            ref_words = ref[chunk.ref_start_idx : chunk.ref_end_idx]
+            hyp_words = hyp[chunk.hyp_start_idx : chunk.hyp_end_idx]
             if chunk.type == "delete":
-                pairs += [(word, None) for word in left]
+                pairs += [(word, None) for word in ref_words]
             elif chunk.type == "insert":
-                pairs += [(None, word) for word in right]
+                pairs += [(None, word) for word in hyp_words]
             else:
-                pairs += zip(left, right, strict=True)
+                pairs += zip(ref_words, hyp_words, strict=True)
         alignments.append(pairs)
     return alignments
 
 
 def count(alignment: Iterable[Pair]) -> WordCounts:
-    """Counts of one alignment; insertions against an empty reference count like any other."""
+    """Count the word errors of one alignment, including insertions for an empty reference."""
     sub = dele = ins = words = 0
     for ref, hyp in alignment:
         words += ref is not None
@@ -141,7 +144,7 @@ def count(alignment: Iterable[Pair]) -> WordCounts:
 
 
 def confuse(pairs: Iterable[tuple[str, str]], labels: Sequence[str]) -> Confusion:
-    """Confusion of (reference, hypothesis) emotions, all of which must be among ``labels``."""
+    """Return the confusion matrix of (reference, hypothesis) emotions, all among ``labels``."""
     index = {label: i for i, label in enumerate(labels)}
     counts = [[0] * len(labels) for _ in labels]
     for ref, hyp in pairs:
@@ -150,59 +153,46 @@ def confuse(pairs: Iterable[tuple[str, str]], labels: Sequence[str]) -> Confusio
 
 
 def calibration_error(confidences: Sequence[float], correct: Sequence[bool]) -> float:
-    """Expected calibration error in per cent (Guo et al., ICML 2017, equation 3).
+    """Return the expected calibration error, per cent.
 
-    ``confidences`` are posteriors of the answers, 0 to 1, in bins of equal width, the upper end
-    included; the error is the mean distance of confidence and accuracy, weighted by the bins.
+    ECE = sum over bins of |B| / n * |acc(B) - conf(B)| (Guo et al., "On calibration of modern
+    neural networks", ICML 2017, equation 3). ``confidences`` are the posteriors of the predictions,
+    0 to 1; ten bins of equal width, each including its upper end.
     """
     assert len(confidences) == len(correct) > 0
     gaps = [0.0] * ECE_BINS
-    for confidence, right in zip(confidences, correct, strict=True):
-        gaps[bisect_left(ECE_EDGES, confidence)] += confidence - right
+    for confidence, is_correct in zip(confidences, correct, strict=True):
+        gaps[bisect_left(ECE_EDGES, confidence)] += confidence - is_correct
     return 100.0 * sum(map(abs, gaps)) / len(confidences)
 
 
 def join(
     references: Mapping[str, str], hypotheses: Mapping[str, str], ref_file: object, hyp_file: object
 ) -> list[tuple[str, str, str]]:
-    """(utterance, reference, hypothesis) sorted by utterance.
+    """Return (utterance, reference, hypothesis) sorted by utterance id.
 
-    Raises DataError when an utterance lacks a hypothesis or has one without a reference: a score
-    over fewer utterances than asked for would look like a better one.
+    Raises DataError for an utterance without a hypothesis and for a hypothesis without a reference,
+    because a score over a part of the test set is not comparable.
     """
     missing = references.keys() - hypotheses.keys()
     extra = hypotheses.keys() - references.keys()
     if missing:
         raise DataError(
-            f"{hyp_file}: no hypothesis for {_some(missing)} of {ref_file}; decode this fold again"
+            f"{hyp_file}: no hypothesis for {_list_ids(missing)} of {ref_file}; "
+            "decode this fold again"
         )
     if extra:
         raise DataError(
-            f"{hyp_file}: {_some(extra)} not in {ref_file}: another fold's or test set's output?"
+            f"{hyp_file}: {_list_ids(extra)} not in {ref_file}; is it the output of another "
+            "fold or test set?"
         )
     if not references:
         raise DataError(f"{ref_file}: no utterances to score")
     return [(utt, references[utt], hypotheses[utt]) for utt in sorted(references)]
 
 
-def wer_line(counts: WordCounts) -> str:
-    """Kaldi's line, e.g. ``%WER 15.02 [ 123 / 819, 3 ins, 12 del, 108 sub ]``."""
-    return (
-        f"%WER {counts.wer:.2f} [ {counts.errors} / {counts.ref_words}, "
-        f"{counts.ins} ins, {counts.dele} del, {counts.sub} sub ]"
-    )
-
-
-def acc_line(confusion: Confusion) -> str:
-    """The same for emotions, e.g. ``%ACC 71.90 [ 394 / 548, UA 70.12, macro-F1 69.80 ]``."""
-    return (
-        f"%ACC {confusion.wa:.2f} [ {confusion.correct} / {confusion.n}, "
-        f"UA {confusion.ua:.2f}, macro-F1 {confusion.macro_f1:.2f} ]"
-    )
-
-
-def _some(utterances: Iterable[str], most: int = 5) -> str:
-    """The first few ids and how many there are."""
+def _list_ids(utterances: Iterable[str], maximum: int = 5) -> str:
+    """Return the number of utterances and the first few ids."""
     ids = sorted(utterances)
-    more = f" and {len(ids) - most} more" if len(ids) > most else ""
-    return f"{len(ids)} utterance{'s' if len(ids) > 1 else ''} ({', '.join(ids[:most])}{more})"
+    more = f" and {len(ids) - maximum} more" if len(ids) > maximum else ""
+    return f"{len(ids)} utterance{'s' if len(ids) > 1 else ''} ({', '.join(ids[:maximum])}{more})"

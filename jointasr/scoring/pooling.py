@@ -1,238 +1,199 @@
-"""Pooling: decode folders of many folds into the cells of exp/results.json.
+"""Pooling: decode folders of several folds to one cell of exp/results.json.
 
-A cell is one system, trained on clean or noisy data, in one test scenario, over all folds: counts
-are summed over folds, then turned into rates; also by fold, speaker, emotion and style.
-exp/<system>_<train>/fold_<fold>/model.json, written by training, says what each model is and where
-its data and lang dirs are; nothing is guessed from names. Cells that were not asked for stay in
-results.json as they are.
+Counts are summed over folds, then converted to rates; also by fold, speaker, emotion and style. The
+model.json of each exp/<system>_<train>/fold_<fold> states what the model is and where its data and
+lang dirs are.
 """
 
-import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from jointasr.config import layout
-from jointasr.config.layout import DEFAULT_METHOD
-from jointasr.config.model_description import (
-    ModelDescription,
-    read_model,
-)
+from jointasr.config.model_description import ModelDescription, read_model
 from jointasr.scoring import decode_dir, score_dir
-from jointasr.scoring.score_dir import Score
-from jointasr.utils import done, files
+from jointasr.scoring.results import CellKey, cell_key, strip_absolute_paths
+from jointasr.scoring.scores import GROUPINGS, UtteranceScores
+from jointasr.utils import done
 from jointasr.utils.errors import DataError
-
-SYSTEMS = ("asr", "ser", "joint")
-ABSOLUTE = re.compile(r"(?<![^\s=,'\"])/(?:[^/\s,'\"]*/)*(?=[^/\s,'\"])")
 
 
 @dataclass(frozen=True)
-class Part:
-    """One decode folder: a fold's share of a cell."""
+class DecodedFold:
+    """One finished decode folder: the share of one fold in a cell."""
 
     model: ModelDescription
     test: str
     method: str
-    decode: Path
+    path: Path
+    """the decode folder"""
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
+    def key(self) -> CellKey:
+        """Key of the cell."""
         return (self.model.system, self.method, self.model.train, self.test)
 
     @property
-    def data(self) -> Path:
-        """The fold's test dir."""
+    def model_dir(self) -> Path:
+        """Folder of the trained model."""
+        return self.path.parent
+
+    @property
+    def test_dir(self) -> Path:
+        """Test data dir of the fold."""
         return layout.test_dir(Path(self.model.data), self.test)
+
+
+FoldScores = tuple[DecodedFold, UtteranceScores]
 
 
 def find(
     systems: Sequence[Path], folds: Sequence[str], tests: Sequence[str], method: str
-) -> tuple[list[Part], list[Path]]:
-    """(decode folders that are finished, those that are missing), ``folds`` x ``tests`` each.
+) -> tuple[list[DecodedFold], list[Path]]:
+    """Return (finished decode folders, missing or unfinished ones) of ``folds`` x ``tests``.
 
-    ``systems`` are folders exp/<name>_<clean|noisy>. Without ``folds``, all folds that any of
-    the systems has.
+    ``systems`` are folders exp/<name>_<clean|noisy>. Without ``folds``, all folds that any of the
+    systems has. Raises DataError for a system that does not exist.
     """
     for system in systems:
         if not system.is_dir():
             raise DataError(f"{system} does not exist; run stage 7 (train) for it first")
-    known = {layout.fold_name(path) for system in systems for path in layout.model_dirs(system)}
-    folds = list(folds) or sorted(known)
+    existing = {layout.fold_name(path) for system in systems for path in layout.model_dirs(system)}
+    folds = list(folds) or sorted(existing)
     if not folds:
         raise DataError(f"no fold_* in {', '.join(map(str, systems))}; run stage 7 (train) first")
-    parts, missing = [], []
+    decoded, missing = [], []
     for system in systems:
         for fold in folds:
-            home = layout.model_dir(system, fold)
-            model = read_model(home) if (home / layout.MODEL_JSON).is_file() else None
+            model_dir = layout.model_dir(system, fold)
             for test in tests:
-                decode = layout.decode_dir(home, test, method)
-                if model and (decode / done.NAME).is_file():
-                    parts.append(Part(model, test, method, decode))
+                found = _find_one(model_dir, test, method)
+                if found is not None:
+                    decoded.append(found)
                 else:
-                    missing.append(decode)
-    return parts, missing
+                    missing.append(layout.decode_dir(model_dir, test, method))
+    return decoded, missing
 
 
-def missing_message(missing: Sequence[Path], wanted: int) -> str:
-    """What is missing, by model, and how to make it."""
-    models: dict[Path, list[str]] = {}
+def decoded_folds_of(cell: Mapping[str, Any], exp: Path) -> list[DecodedFold]:
+    """Return the decode folders that a cell was pooled from, if they still exist."""
+    system, method, train, test = cell_key(cell)
+    system_dir = layout.system_dir(exp, system, train)
+    found = [_find_one(layout.model_dir(system_dir, fold), test, method) for fold in cell["folds"]]
+    return [fold for fold in found if fold is not None]
+
+
+def _find_one(model_dir: Path, test: str, method: str) -> DecodedFold | None:
+    decode = layout.decode_dir(model_dir, test, method)
+    if not (model_dir / layout.MODEL_JSON).is_file() or not (decode / done.NAME).is_file():
+        return None
+    return DecodedFold(read_model(model_dir), test, method, decode)
+
+
+def missing_message(missing: Sequence[Path], total: int) -> str:
+    """Return a message that lists missing decode folders by model, and the command to run."""
+    by_model: dict[Path, list[str]] = {}
     for decode in missing:
-        models.setdefault(decode.parent, []).append(decode.name)
-    some = [f"{home} ({len(names)}: {', '.join(names)})" for home, names in models.items()]
-    more = f" and {len(some) - 5} more models" if len(some) > 5 else ""
-    folds = " ".join(sorted({layout.fold_name(home) for home in models}))
+        by_model.setdefault(decode.parent, []).append(decode.name)
+    listed = [f"{path} ({len(names)}: {', '.join(names)})" for path, names in by_model.items()]
+    more = f" and {len(listed) - 5} more models" if len(listed) > 5 else ""
+    folds = " ".join(sorted({layout.fold_name(path) for path in by_model}))
     return (
-        f"{len(missing)} of {wanted} decode folders are missing or unfinished: "
-        f"{'; '.join(some[:5])}{more}. Make them with: ./run.sh --stage 7 --stop-stage 8 "
-        f"--folds '{folds}', or score what is there with --allow-missing true"
+        f"{len(missing)} of {total} decode folders are missing or unfinished: "
+        f"{'; '.join(listed[:5])}{more}. Run ./run.sh --stage 7 --stop-stage 8 "
+        f"--folds '{folds}', or score the finished ones with --allow-missing true"
     )
 
 
-def score_parts(parts: Iterable[Part]) -> list[tuple[Part, Score]]:
-    """Score every decode folder (written there too)."""
+def score_all(decoded: Iterable[DecodedFold]) -> list[FoldScores]:
+    """Score decode folders and write their score files."""
     scored = []
-    for part in parts:
-        _require_outputs(part)
-        scored.append((part, score_dir.score(part.data, Path(part.model.lang), part.decode)))
+    for fold in decoded:
+        _require_outputs(fold)
+        scores = score_dir.score(fold.test_dir, Path(fold.model.lang), fold.path)
+        scored.append((fold, scores))
     return scored
 
 
-def parts_of(cell: Mapping[str, Any], exp: Path) -> list[Part]:
-    """The decode folders that a cell was pooled from, as far as they are still there."""
-    system, method, train, test = key_of(cell)
-    parts = []
-    for fold in cell["folds"]:
-        home = layout.model_dir(layout.system_dir(exp, system, train), fold)
-        decode = layout.decode_dir(home, test, method)
-        if (home / layout.MODEL_JSON).is_file() and (decode / done.NAME).is_file():
-            parts.append(Part(read_model(home), test, method, decode))
-    return parts
+def pool(scored: Iterable[FoldScores], command: str) -> list[dict[str, Any]]:
+    """Return one cell per system, training condition, scenario and method.
 
-
-def pool(scored: Iterable[tuple[Part, Score]], command: str) -> list[dict[str, Any]]:
-    """One cell per system, training condition, scenario and method, counts summed over folds.
-
-    ``command`` made them; of absolute paths in it only the last part is kept.
+    ``command`` is recorded in the cells, with absolute paths reduced to their last component.
     """
-    groups: dict[tuple[str, str, str, str], list[tuple[Part, Score]]] = {}
-    for part, score in scored:
-        groups.setdefault(part.key, []).append((part, score))
-    return [{**_cell(group), "command": portable(command)} for group in groups.values()]
+    groups: dict[CellKey, list[FoldScores]] = {}
+    for fold, scores in scored:
+        groups.setdefault(fold.key, []).append((fold, scores))
+    recorded = strip_absolute_paths(command)
+    return [{**_cell(group), "command": recorded} for group in groups.values()]
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The cells of results.json; [] when there is none yet."""
-    if not path.is_file():
-        return []
-    try:
-        cells = json.loads(files.read_text(path))
-        for cell in cells:
-            key_of(cell)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a list of cells ({error!r}); move it away") from None
-    assert isinstance(cells, list)
-    return cells
+def pool_scores(group: Sequence[FoldScores]) -> UtteranceScores:
+    """Return the scores of all folds of a cell, utterances sorted by id.
+
+    Raises DataError for an utterance in two test sets and for folds with different emotions.
+    """
+    _require_disjoint(group)
+    labels = next((scores.labels for _, scores in group if scores.labels), ())
+    for fold, scores in group:
+        if scores.labels not in ((), labels):  # () if no test utterance of the fold is labelled
+            raise DataError(f"{fold.path}: other emotions than fold {group[0][0].model.fold}")
+    total = sum((scores for _, scores in group), UtteranceScores({}, labels=labels))
+    return total.subset(sorted(total.utterances))
 
 
-def merge(
-    old: Iterable[dict[str, Any]],
-    new: Iterable[dict[str, Any]],
-    asked: Callable[[tuple[str, str, str, str]], bool],
-    tests: Sequence[str],
-) -> list[dict[str, Any]]:
-    """``new`` cells, and the ``old`` ones that were not ``asked`` for, in a stable order."""
-    cells = {key_of(cell): cell for cell in old if not asked(key_of(cell))}
-    cells |= {key_of(cell): cell for cell in new}
-    return [cells[key] for key in sorted(cells, key=lambda key: _order(key, tests))]
-
-
-def write(path: Path, cells: Sequence[Mapping[str, Any]]) -> None:
-    """Write results.json whole or not at all."""
-    files.write_text(path, json.dumps(cells, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def key_of(cell: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    """What a cell is about: system, method, training condition, test scenario."""
-    return (cell["system"], cell["method"], cell["train"], cell["test"])
-
-
-def _cell(group: Sequence[tuple[Part, Score]]) -> dict[str, Any]:
-    parts = [part for part, _ in group]
-    model = parts[0].model
-    for part in parts:
+def _cell(group: Sequence[FoldScores]) -> dict[str, Any]:
+    folds = [fold for fold, _ in group]
+    first, model = folds[0], folds[0].model
+    for fold in folds:
         for name in ("kind", "conf", "seed"):
-            if getattr(part.model, name) != getattr(model, name):
+            value, expected = getattr(fold.model, name), getattr(model, name)
+            if value != expected:
                 raise DataError(
-                    f"{part.decode.parent} and {parts[0].decode.parent} differ in {name} "
-                    f"({getattr(part.model, name)}, {getattr(model, name)}): one name, one system"
+                    f"{fold.model_dir} and {first.model_dir} differ in {name} ({value}, "
+                    f"{expected}); give systems with different settings different names"
                 )
-    total = pooled(group)
+    total = pool_scores(group)
     return {
         "system": model.system,
         "kind": model.kind,
-        "conf": portable(model.conf),
+        "conf": strip_absolute_paths(model.conf),
         "seed": model.seed,
-        "method": parts[0].method,
+        "method": first.method,
         "train": model.train,
-        "test": parts[0].test,
-        "folds": sorted(part.model.fold for part in parts),
-        "engine": "+".join(sorted({part.model.engine for part in parts})),
-        "stack": "+".join(sorted({part.model.stack for part in parts})),
-        "commit": "+".join(sorted({part.model.commit for part in parts})),
-        "wer": _wer(total, parts[0]),
+        "test": first.test,
+        "folds": sorted(fold.model.fold for fold in folds),
+        "engine": "+".join(sorted({fold.model.engine for fold in folds})),
+        "stack": "+".join(sorted({fold.model.stack for fold in folds})),
+        "commit": "+".join(sorted({fold.model.commit for fold in folds})),
+        "wer": _wer(total, first),
         "acc": _acc(total),
         "confusion": asdict(total.confusion) if total.confusion is not None else None,
-        "by_fold": {
-            part.model.fold: {"wer": _wer(score), "acc": _acc(score)} for part, score in group
-        },
+        "by_fold": {fold.model.fold: _rates(scores) for fold, scores in group},
         **{
-            f"by_{name}": {
-                group: {"wer": _wer(s), "acc": _acc(s)} for group, s in total.by(key).items()
-            }
-            for name, _, key in score_dir.GROUPS
+            f"by_{name}": {group: _rates(part) for group, part in total.group_by(key).items()}
+            for name, _, key in GROUPINGS
         },
     }
 
 
-def pooled(group: Sequence[tuple[Part, Score]]) -> Score:
-    """The scores of all folds of a cell as one, utterances sorted by id.
+def _rates(scores: UtteranceScores) -> dict[str, Any]:
+    return {"wer": _wer(scores), "acc": _acc(scores)}
 
-    Raises DataError for an utterance in two test sets, which would count twice, and where folds
-    differ in their emotions.
+
+def _wer(
+    scores: UtteranceScores, fold: DecodedFold | None = None
+) -> dict[str, float | None] | None:
+    """Return WER and counts, None without transcripts.
+
+    Without reference words, the WER of a group is None; for a cell, of which ``fold`` is the first
+    fold, DataError is raised.
     """
-    _require_disjoint(group)
-    labels = next((score.labels for _, score in group if score.labels), ())
-    for part, score in group:
-        if score.labels not in ((), labels):  # none where no label of the fold's test is known
-            raise DataError(f"{part.decode}: other emotions than fold {group[0][0].model.fold}")
-    total = sum((score for _, score in group), Score({}, labels=labels))
-    return total.only(sorted(total.facts))
-
-
-def _require_disjoint(group: Sequence[tuple[Part, Score]]) -> None:
-    """An utterance tested in two folds would count twice."""
-    seen: dict[str, Part] = {}
-    for part, score in group:
-        for utt in sorted(score.words.keys() | score.emotions.keys()):
-            other = seen.setdefault(utt, part)
-            if other is not part:
-                raise DataError(
-                    f"{utt} is in the test sets of both {other.decode} and {part.decode}; "
-                    "choose folds of one scheme by --folds"
-                )
-
-
-def _wer(score: Score, part: Part | None = None) -> dict[str, float | None] | None:
-    """Word errors; of a cell (``part`` says which), none is possible without reference words."""
-    total = score.counts
+    total = scores.counts
     if total is None:
         return None
-    if not total.ref_words and part is not None:
-        raise DataError(f"{part.decode}: not one reference word, so no word error rate")
+    if not total.ref_words and fold is not None:
+        raise DataError(f"{fold.path}: no reference words, WER is undefined")
     return {
         "value": total.wer if total.ref_words else None,
         "sub": total.sub,
@@ -242,41 +203,36 @@ def _wer(score: Score, part: Part | None = None) -> dict[str, float | None] | No
     }
 
 
-def _acc(score: Score) -> dict[str, float | None] | None:
-    total = score.confusion
+def _acc(scores: UtteranceScores) -> dict[str, float | None] | None:
+    total = scores.confusion
     if total is None:
         return None
     return {
         "wa": total.wa,
         "ua": total.ua,
         "macro_f1": total.macro_f1,
-        "ece": score.ece,
+        "ece": scores.ece,
         "n": total.n,
     }
 
 
-def _require_outputs(part: Part) -> None:
-    for name in decode_dir.hypothesis_files(part.model.kind):
-        if not (part.decode / name).is_file():
+def _require_disjoint(group: Sequence[FoldScores]) -> None:
+    """Raise DataError for an utterance in the test sets of two folds: it would count twice."""
+    seen: dict[str, DecodedFold] = {}
+    for fold, scores in group:
+        for utt in sorted(scores.words.keys() | scores.emotions.keys()):
+            other = seen.setdefault(utt, fold)
+            if other is not fold:
+                raise DataError(
+                    f"{utt} is in the test sets of both {other.path} and {fold.path}; "
+                    "choose folds of one scheme with --folds"
+                )
+
+
+def _require_outputs(fold: DecodedFold) -> None:
+    for name in decode_dir.hypothesis_files(fold.model.kind):
+        if not (fold.path / name).is_file():
             raise DataError(
-                f"{part.decode}/{name} is missing though the folder is finished and its system "
-                f"is {part.model.kind}; delete the folder and decode it again (stage 8)"
+                f"{fold.path / name} is missing from a finished decode folder of a "
+                f"{fold.model.kind} system; delete the folder and decode again (stage 8)"
             )
-
-
-def portable(text: str) -> str:
-    """Absolute paths cut to their last part: results travel, folders do not."""
-    return ABSOLUTE.sub("", text)
-
-
-def _order(key: tuple[str, str, str, str], tests: Sequence[str]) -> tuple[object, ...]:
-    system, method, train, test = key
-    return (
-        SYSTEMS.index(system) if system in SYSTEMS else len(SYSTEMS),
-        system,
-        method != DEFAULT_METHOD,
-        method,
-        train,
-        tests.index(test) if test in tests else len(tests),
-        test,
-    )

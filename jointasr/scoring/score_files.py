@@ -1,87 +1,146 @@
-"""Texts of the files that scoring leaves beside the hypotheses, in Kaldi's and icefall's manner."""
+"""The score files of a decode folder, in the formats of Kaldi and icefall: writing and reading.
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+========================  =========================================================================
+scoring_kaldi/wer         Kaldi's %WER line
+scoring_kaldi/utt2counts  reference words, sub, del and ins of each utterance
+scoring_kaldi/per_spk     word errors per speaker; also per_emo, per_style
+errs                      icefall's error file; outside scoring_kaldi, because a word such as
+                          WERE in it would match ``grep WER decode_*/scoring_kaldi/*``
+scoring_ser/acc           %ACC line: weighted and unweighted accuracy, macro-F1
+scoring_ser/ece           %ECE line, if there are posteriors
+scoring_ser/confusion     confusion matrix; rows are references, columns hypotheses
+scoring_ser/utt2pred      reference and recognized emotion of each utterance
+scoring_ser/per_spk       accuracy per speaker; also per_emo (recall), per_style
+========================  =========================================================================
+"""
 
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from jointasr.data.datadir import read_table, write_table
+from jointasr.scoring import error_file, metrics
 from jointasr.scoring.metrics import Confusion, Pair, WordCounts
+from jointasr.scoring.scores import GROUPINGS, UtteranceScores
+from jointasr.utils import files
+from jointasr.utils.errors import DataError
+
+KALDI = "scoring_kaldi"
+SER = "scoring_ser"
+COUNTS, PREDICTIONS, CONFUSION = f"{KALDI}/utt2counts", f"{SER}/utt2pred", f"{SER}/confusion"
 
 
-def errors(
-    line: str,
-    utterances: Sequence[str],
-    alignments: Sequence[list[Pair]],
+def write_words(
+    folder: Path,
+    scores: UtteranceScores,
+    alignments: Mapping[str, list[Pair]],
     posteriors: Mapping[str, Sequence[float]],
-) -> str:
-    """Text of the error file: every utterance aligned, then what was confused with what.
+) -> None:
+    """Write the word errors of a decode folder.
 
-    ``posteriors``: of each word recognised, of utterances where they are known.
+    ``alignments`` has the aligned words of each scored utterance, ``posteriors`` those of the
+    hypothesis words where they are known. Without scored utterances, only an empty utt2counts is
+    written.
     """
-    flat = [pair for alignment in alignments for pair in alignment]
-    wrong = Counter(pair for pair in flat if pair[0] != pair[1])
-    subs = {f"{r} -> {h}": n for (r, h), n in wrong.items() if r is not None and h is not None}
-    dels = {str(r): n for (r, h), n in wrong.items() if h is None}
-    ins = {str(h): n for (r, h), n in wrong.items() if r is None}
-    posterior = "; with ~, the posterior of what was recognised" if posteriors else ""
-    parts = [line, "", f"PER-UTT DETAILS: word, or (reference->hypothesis){posterior}"]
-    for utt, alignment in zip(utterances, alignments, strict=True):
-        known = iter(posteriors.get(utt, []))
-        parts.append(" ".join([f"{utt}:", *(_pair(pair, known) for pair in alignment)]))
-    for title, counts in (
-        ("SUBSTITUTIONS: count ref -> hyp", subs),
-        ("DELETIONS: count ref", dels),
-        ("INSERTIONS: count hyp", ins),
-    ):
-        parts += ["", title]
-        parts += [f"{n} {key}" for key, n in sorted(counts.items(), key=lambda x: (-x[1], x[0]))]
-    parts += ["", "PER-WORD STATS: word, correct, errors, in reference, in hypothesis"]
-    return "\n".join([*parts, *_per_word(flat), ""])
+    if scores.counts is None:
+        write_table(folder / COUNTS, {})
+        return
+    line = wer_line(scores.counts)
+    files.write_text(folder / "errs", error_file.text(line, alignments, posteriors))
+    for name, file_name, key in GROUPINGS:
+        groups = {group: part for group, part in scores.group_by(key).items() if part.words}
+        files.write_text(folder / KALDI / file_name, _word_errors_by(groups, name))
+    counts = {utt: f"{c.ref_words} {c.sub} {c.dele} {c.ins}" for utt, c in scores.words.items()}
+    write_table(folder / COUNTS, counts)
+    scored = f"Scored {len(counts)} sentences, 0 not present in hyp."
+    files.write_text(folder / KALDI / "wer", f"{line}\n{scored}\n")
 
 
-def _per_word(pairs: Iterable[Pair]) -> list[str]:
-    """One line per word, most errors first; a substitution is an error of both its words."""
-    right: Counter[str] = Counter()
-    in_ref: Counter[str] = Counter()
-    in_hyp: Counter[str] = Counter()
-    for ref, hyp in pairs:
-        if ref is not None:
-            in_ref[ref] += 1
-            right[ref] += ref == hyp
-        if hyp is not None:
-            in_hyp[hyp] += 1
-    wrong = {w: in_ref[w] + in_hyp[w] - 2 * right[w] for w in in_ref.keys() | in_hyp.keys()}
-    return [
-        f"{word} {right[word]} {wrong[word]} {in_ref[word]} {in_hyp[word]}"
-        for word in sorted(wrong, key=lambda w: (-wrong[w], w))
-    ]
+def write_emotions(folder: Path, scores: UtteranceScores) -> None:
+    """Write the accuracies of a decode folder, and the calibration error if it has posteriors.
+
+    Without scored utterances, only an empty utt2pred is written.
+    """
+    confusion = scores.confusion
+    if confusion is None:
+        write_table(folder / PREDICTIONS, {})
+        return
+    files.write_text(folder / CONFUSION, _confusion_table(confusion))
+    for name, file_name, key in GROUPINGS:
+        groups = {group: part.confusion for group, part in scores.group_by(key).items()}
+        files.write_text(folder / SER / file_name, _accuracy_by(groups, name))
+    pairs = {utt: f"{ref} {hyp}" for utt, (ref, hyp) in scores.emotions.items()}
+    write_table(folder / PREDICTIONS, pairs)
+    scored = f"Scored {len(pairs)} utterances, 0 not present in hyp."
+    files.write_text(folder / SER / "acc", f"{acc_line(confusion)}\n{scored}\n")
+    if scores.ece is not None:
+        size = f"{metrics.ECE_BINS} bins, {len(scores.posteriors)} utterances"
+        files.write_text(folder / SER / "ece", f"%ECE {scores.ece:.2f} [ {size} ]\n")
 
 
-def _pair(pair: Pair, posteriors: Iterator[float]) -> str:
-    ref, hyp = ("*" if word is None else word for word in pair)
-    posterior = next(posteriors, None) if pair[1] is not None else None
-    told = "" if posterior is None else f"~{posterior:.2f}"
-    return f"{ref}{told}" if pair[0] == pair[1] else f"({ref}->{hyp}{told})"
+def require_scored(folder: Path) -> None:
+    """Raise DataError if a decode folder has no scores."""
+    if not any((folder / name).is_file() for name in (COUNTS, PREDICTIONS)):
+        raise DataError(f"{folder}: not scored yet; run stage 9 or local/score.sh first")
 
 
-def words_by(groups: Mapping[str, WordCounts], sentences: Mapping[str, int], what: str) -> str:
-    """Word errors of groups of utterances (per_spk, per_emo, per_style), a line each."""
-    lines = [f"# {what} sentences words corr sub ins del err%"]
-    for name, c in sorted(groups.items()):
+def read_words(folder: Path) -> dict[str, WordCounts]:
+    """Return the word errors of each scored utterance, {} if there are none."""
+    if not (folder / COUNTS).is_file():
+        return {}
+    words = {}
+    for utt, line in read_table(folder / COUNTS).items():
+        ref_words, sub, dele, ins = map(int, line.split())
+        words[utt] = WordCounts(sub, dele, ins, ref_words)
+    return words
+
+
+def read_emotions(folder: Path) -> tuple[dict[str, tuple[str, str]], tuple[str, ...]]:
+    """Return (reference, hypothesis) of each scored utterance, and all emotion labels."""
+    emotions: dict[str, tuple[str, str]] = {}
+    if (folder / PREDICTIONS).is_file():
+        for utt, line in read_table(folder / PREDICTIONS).items():
+            ref, hyp = line.split()
+            emotions[utt] = (ref, hyp)
+    if not emotions:
+        return {}, ()
+    header = files.read_text(folder / CONFUSION).partition("\n")[0]
+    return emotions, tuple(header.split()[1:])
+
+
+def wer_line(counts: WordCounts) -> str:
+    """Return Kaldi's line, e.g. ``%WER 15.02 [ 123 / 819, 3 ins, 12 del, 108 sub ]``."""
+    return (
+        f"%WER {counts.wer:.2f} [ {counts.errors} / {counts.ref_words}, "
+        f"{counts.ins} ins, {counts.dele} del, {counts.sub} sub ]"
+    )
+
+
+def acc_line(confusion: Confusion) -> str:
+    """Return a similar line, e.g. ``%ACC 71.90 [ 394 / 548, UA 70.12, macro-F1 69.80 ]``."""
+    return (
+        f"%ACC {confusion.wa:.2f} [ {confusion.correct} / {confusion.n}, "
+        f"UA {confusion.ua:.2f}, macro-F1 {confusion.macro_f1:.2f} ]"
+    )
+
+
+def _word_errors_by(groups: Mapping[str, UtteranceScores], grouping: str) -> str:
+    lines = [f"# {grouping} sentences words corr sub ins del err%"]
+    for name, part in sorted(groups.items()):
+        c = part.counts or WordCounts()
         corr = c.ref_words - c.sub - c.dele
         lines.append(
-            f"{name} {sentences[name]} {c.ref_words} {corr} {c.sub} {c.ins} {c.dele} {c.wer:.2f}"
+            f"{name} {len(part.words)} {c.ref_words} {corr} {c.sub} {c.ins} {c.dele} {c.wer:.2f}"
         )
     return "\n".join(lines) + "\n"
 
 
-def accuracy_by(groups: Mapping[str, Confusion], what: str) -> str:
-    """Accuracies of groups of utterances, a line each."""
-    lines = [f"# {what} utterances corr acc%"]
-    lines += [f"{name} {c.n} {c.correct} {c.wa:.2f}" for name, c in sorted(groups.items())]
+def _accuracy_by(groups: Mapping[str, Confusion | None], grouping: str) -> str:
+    lines = [f"# {grouping} utterances corr acc%"]
+    lines += [f"{name} {c.n} {c.correct} {c.wa:.2f}" for name, c in sorted(groups.items()) if c]
     return "\n".join(lines) + "\n"
 
 
-def confusion_table(confusion: Confusion) -> str:
-    """The matrix, rows: reference, columns: recognised."""
+def _confusion_table(confusion: Confusion) -> str:
     width = max(len("ref\\hyp"), *map(len, confusion.labels), len(str(confusion.n))) + 1
     rows: list[Iterable[object]] = [("ref\\hyp", *confusion.labels)]
     rows += [(label, *row) for label, row in zip(confusion.labels, confusion.counts, strict=True)]

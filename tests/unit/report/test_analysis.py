@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_exp
+from jointasr.report.table import Cells, Trio
 
 from jointasr.config.schema import Report
 from jointasr.report import ablation, analysis, stats
-from jointasr.report.table import Cells, Trio
 from jointasr.scoring import pooling, score_dir
 from jointasr.scoring.metrics import WordCounts
 from jointasr.scoring.score_dir import Score, UtteranceInfo

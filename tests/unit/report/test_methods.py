@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import toy_exp
+from jointasr.report.table import Cells
 
 from jointasr.bin import pool
 from jointasr.config import scenarios
 from jointasr.config.schema import Report
 from jointasr.data.datadir import write_table
 from jointasr.report import markdown, methods, tables
-from jointasr.report.table import Cells
 
 RIGHT = {"Ses01F-a": "THE CAT SAT", "Ses01F-b": "OH", "Ses01F-c": "GO"}
 

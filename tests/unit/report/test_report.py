@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import toy_exp
+from jointasr.report.table import Cells, Trio
 
 from jointasr.bin import pool
 from jointasr.bin import report as program
 from jointasr.config import scenarios
 from jointasr.config.schema import Report
 from jointasr.report import markdown, pictures, report, table
-from jointasr.report.table import Cells, Trio
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 

@@ -1,18 +1,18 @@
-"""A report as one HTML file that needs nothing else: no network, no script, phone or desktop."""
+"""The report as one self-contained HTML file: no network access, no scripts, any screen size."""
 
 import base64
 import io
 import re
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
+from importlib import resources
 
 import jinja2
 import numpy as np
 import soundfile
 from markupsafe import Markup, escape
 
-from jointasr.report.elements import Cell, Section
+from jointasr.report.elements import Section, TableCell
 from jointasr.scoring.metrics import Pair
 
 TEMPLATE = "report.html.j2"
@@ -20,12 +20,12 @@ CODE = re.compile(r"`([^`]+)`")
 
 
 def render(title: str, lead: str, sections: Iterable[Section]) -> str:
-    """The text of the page; the same input gives the same bytes."""
+    """Return the HTML text; equal input gives equal bytes."""
     return _template().render(title=title, lead=lead, sections=list(sections))
 
 
 def audio_uri(samples: np.ndarray, rate: int) -> str:
-    """int16 samples (T,) as a data: URI of FLAC, which browsers play and which loses nothing."""
+    """Return int16 samples of shape (T,) as a data: URI with FLAC audio, which is lossless."""
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format="FLAC", subtype="PCM_16")
     return f"data:audio/flac;base64,{base64.b64encode(file.getvalue()).decode()}"
@@ -34,20 +34,20 @@ def audio_uri(samples: np.ndarray, rate: int) -> str:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"inline": _inline, "slug": _slug, "pair": _pair, "svg": Markup}
-    environment.tests["cell"] = lambda value: isinstance(value, Cell)
+    environment.tests["styled"] = lambda value: isinstance(value, TableCell)
     environment.filters["kind"] = lambda block: type(block).__name__
-    return environment.get_template(TEMPLATE)
+    text = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
+    return environment.from_string(text)
 
 
 def _inline(text: str) -> Markup:
-    """Escaped text; what is between backquotes as code."""
+    """Escape text and set what is between backquotes as code."""
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
@@ -56,7 +56,7 @@ def _slug(title: str) -> str:
 
 
 def _pair(pair: Pair) -> Markup:
-    """A step of an alignment: what was left out is struck out, what was added underlined."""
+    """Mark up one step of an alignment: <del> for the reference word, <ins> for the hypothesis."""
     ref, hyp = pair
     if ref == hyp:
         return escape(ref)
