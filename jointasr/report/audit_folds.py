@@ -71,7 +71,7 @@ def _read_splits(fold_dir: Path, decoded: Sequence[DecodedFold]) -> FoldSplits:
         "test": {fold.test_dir for fold in own},
     }
     splits = {
-        split: sorted({utt for path in paths for utt in folds.read_utterances(path)})
+        split: sorted({utt for path in sorted(paths) for utt in folds.read_utterances(path)})
         for split, paths in data_dirs.items()
     }
     return FoldSplits(**splits)

@@ -86,7 +86,7 @@ def test_report_is_audited_and_has_tests_and_intervals(mini: Copy) -> None:
     assert re.search(r"- Audit: \d+ checks, none failed\.", text), text[:3000]
     assert "- WER, joint against baseline, 14 cells:" in text
     assert "- Accuracy, joint against baseline, 14 cells:" in text
-    verdicts = re.findall(r"\| *(?:better \+|worse !|no worse|open \?) *\|", text)
+    verdicts = re.findall(r"\| *(?:better \+|worse !|non-inferior|inconclusive \?) *\|", text)
     assert len(verdicts) == 28
     page = (mini.home / MINI / "exp/report.html").read_text()
     assert page.count("<audio") == 7 * 5 and page.count("<svg") >= 12

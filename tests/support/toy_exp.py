@@ -1,4 +1,4 @@
-"""A hand-made recipe folder: two folds of five utterances, decoded, counts known by hand.
+"""A toy recipe folder: two folds, five decoded utterances, with known error counts.
 
 Fold Ses01F: 5 reference words, 3 deletions, 1 insertion (against an empty reference). Fold Ses02M:
 3 words, 1 substitution. Pooled 5 / 8 = 62.5 %, while the mean of the folds would be 56.7 %.
@@ -30,7 +30,7 @@ PREDICTED = {
     "Ses01F": {"Ses01F-a": "ang", "Ses01F-b": "neu", "Ses01F-c": "sad"},
     "Ses02M": {"Ses02M-a": "neu", "Ses02M-b": "hap"},
 }
-POSTERIORS = {  # of each answer: a certainty of .7
+POSTERIORS = {  # of each recognized emotion: .7
     "ang": "0.700000 0.100000 0.100000 0.100000",
     "hap": "0.100000 0.700000 0.100000 0.100000",
     "neu": "0.100000 0.100000 0.700000 0.100000",
@@ -39,15 +39,15 @@ POSTERIORS = {  # of each answer: a certainty of .7
 
 
 def make_data(recipe: Path) -> None:
-    """conf/tests.tsv, the folds' test dirs and their lang dirs."""
+    """Write conf/tests.tsv, the test dirs and the lang dirs of the folds."""
     (recipe / "conf").mkdir(parents=True)
     (recipe / "conf" / "tests.tsv").write_text("clean\t-\t-\nnoise_snr5\tnoise\t5\n")
     for fold in FOLDS:
-        home = recipe / "data" / "folds" / "speaker" / fold
-        (home / "lang_char").mkdir(parents=True)
-        (home / "lang_char" / "labels.txt").write_text("ang\nhap\nneu\nsad\n")
+        fold_dir = recipe / "data" / "folds" / "speaker" / fold
+        (fold_dir / "lang_char").mkdir(parents=True)
+        (fold_dir / "lang_char" / "labels.txt").write_text("ang\nhap\nneu\nsad\n")
         for test in TESTS:
-            data = home / f"test_{test}"
+            data = fold_dir / f"test_{test}"
             write_table(data / "text", REFS[fold])
             write_table(data / "utt2emo", EMOTIONS[fold])
             write_table(data / "utt2spk", dict.fromkeys(REFS[fold], fold))
@@ -55,7 +55,7 @@ def make_data(recipe: Path) -> None:
 
 
 def _cut(utterance: str) -> dict[str, object]:
-    """As much of a cut as scoring looks at: every first turn is scripted."""
+    """Return the fields of a cut that scoring reads; the first utterance is scripted."""
     style = "scripted" if utterance.endswith("a") else "improvised"
     return {"id": utterance, "supervisions": [{"custom": {"style": style}}]}
 
@@ -68,10 +68,10 @@ def make_system(
     folds: Sequence[str] = FOLDS,
     method: str = "default",
 ) -> Path:
-    """exp/<system>_<train> with finished decode folders; returns its path from the recipe."""
+    """Write exp/<system>_<train> with finished decode folders; return its path in the recipe."""
     for fold in folds:
-        home = recipe / "exp" / f"{system}_{train}" / f"fold_{fold}"
-        home.mkdir(parents=True, exist_ok=True)
+        model_dir = recipe / "exp" / f"{system}_{train}" / f"fold_{fold}"
+        model_dir.mkdir(parents=True, exist_ok=True)
         model = {
             "system": system,
             "kind": kind,
@@ -90,9 +90,9 @@ def make_system(
                 **{"epoch": 1, "error": 60.0, "loss": 1.5, "wer": 20.0, "wa": 60.0},
             },
         }
-        (home / "model.json").write_text(json.dumps(model))
+        (model_dir / "model.json").write_text(json.dumps(model))
         for test in TESTS:
-            decode = home / (f"decode_{test}" + ("" if method == "default" else f"_{method}"))
+            decode = model_dir / (f"decode_{test}" + ("" if method == "default" else f"_{method}"))
             if kind in ("asr", "joint"):
                 write_table(decode / "text", HYPS[fold])
             if kind in ("ser", "joint"):

@@ -1,4 +1,4 @@
-"""The audit finds nothing in a sound experiment, and names each leak that is planted in one."""
+"""The audit passes for a correct experiment and reports each error that is introduced into it."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ LABELS = ["ang", "hap", "neu", "sad"]
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe prepared by the programs themselves, its models and hypotheses made up."""
+    """A recipe prepared by the programs, with made-up models and hypotheses."""
     recipe = tmp_path_factory.mktemp("sound")
     make_iemocap(recipe, dialogues=4)
     make_musan(recipe)
@@ -70,49 +70,52 @@ def recipe(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return copy
 
 
-def findings() -> list[Finding]:
+def run_audit() -> list[Finding]:
     systems = [Path(f"exp/{name}_{train}") for name in SYSTEMS for train in ("clean", "noisy")]
-    parts, missing = pooling.find(systems, [], SCENARIOS, "default")
+    decoded, missing = pooling.find(systems, [], SCENARIOS, "default")
     assert not missing
-    return audit.audit(parts)
+    return audit.audit(decoded)
 
 
-def wrong(found: list[Finding]) -> dict[str, list[str]]:
-    """{check: what is said} of the findings that failed."""
-    bad: dict[str, list[str]] = {}
-    for one in found:
-        if one.ok is False:
-            bad.setdefault(one.check, []).append(f"{one.where}: {one.value}")
-    return bad
+def failed(findings: list[Finding]) -> dict[str, list[str]]:
+    """Return {check: locations and values} of the failed findings."""
+    by_check: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.passed is False:
+            text = f"{finding.where}: {finding.value}"
+            by_check.setdefault(finding.check, []).append(text)
+    return by_check
 
 
-def test_nothing_is_found_in_a_sound_experiment(recipe: Path) -> None:
-    found = findings()
-    assert wrong(found) == {}
-    said = {(one.check, one.where): one.value for one in found}
-    assert said["speakers in training and test", "all 2 folds"] == "none"
-    assert said["noise files in two pools", "all 3 pairs of pools"] == "none"
-    assert said["utterances left out", "data/local/corpus"] == (
-        "32 of 34 used; left out: label fru 1, no words 1"
+def test_a_correct_experiment_passes(recipe: Path) -> None:
+    findings = run_audit()
+    assert failed(findings) == {}
+    values = {(finding.check, finding.where): finding.value for finding in findings}
+    assert values["speakers in training and test", "all 2 folds"] == "none"
+    assert values["noise files in two pools", "all 3 pairs of pools"] == "none"
+    assert values["excluded utterances", "data/local/corpus"] == (
+        "32 of 34 used; excluded: label fru 1, no words 1"
     )
-    shared = said["dialogues in training and test", "all 2 folds"]
+    shared = values["dialogues in training and test", "all 2 folds"]
     assert shared.endswith("of 8: the speakers of a session share its dialogues")
-    # each turn's text is one of two, and all are spoken in training as well
-    assert said["sentences of test, word for word in training", "all 2 folds"] == (
+    # there are only two different transcripts, both occur in training
+    assert values["test sentences that occur in training", "all 2 folds"] == (
         "16 of 16 (improvised 16 of 16)"
     )
-    assert said["epoch of the checkpoint, least error on dev", "joint_noisy"] == "2"
-    assert said["budget of training", "all 4 folds and conditions"] == "3 epochs, 30 steps"
-    assert said["utterances of training that teach it", "joint"].startswith("75%: the others lack")
-    measured = [one for one in found if one.check == "SNR, measured again"]
-    assert [one.where for one in measured] == [
+    assert values["epoch with the lowest dev error", "joint_noisy"] == "2"
+    assert values["training budget", "all 4 folds and conditions"] == "3 epochs, 30 steps"
+    assert values["training utterances with a target", "joint"].startswith("75%: the others lack")
+    measured = [finding for finding in findings if finding.check == "measured SNR"]
+    assert [finding.where for finding in measured] == [
         f"data/{name}" for name in ("train_noisy", "dev_noisy", "noise_snr5", "speech_snr15")
     ]
-    assert measured[2].value.startswith("asked for 5 dB; 32 of 32 utterances, largest deviation")
+    assert measured[2].value.startswith(
+        "requested 5 dB; 32 of 32 utterances measured, largest deviation"
+    )
 
 
 def decode_with_language_models(recipe: Path) -> Path:
-    """As stage 4 and stage 8 leave it; the folder of one model's weights."""
+    """Prepare n-gram models and record their use; return the folder of one model's weights."""
     done = bin_run(recipe, "prepare_lm", "data")
     assert done.returncode == 0, done.stderr
     for home in recipe.glob("exp/asr_*/fold_*"):
@@ -123,16 +126,16 @@ def decode_with_language_models(recipe: Path) -> Path:
     return recipe / f"exp/asr_noisy/fold_{FOLD}/tune_hlg"
 
 
-def test_language_models_are_of_training_text_and_weighed_on_dev(recipe: Path) -> None:
+def test_language_models_not_from_training_text_or_not_tuned_on_dev(recipe: Path) -> None:
     tuned = decode_with_language_models(recipe)
-    found = findings()
-    assert wrong(found) == {}
-    said = {(one.check, one.where): one.value for one in found}
+    findings = run_audit()
+    assert failed(findings) == {}
+    values = {(finding.check, finding.where): finding.value for finding in findings}
     text, weights = (
-        "language models not of their fold's training text",
-        "weights of language models not chosen on dev alone",
+        "language models that differ from their fold's training text",
+        "language model weights not tuned on dev only",
     )
-    assert said[text, "all 2 models"] == said[weights, "all 4 choices"] == "none"
+    assert values[text, "all 2 models"] == values[weights, "all 4 weights"] == "none"
 
     other = recipe / HOME.parent / "Ses01M/lm_3gram/lm.arpa"
     lines = other.read_text().replace("TURN", "TURNS")
@@ -140,14 +143,14 @@ def test_language_models_are_of_training_text_and_weighed_on_dev(recipe: Path) -
     inputs = json.loads((tuned / ".done").read_text())["inputs"]
     inputs[f"{HOME}/test_clean"] = "digest"
     files.write_json(tuned / ".done", {"inputs": inputs})
-    assert wrong(findings()) == {
+    assert failed(run_audit()) == {
         text: [f"{HOME}/lm_3gram: not what its fold's training text gives"],
         weights: [f"exp/asr_noisy/fold_{FOLD}/tune_hlg: {HOME}/test_clean"],
     }
 
 
 def add_to_training(recipe: Path) -> str:
-    """An utterance of the test speaker goes into the training set."""
+    """Add an utterance of the test speaker to the training set."""
     cuts = {cut["id"]: cut for cut in jsonl.read(recipe / HOME / "test_clean/cuts.jsonl.gz")}
     utterance = sorted(cuts)[1]
     path = recipe / HOME / "train_clean/cuts.jsonl.gz"
@@ -156,7 +159,7 @@ def add_to_training(recipe: Path) -> str:
 
 
 def use_a_test_file(recipe: Path) -> str:
-    """A noise file of the test pool is mixed into the training set."""
+    """Record a noise file of the test pool in the training set."""
     path = recipe / "data/local/mix/train_noisy/mixtures.jsonl.gz"
     records = list(jsonl.read(path))
     records[3]["noise"] = ["music-test-1"]
@@ -168,8 +171,8 @@ def use_a_test_file(recipe: Path) -> str:
     return "music-test-1"
 
 
-def louden_noise(recipe: Path) -> str:
-    """One mixture in the archive has its noise 3 dB too loud; the records say nothing of it."""
+def amplify_noise(recipe: Path) -> str:
+    """Amplify the noise of one archived mixture by 3 dB without recording it."""
     scp = datadir.read_table(recipe / "data/noise_snr5/wav.scp")
     clean = datadir.read_table(recipe / "data/clean/wav.scp")
     utterance = sorted(scp)[5]
@@ -186,7 +189,7 @@ def louden_noise(recipe: Path) -> str:
     return f"{utterance} -3.0"
 
 
-def lose_a_hypothesis(recipe: Path) -> str:
+def remove_a_hypothesis(recipe: Path) -> str:
     path = recipe / f"exp/joint_noisy/fold_{FOLD}/decode_noise_snr5/text"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n")
@@ -203,8 +206,8 @@ def swap_references(recipe: Path) -> str:
     return first
 
 
-def make_dev_the_test(recipe: Path) -> str:
-    """The dev set is the test set."""
+def use_test_as_dev(recipe: Path) -> str:
+    """Use the test set as dev set."""
     for name in ("dev_clean", "dev_noisy"):
         shutil.copy(recipe / HOME / "test_clean/cuts.jsonl.gz", recipe / HOME / name)
     return datadir.read_list(recipe / HOME / "test.list")[0]
@@ -232,65 +235,66 @@ def train_longer(recipe: Path) -> str:
     return "joint epochs 4"
 
 
-def choose_on_test(recipe: Path) -> str:
+def select_on_test(recipe: Path) -> str:
     on = str(HOME / "test_clean")
     change_model(recipe, lambda model: model["selected"].update(on=on))
     return on
 
 
-def lose_an_archive(recipe: Path) -> str:
+def remove_an_archive(recipe: Path) -> str:
     (recipe / "data/clean/wav.scp").unlink()
     return "data/clean/wav.scp does not exist"
 
 
-def play_clean(recipe: Path) -> str:
-    """A noisy test dir plays the clean archive."""
+def use_clean_audio(recipe: Path) -> str:
+    """Use the clean archive in a noisy test dir."""
     shutil.copy(recipe / HOME / "test_clean/cuts.jsonl.gz", recipe / HOME / "test_noise_snr5")
     return str(HOME / "test_noise_snr5")
 
 
-PLANTED = {
-    play_clean: {"audio that is not of its set's archive"},
+EXPECTED = {
+    use_clean_audio: {"audio from another set's archive"},
     add_to_training: {"utterances in training and test", "speakers in training and test"},
     use_a_test_file: {"noise files in two pools"},
-    louden_noise: {"SNR, measured again"},
-    lose_a_hypothesis: {"hypotheses missing or too many"},
-    swap_references: {"references that are not the corpus'"},
-    make_dev_the_test: {"utterances in dev and test", "speakers in dev and test"},
+    amplify_noise: {"measured SNR"},
+    remove_a_hypothesis: {"missing or extra hypotheses"},
+    swap_references: {"references that differ from the corpus"},
+    use_test_as_dev: {"utterances in dev and test", "speakers in dev and test"},
     share_a_dialogue: {"dialogues in training and dev"},
-    train_longer: {"systems with another budget"},
-    choose_on_test: {"checkpoints chosen on anything but their dev set"},
-    lose_an_archive: {"noise"},
+    train_longer: {"systems with another training budget"},
+    select_on_test: {"checkpoints not selected on their dev set"},
+    remove_an_archive: {"noise"},
 }
-MAY = {  # follows from the planted leak as well
+CONSEQUENCES = {  # may be reported too
     add_to_training: {"dialogues in training and dev"},
-    make_dev_the_test: {
+    use_test_as_dev: {
         "dialogues in training and dev",
-        "audio that is not of its set's archive",
+        "audio from another set's archive",
     },
-    lose_an_archive: {"audio"},
+    remove_an_archive: {"audio"},
 }
 
 
-@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
-def test_a_planted_leak_is_named_and_nothing_else(
-    recipe: Path, plant: Callable[[Path], str]
+@pytest.mark.parametrize("change", EXPECTED, ids=lambda change: change.__name__)
+def test_an_introduced_error_is_reported_and_nothing_else(
+    recipe: Path, change: Callable[[Path], str]
 ) -> None:
-    culprit = plant(recipe)
-    bad = wrong(findings())
-    assert PLANTED[plant] <= bad.keys() <= PLANTED[plant] | MAY.get(plant, set())
-    assert any(culprit in said for check in PLANTED[plant] for said in bad[check]), bad
+    expected = change(recipe)
+    reported = failed(run_audit())
+    assert EXPECTED[change] <= reported.keys() <= EXPECTED[change] | CONSEQUENCES.get(change, set())
+    texts = [text for check in EXPECTED[change] for text in reported[check]]
+    assert any(expected in text for text in texts), reported
 
 
-def test_faint_noise_is_allowed_its_rounding(
+def test_weak_noise_is_allowed_its_rounding_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Noise of a few steps measures too loud by what rounding adds, and that is no finding."""
+    """Rounding to int16 increases the power of noise of a few steps; this is tolerated."""
     monkeypatch.chdir(tmp_path)
     generator = np.random.default_rng(0)
     speech = np.rint(generator.normal(0, 30, 20000)).astype(np.int16)
     power = np.mean(speech.astype(float) ** 2)
-    for shift, ok in ((0.0, True), (3.0, False)):
+    for shift, passed in ((0.0, True), (3.0, False)):
         noise = generator.normal(0, 1, 20000)
         noise *= np.sqrt(power / 10 ** ((30 - shift) / 10) / np.mean(noise**2))
         waves = {"clean": speech, "train_noisy": np.rint(speech + noise).astype(np.int16)}
@@ -300,7 +304,7 @@ def test_faint_noise_is_allowed_its_rounding(
             archive.write_wav([("u", wave)], folder / "w.ark", folder / "wav.scp")
         record = {"id": "u", "noise": ["n"], "scale": 1.0, "snr_requested": 30.0}
         jsonl.write(Path("data/local/mix/train_noisy") / audit_noise.FILE, [record])
-        found = audit_noise.measure(Path("data"), "train_noisy")
-        assert found.ok is ok, found
+        found = audit_noise.check_snr(Path("data"), "train_noisy")
+        assert found.passed is passed, found
         for name in waves:
             shutil.rmtree(Path("data") / name)

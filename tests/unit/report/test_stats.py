@@ -1,4 +1,4 @@
-"""Intervals cover, tests have their size and find effects; both agree with other libraries."""
+"""Coverage of intervals, size and power of tests, agreement with other libraries."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom
-from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from jointasr.report import stats
@@ -19,23 +19,25 @@ LEVEL = 0.05
 
 
 def band(runs: int, rate: float) -> tuple[float, float]:
-    """Where the share of rejections falls in 99.9 % of all experiments of so many runs."""
+    """Return the 99.9 % interval of the share of rejections in ``runs`` experiments."""
     low, high = binom.interval(0.999, runs, rate)
     return low / runs, high / runs
 
 
 def speakers(generator: np.random.Generator, count: int = 10) -> list[float]:
-    """Observed error rates of speakers: their own rate, as seen in 80 to 120 utterances."""
-    own = generator.beta(6, 18, count)  # mean .25
+    """Draw observed error rates of speakers, each estimated from 80 to 120 utterances."""
+    true_rates = generator.beta(6, 18, count)  # mean .25
     utterances = generator.integers(80, 121, count)
-    return list(100 * generator.binomial(utterances, own) / utterances)
+    return list(100 * generator.binomial(utterances, true_rates) / utterances)
 
 
 def pair(
     generator: np.random.Generator, utterances: int, gain: float
 ) -> tuple[Array, Array, Array]:
-    """(wrong_base, wrong_joint, total): words wrong at 30 % and at 30 - gain %, where what is hard
-    in an utterance is hard for both systems."""
+    """Draw (baseline_errors, system_errors, totals) with expected rates of 30 and 30 - gain %.
+
+    The difficulty of an utterance is the same for both systems.
+    """
     total = generator.integers(3, 12, utterances).astype(float)
     hard = generator.beta(3, 7, utterances)
     base = generator.binomial(total.astype(int), hard).astype(float)
@@ -44,7 +46,7 @@ def pair(
     return base, joint, total
 
 
-def test_speaker_interval_covers_the_truth() -> None:
+def test_coverage_of_the_speaker_interval() -> None:
     generator, runs = np.random.default_rng(0), 2000
     hits = 0
     for _ in range(runs):
@@ -60,7 +62,7 @@ def test_speaker_interval_by_hand() -> None:
     assert found == pytest.approx((2 - 4.302653 / math.sqrt(3), 2 + 4.302653 / math.sqrt(3)))
 
 
-def test_utterance_interval_covers_the_truth() -> None:
+def test_coverage_of_the_utterance_interval() -> None:
     generator, runs, hits = np.random.default_rng(1), 400, 0
     for run in range(runs):
         base, _, total = pair(generator, 150, 0)
@@ -74,34 +76,34 @@ def test_intervals_agree_with_kaldialign() -> None:
     words = np.array(["A", "B", "C", "D", "E"])
     refs = [list(generator.choice(words, generator.integers(1, 12))) for _ in range(400)]
 
-    def spoil(ref: list[str], rate: float) -> list[str]:
+    def add_errors(ref: list[str], rate: float) -> list[str]:
         return [str(generator.choice(words)) if generator.random() < rate else w for w in ref]
 
-    base, joint = ([spoil(ref, rate) for ref in refs] for rate in (0.3, 0.25))
+    base, joint = ([add_errors(ref, rate) for ref in refs] for rate in (0.3, 0.25))
 
     def wrong(hyps: list[list[str]]) -> Array:
         pairs = zip(refs, hyps, strict=True)
         return np.array([kaldialign.edit_distance(r, h)["total"] for r, h in pairs], dtype=float)
 
     total = np.array([len(ref) for ref in refs], dtype=float)
-    theirs = kaldialign.bootstrap_wer_ci(refs, base, joint, replications=10000)
+    reference = kaldialign.bootstrap_wer_ci(refs, base, joint, replications=10000)
     for hyps, key in ((base, "system1"), (joint, "system2")):
         ours = stats.utterance_interval(wrong(hyps), total, 0)
-        middle, half = theirs[key]["wer"], theirs[key]["ci95"]
+        middle, half = reference[key]["wer"], reference[key]["ci95"]
         assert ours == pytest.approx((100 * (middle - half), 100 * (middle + half)), abs=0.35)
     ours = stats.difference_interval(wrong(joint), wrong(base), total, 0)
-    worse = theirs["p_s2_improv_over_s1"]
+    worse = reference["p_s2_improv_over_s1"]
     assert (worse > 0.975) == (ours.low > 0)
 
 
-def test_intervals_are_repeatable_and_pairing_narrows_them() -> None:
+def test_intervals_are_reproducible_and_narrower_if_paired() -> None:
     generator = np.random.default_rng(3)
     base, _, total = pair(generator, 300, 0)
-    joint = np.maximum(base - generator.integers(0, 2, 300), 0)  # a word right here and there
+    joint = np.maximum(base - generator.integers(0, 2, 300), 0)  # corrects one word here and there
     assert stats.utterance_interval(base, total, 0) == stats.utterance_interval(base, total, 0)
     paired = stats.difference_interval(base, joint, total, 0)
-    apart = stats.utterance_interval(base, total, 0)
-    assert 2 * (paired.high - paired.low) < apart.high - apart.low
+    unpaired = stats.utterance_interval(base, total, 0)
+    assert 2 * (paired.high - paired.low) < unpaired.high - unpaired.low
     assert paired.low < stats_rate(joint, total) - stats_rate(base, total) < paired.high
 
 
@@ -110,7 +112,7 @@ def stats_rate(wrong: Array, total: Array) -> float:
 
 
 def rejections(name: str, gain: float, runs: int = 1000) -> float:
-    """How often a test over utterances rejects at .05; the joint system gains so many points."""
+    """Return how often a test rejects at .05 if the system is better by ``gain`` points."""
     generator, found = np.random.default_rng(4), 0
     for _ in range(runs):
         base, joint, total = pair(generator, 400, gain)
@@ -119,46 +121,46 @@ def rejections(name: str, gain: float, runs: int = 1000) -> float:
         elif name == "mcnemar":
             p = stats.mcnemar((base > 2).astype(float), (joint > 2).astype(float))
         else:
-            p = stats.no_worse(base, joint, total, 2.0)
+            p = stats.non_inferiority(base, joint, total, 2.0)
         found += p < LEVEL
     return found / runs
 
 
 @pytest.mark.slow
-def test_matched_pairs_has_its_size_and_finds_an_effect() -> None:
+def test_size_and_power_of_matched_pairs() -> None:
     low, high = band(1000, LEVEL)
     assert low <= rejections("matched_pairs", 0) <= high
     assert rejections("matched_pairs", 4) > 0.9
 
 
 @pytest.mark.slow
-def test_mcnemar_has_its_size_and_finds_an_effect() -> None:
-    """Exact tests of counts are conservative: below .05, not above."""
+def test_size_and_power_of_mcnemar() -> None:
+    """Exact tests of counts are conservative: they reject at most at .05."""
     assert 0.01 <= rejections("mcnemar", 0) <= band(1000, LEVEL)[1]
     assert rejections("mcnemar", 6) > 0.8
 
 
 @pytest.mark.slow
-def test_no_worse_has_its_size_at_the_margin_and_passes_an_equal_system() -> None:
+def test_size_and_power_of_non_inferiority() -> None:
     low, high = band(1000, LEVEL)
-    assert low <= rejections("no_worse", -2) <= high
-    assert rejections("no_worse", 0) > 0.4
-    assert rejections("no_worse", 2) > 0.9
-    assert rejections("no_worse", -4) < 0.005
+    assert low <= rejections("non_inferiority", -2) <= high
+    assert rejections("non_inferiority", 0) > 0.4
+    assert rejections("non_inferiority", 2) > 0.9
+    assert rejections("non_inferiority", -4) < 0.005
 
 
 @pytest.mark.slow
-def test_tests_over_speakers_have_their_size_and_find_an_effect() -> None:
+def test_size_and_power_of_tests_over_speakers() -> None:
     generator, runs = np.random.default_rng(5), 1000
-    for name, null, effect in (("sign_flip", 0.0, 1.5), ("no_worse", -2.0, 0.0)):
+    for name, null, effect in (("sign_flip", 0.0, 1.5), ("non_inferiority", -2.0, 0.0)):
         found = []
         for gain in (null, effect):
             rejected = 0
             for _ in range(runs):
                 gains = list(generator.normal(gain, 1.5, 10))
                 p = stats.sign_flip(gains) if name == "sign_flip" else None
-                if name == "no_worse":
-                    p = stats.speakers_no_worse(gains, 2.0)
+                if name == "non_inferiority":
+                    p = stats.speaker_non_inferiority(gains, 2.0)
                 assert p is not None
                 rejected += p < LEVEL
             found.append(rejected / runs)
@@ -167,7 +169,7 @@ def test_tests_over_speakers_have_their_size_and_find_an_effect() -> None:
         assert found[1] > 0.85, name
 
 
-def test_sign_flip_is_the_enumeration_of_all_signs() -> None:
+def test_sign_flip_equals_the_enumeration_of_all_signs() -> None:
     generator = np.random.default_rng(6)
     for count in (6, 8, 10):
         gains = generator.normal(0.5, 1, count).tolist()
@@ -179,16 +181,16 @@ def test_sign_flip_is_the_enumeration_of_all_signs() -> None:
     assert stats.sign_flip([1.0] * 6) == 1 / 64
 
 
-def test_mcnemar_is_statsmodels() -> None:
+def test_mcnemar_equals_statsmodels() -> None:
     generator = np.random.default_rng(7)
     for _ in range(50):
         base, joint = generator.integers(0, 2, (2, int(generator.integers(1, 60)))).astype(float)
         table = [[((base == i) & (joint == j)).sum() for j in (0, 1)] for i in (0, 1)]
-        expected = their_mcnemar(table, exact=True).pvalue
+        expected = statsmodels_mcnemar(table, exact=True).pvalue
         assert stats.mcnemar(base, joint) == pytest.approx(min(1.0, expected))
 
 
-def test_holm_is_statsmodels() -> None:
+def test_holm_equals_statsmodels() -> None:
     generator = np.random.default_rng(8)
     for count in (1, 2, 14, 28):
         p_values = (generator.random(count) ** 3).tolist()
@@ -207,32 +209,32 @@ def test_matched_pairs_by_hand() -> None:
     assert stats.matched_pairs(base, base) == 1.0
 
 
-def test_no_worse_by_hand() -> None:
-    """As matched pairs, 10 % of the words taken off each difference."""
+def test_non_inferiority_by_hand() -> None:
+    """As matched pairs, with 10 % of the words subtracted from each difference."""
     base, joint, total = np.zeros(4), np.array([1.0, 0, 2, 1]), np.full(4, 10.0)
     z = (1 - 1) / math.sqrt(2 / 3 / 4)
-    assert z == 0 and stats.no_worse(base, joint, total, 10) == 0.5
+    assert z == 0 and stats.non_inferiority(base, joint, total, 10) == 0.5
     z = (1 - 2) / math.sqrt(2 / 3 / 4)
     expected = 0.5 * math.erfc(-z / math.sqrt(2))
-    assert stats.no_worse(base, joint, total, 20) == pytest.approx(expected)
+    assert stats.non_inferiority(base, joint, total, 20) == pytest.approx(expected)
 
 
-def test_nothing_to_tell_apart() -> None:
+def test_equal_or_too_few_values() -> None:
     same, total = np.ones(3), np.full(3, 4.0)
     assert stats.matched_pairs(same, same) == stats.mcnemar(same, same) == 1.0
-    # all alike: the sign test's p, which is not small for a few
-    assert stats.no_worse(same, same, total, 1.0) == 1 / 8
-    assert stats.no_worse(same, same, total, 0.0) == 1.0
-    assert stats.speakers_no_worse([0.0, 0.0], 1.0) == 1 / 4
+    # equal differences: p value of the sign test
+    assert stats.non_inferiority(same, same, total, 1.0) == 1 / 8
+    assert stats.non_inferiority(same, same, total, 0.0) == 1.0
+    assert stats.speaker_non_inferiority([0.0, 0.0], 1.0) == 1 / 4
     assert stats.matched_pairs(same, same + 1) == stats.matched_pairs(same + 1, same) == 1 / 4
-    assert stats.speakers_no_worse([1.0], 1.0) is None
+    assert stats.speaker_non_inferiority([1.0], 1.0) is None
     assert stats.utterance_interval(same[:1], total[:1], 0) == (25.0, 25.0)
-    empty = np.array([0.0, 3.0])  # an utterance without words can be all that is drawn
+    empty = np.array([0.0, 3.0])  # a resample can have no words at all
     found = stats.utterance_interval(np.ones(2), empty, 0, 1000)
     assert np.isfinite(found).all()
 
 
-def test_rates_are_the_metrics_own() -> None:
+def test_rates_equal_those_of_the_metrics() -> None:
     counts = [metrics.WordCounts(1, 0, 1, 4), metrics.WordCounts(0, 2, 0, 5)]
     wrong = np.array([c.errors for c in counts], dtype=float)
     total = np.array([c.ref_words for c in counts], dtype=float)

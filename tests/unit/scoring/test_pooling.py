@@ -1,4 +1,4 @@
-"""Pooling over folds and results.json, on counts made by hand."""
+"""Pooling over folds and results.json, with counts computed by hand."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import pytest
 import toy_exp
 
 from jointasr.bin import pool
-from jointasr.scoring import pooling
+from jointasr.scoring import pooling, results
 from jointasr.utils.errors import DataError
 
 RESULTS = Path("exp/results.json")
@@ -79,7 +79,7 @@ def test_counts_are_summed_over_folds(recipe: Path, monkeypatch: pytest.MonkeyPa
     assert {name: value["wer"]["ref_words"] for name, value in emotions.items()} == {
         "ang": 4, "hap": 0, "neu": 2, "sad": 2,
     }  # fmt: skip
-    assert emotions["hap"]["wer"]["value"] is None  # nothing was said in happy turns
+    assert emotions["hap"]["wer"]["value"] is None  # happy utterances have no reference words
     counts = {"sub": 1, "del": 1, "ins": 0, "ref_words": 5}
     assert styles["scripted"]["wer"] == {"value": 40.0, **counts}
     assert styles["improvised"]["acc"]["n"] == 3
@@ -98,7 +98,7 @@ def test_single_task_systems_have_one_metric(recipe: Path, monkeypatch: pytest.M
     ]
 
 
-def test_cells_not_asked_for_are_kept_and_order_is_stable(
+def test_other_cells_are_preserved_and_the_order_is_stable(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     joint = toy_exp.make_system(recipe, "joint", "joint")
@@ -125,7 +125,7 @@ def test_cells_not_asked_for_are_kept_and_order_is_stable(
     assert replaced[-1]["folds"] == ["Ses01F", "Ses02M"]
 
 
-def test_missing_folders_are_named_with_the_remedy(
+def test_missing_decode_folders_are_listed_with_the_command(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asr = toy_exp.make_system(recipe, "asr", "asr")
@@ -148,7 +148,7 @@ def test_missing_folders_are_named_with_the_remedy(
     ]
 
 
-def test_a_cell_that_cannot_be_made_again_does_not_stay(
+def test_a_requested_cell_without_decode_folders_is_removed(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asr = toy_exp.make_system(recipe, "asr", "asr")
@@ -163,10 +163,10 @@ def test_models_that_do_not_belong_together_are_refused(recipe: Path) -> None:
     path = recipe / asr / "fold_Ses02M" / "model.json"
     model = json.loads(path.read_text())
     path.write_text(json.dumps({**model, "conf": "conf/other.yaml"}))
-    parts, missing = pooling.find([asr], [], ["clean"], "default")
+    decoded, missing = pooling.find([asr], [], ["clean"], "default")
     assert not missing
     with pytest.raises(DataError, match="differ in conf"):
-        pooling.pool(pooling.score_parts(parts), "./run.sh")
+        pooling.pool(pooling.score_all(decoded), "./run.sh")
     path.write_text(json.dumps({**model, "fold": "Ses03F"}))
     with pytest.raises(DataError, match=r"describes asr_clean/fold_Ses03F, not this folder"):
         pooling.find([asr], [], ["clean"], "default")
@@ -175,14 +175,14 @@ def test_models_that_do_not_belong_together_are_refused(recipe: Path) -> None:
         pooling.find([asr], [], ["clean"], "default")
 
 
-def test_engines_of_both_origins_are_named_and_paths_stay_home(recipe: Path) -> None:
+def test_all_engines_are_recorded_and_absolute_paths_are_not(recipe: Path) -> None:
     asr = toy_exp.make_system(recipe, "asr", "asr")
     for fold, engine in zip(toy_exp.FOLDS, ("k2", "torch"), strict=True):
         path = recipe / asr / f"fold_{fold}" / "model.json"
         model = json.loads(path.read_text())
         path.write_text(json.dumps({**model, "engine": engine, "conf": "/home/me/asr.yaml"}))
-    parts, _ = pooling.find([asr], [], ["clean"], "default")
-    (cell,) = pooling.pool(pooling.score_parts(parts), "./run.sh")
+    decoded, _ = pooling.find([asr], [], ["clean"], "default")
+    (cell,) = pooling.pool(pooling.score_all(decoded), "./run.sh")
     assert cell["engine"] == "k2+torch"
     assert cell["conf"] == "asr.yaml"
 
@@ -194,23 +194,23 @@ def test_an_utterance_in_two_folds_is_refused(recipe: Path) -> None:
     path.write_text(json.dumps({**model, "data": "data/folds/speaker/Ses01F"}))
     decode = recipe / asr / "fold_Ses02M" / "decode_clean"
     (decode / "text").write_text((recipe / asr / "fold_Ses01F/decode_clean/text").read_text())
-    parts, _ = pooling.find([asr], [], ["clean"], "default")
+    decoded, _ = pooling.find([asr], [], ["clean"], "default")
     with pytest.raises(DataError, match="Ses01F-a is in the test sets of both"):
-        pooling.pool(pooling.score_parts(parts), "./run.sh")
+        pooling.pool(pooling.score_all(decoded), "./run.sh")
 
 
 def test_a_finished_folder_without_its_outputs_is_refused(recipe: Path) -> None:
     joint = toy_exp.make_system(recipe, "joint", "joint")
     (recipe / joint / "fold_Ses01F" / "decode_clean" / "utt2emo").unlink()
-    parts, _ = pooling.find([joint], [], ["clean"], "default")
+    decoded, _ = pooling.find([joint], [], ["clean"], "default")
     with pytest.raises(DataError, match="decode_clean/utt2emo is missing"):
-        pooling.score_parts(parts)
+        pooling.score_all(decoded)
 
 
-def test_unreadable_inputs_are_named(recipe: Path) -> None:
+def test_unreadable_inputs_are_reported(recipe: Path) -> None:
     with pytest.raises(DataError, match="exp/asr_clean does not exist"):
         pooling.find([Path("exp/asr_clean")], [], ["clean"], "default")
     RESULTS.parent.mkdir()
     RESULTS.write_text('[{"system": "asr"}]')
     with pytest.raises(DataError, match="not a list of cells"):
-        pooling.read(RESULTS)
+        results.read(RESULTS)

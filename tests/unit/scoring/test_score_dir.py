@@ -1,4 +1,4 @@
-"""local/score.sh and what it leaves, on counts made by hand."""
+"""local/score.sh and its score files, with counts computed by hand."""
 
 import json
 import os
@@ -10,8 +10,8 @@ import pytest
 import toy_exp
 
 from jointasr.data.datadir import read_table, write_table
-from jointasr.scoring import score_dir
-from jointasr.scoring.metrics import WordCounts
+from jointasr.scoring import score_dir, score_files
+from jointasr.scoring.metrics import WordCounts, confuse
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
@@ -43,7 +43,7 @@ def run_script(name: str, *arguments: object) -> subprocess.CompletedProcess[str
     )
 
 
-def test_score_sh_writes_kaldis_files(recipe: Path) -> None:
+def test_score_sh_writes_files_in_the_format_of_kaldi(recipe: Path) -> None:
     done = run_score(DATA, LANG, DECODE)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{WER} {DECODE}\n{ACC} {DECODE}\n"
@@ -83,6 +83,13 @@ def test_score_sh_writes_kaldis_files(recipe: Path) -> None:
         *("ang 1 1 100.00", "hap 1 0 0.00", "sad 1 1 100.00"),
     ]
     assert (DECODE / "scoring_ser/ece").read_text() == "%ECE 3.33 [ 10 bins, 3 utterances ]\n"
+
+
+def test_score_lines() -> None:
+    counts = WordCounts(sub=108, dele=12, ins=3, ref_words=819)
+    assert score_files.wer_line(counts) == "%WER 15.02 [ 123 / 819, 3 ins, 12 del, 108 sub ]"
+    confusion = confuse([("a", "a"), ("a", "b"), ("b", "b"), ("b", "b")], ["a", "b"])
+    assert score_files.acc_line(confusion) == "%ACC 75.00 [ 3 / 4, UA 75.00, macro-F1 73.33 ]"
 
 
 def test_wrong_number_of_arguments_is_refused(recipe: Path) -> None:
@@ -132,22 +139,22 @@ THE 1 0 1 1
     )
 
 
-def test_what_was_written_reads_back(recipe: Path) -> None:
-    score = score_dir.score(DATA, LANG, DECODE)
-    assert score_dir.load(DATA, DECODE) == score
-    assert score.counts == WordCounts(dele=3, ins=1, ref_words=5)
-    assert score.confusion is not None
-    assert (score.confusion.correct, score.confusion.n) == (2, 3)
+def test_written_scores_can_be_loaded(recipe: Path) -> None:
+    scores = score_dir.score(DATA, LANG, DECODE)
+    assert score_dir.load(DATA, DECODE) == scores
+    assert scores.counts == WordCounts(dele=3, ins=1, ref_words=5)
+    assert scores.confusion is not None
+    assert (scores.confusion.correct, scores.confusion.n) == (2, 3)
     with pytest.raises(DataError, match="not scored yet"):
         score_dir.load(DATA, recipe)
 
 
 def test_one_kind_of_output_suffices(recipe: Path) -> None:
     (DECODE / "text").unlink()
-    score = score_dir.score(DATA, LANG, DECODE)
-    assert score.counts is None
-    assert score.confusion is not None
-    assert score.ece == pytest.approx(100 * abs(0.7 - 2 / 3))
+    scores = score_dir.score(DATA, LANG, DECODE)
+    assert scores.counts is None
+    assert scores.confusion is not None
+    assert scores.ece == pytest.approx(100 * abs(0.7 - 2 / 3))
     (DECODE / "emo_post").unlink()
     assert score_dir.score(DATA, LANG, DECODE).ece is None
     (DECODE / "utt2emo").unlink()
@@ -155,35 +162,36 @@ def test_one_kind_of_output_suffices(recipe: Path) -> None:
         score_dir.score(DATA, LANG, DECODE)
 
 
-def without(table: str, *utterances: str) -> None:
-    """References that nobody has given."""
-    known = read_table(DATA / table, allow_empty=True)
-    write_table(DATA / table, {utt: v for utt, v in known.items() if utt not in utterances})
+def remove_references(table: str, *utterances: str) -> None:
+    references = read_table(DATA / table, allow_empty=True)
+    write_table(DATA / table, {utt: v for utt, v in references.items() if utt not in utterances})
 
 
-def test_what_nobody_has_transcribed_or_labelled_is_not_scored(recipe: Path) -> None:
-    whole = score_dir.score(DATA, LANG, DECODE)
-    first, *rest = whole.words
-    without("text", first)
-    without("utt2emo", rest[0])
-    score = score_dir.score(DATA, LANG, DECODE)
-    assert score.words == {utt: whole.words[utt] for utt in rest}
-    assert score.emotions.keys() == score.posteriors.keys() == whole.emotions.keys() - {rest[0]}
-    assert score_dir.load(DATA, DECODE) == score
+def test_utterances_without_transcript_or_label_are_not_scored(recipe: Path) -> None:
+    complete = score_dir.score(DATA, LANG, DECODE)
+    first, *rest = complete.words
+    remove_references("text", first)
+    remove_references("utt2emo", rest[0])
+    scores = score_dir.score(DATA, LANG, DECODE)
+    assert scores.words == {utt: complete.words[utt] for utt in rest}
+    assert (
+        scores.emotions.keys() == scores.posteriors.keys() == complete.emotions.keys() - {rest[0]}
+    )
+    assert score_dir.load(DATA, DECODE) == scores
     extra = read_table(DECODE / "text") | {"another": "X"}
     write_table(DECODE / "text", extra)
     with pytest.raises(DataError, match=r"\(another\) not in"):
         score_dir.score(DATA, LANG, DECODE)
 
 
-def test_a_speaker_whom_nobody_has_transcribed(recipe: Path) -> None:
-    """Has no error rate, and the report goes on with the other's; nor has anybody, in the end."""
+def test_speakers_without_any_transcript(recipe: Path) -> None:
+    """A fold without transcripts does not count in the WER; without any, the cell has no WER."""
     utterances = list(read_table(DATA / "text"))
     for folder in Path("data/folds/speaker/Ses01F").glob("test_*"):
         write_table(folder / "text", {})
-    score = score_dir.score(DATA, LANG, DECODE)
-    assert score.counts is None and score.confusion is not None and len(utterances) == 3
-    assert score_dir.load(DATA, DECODE) == score
+    scores = score_dir.score(DATA, LANG, DECODE)
+    assert scores.counts is None and scores.confusion is not None and len(utterances) == 3
+    assert score_dir.load(DATA, DECODE) == scores
     options = ("--folds", "Ses01F Ses02M", "--command", "./run.sh")
     for fold in ("Ses01F", "Ses02M"):
         for folder in Path(f"data/folds/speaker/{fold}").glob("test_*"):
@@ -207,7 +215,7 @@ def test_unknown_emotions_and_speakers_are_refused(recipe: Path) -> None:
         score_dir.score(DATA, LANG, DECODE)
 
 
-def test_posteriors_that_do_not_fit_are_refused(recipe: Path) -> None:
+def test_inconsistent_posteriors_are_refused(recipe: Path) -> None:
     rows = dict.fromkeys(toy_exp.REFS["Ses01F"], "0.7 0.1 0.1 0.1")
     for wrong in ("0.7 0.1 0.2", "0.7 0.1 0.1 0.2", "a b c d"):
         write_table(DECODE / "emo_post", {**rows, "Ses01F-b": wrong})
@@ -218,7 +226,7 @@ def test_posteriors_that_do_not_fit_are_refused(recipe: Path) -> None:
         score_dir.score(DATA, LANG, DECODE)
 
 
-def test_stages_9_and_10_by_their_scripts(recipe: Path) -> None:
+def test_scripts_of_stages_9_and_10(recipe: Path) -> None:
     options = ("--folds", "Ses01F Ses02M", "--command", "./run.sh --x 'a b'")
     done = run_script("steps/score.sh", *options, "exp/joint_clean")
     assert done.returncode == 0, done.stderr

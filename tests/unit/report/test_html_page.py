@@ -1,4 +1,4 @@
-"""The report's page: what it says, and how a browser shows it, on a phone and on a desktop."""
+"""The HTML report: contents, and layout in a browser on a phone and on a desktop."""
 
 import base64
 import io
@@ -11,22 +11,22 @@ import pytest
 import soundfile
 from chrome import DESKTOP, PHONE, chromium
 
-from jointasr.report import figures, page
+from jointasr.report import html_page, plots
 from jointasr.report.elements import (
+    AudioExample,
+    AudioExamples,
     Bullets,
-    Cell,
     Code,
     Figure,
-    Listening,
-    ListeningItem,
     Paragraph,
     Section,
     SystemOutput,
     Table,
+    TableCell,
 )
 
 TESTS = ["clean", *(f"{kind}_snr{db}" for kind in ("noise", "music", "speech") for db in (15, 5))]
-NASTY = '<script>alert("x")</script> & `code<b>`'
+MARKUP = '<script>alert("x")</script> & `code<b>`'
 LONG = "x" * 200
 
 
@@ -36,54 +36,56 @@ def wave(number: int) -> np.ndarray:
 
 
 def full() -> str:
-    """A page of everything, at the size of a real report."""
+    """Return a page with all elements, of the size of a real report."""
     speakers = {f"Ses0{n}{who}": 10.0 + n for n in range(1, 6) for who in "FM"}
     series = [f"{who}, {train}-trained" for train in ("clean", "noise") for who in ("asr", "joint")]
     values: dict[str, list[float | None]] = {
         name: [1.5, -3.0, None, 4.0, 0.0, 9.0, 20.0] for name in series
     }
-    epoch = [figures.HistoryEpoch(n, 3 / n, 3.2 / n, 60 / n) for n in range(1, 7)]
+    epoch = [plots.HistoryEpoch(n, 3 / n, 3.2 / n, 60 / n) for n in range(1, 7)]
     svgs = [
-        *(figures.figure2(values, TESTS, f"Figure 2 ({x})", "points") for x in "ab"),
-        *(figures.per_speaker(dict.fromkeys(series, speakers), f"S {x}", "WER, %") for x in "ab"),
-        figures.curves({name: epoch for name in speakers}, "training of joint"),
-        figures.confusion(["ang", "hap"], [[1000, 2], [0, 0]], "joint, clean"),
+        *(plots.figure2(values, TESTS, f"Figure 2 ({x})", "points") for x in "ab"),
+        *(plots.per_speaker(dict.fromkeys(series, speakers), f"S {x}", "WER, %") for x in "ab"),
+        plots.learning_curves({name: epoch for name in speakers}, "training of joint"),
+        plots.confusion(["ang", "hap"], [[1000, 2], [0, 0]], "joint, clean"),
     ]
     words = [("THE", "THE"), ("CAT", "HAT"), (None, "OH"), ("SAT", None)]
-    heard = [
-        ListeningItem(
-            f"Ses01F-Ses01F_impro01_F{n:03d}: {NASTY}",
-            page.audio_uri(wave(n), 16000),
+    examples = [
+        AudioExample(
+            f"Ses01F-Ses01F_impro01_F{n:03d}: {MARKUP}",
+            html_page.audio_uri(wave(n), 16000),
             "ang",
             [SystemOutput(name, words, "neu") for name in series],
         )
         for n in range(35)
     ]
     wide = [[f"{test}, {train}", *["-12.3 [-45.6, 78.9]"] * 12] for test in TESTS for train in "ab"]
-    narrow: list[list[str | Cell]] = [
-        ["clean", Cell("16.8", "good"), *["15.0"] * 4, Cell("-41.3", "bad")]
+    narrow: list[list[str | TableCell]] = [
+        ["clean", TableCell("16.8", "good"), *["15.0"] * 4, TableCell("-41.3", "bad")]
     ]
     sections = [
-        Section("In short", [Bullets([NASTY, LONG]), Paragraph(f"{NASTY} {LONG}")]),
+        Section("Summary", [Bullets([MARKUP, LONG]), Paragraph(f"{MARKUP} {LONG}")]),
         Section("Table 1", [Table("WER, %", ["test", *"abcdef"], narrow)]),
         Section("Tests", [Table("", [f"column {n}" for n in range(13)], wide)]),
         Section("Figures", [Figure("Seen by all.", svgs)]),
-        Section("Worst", [Listening("clean: most word errors", heard)]),
-        Section("Audit", [Table("", ["a", "b"], [[LONG, Cell("wrong", "bad")]], words=True)]),
-        Section("Origin", [Code(f"./run.sh --set '{LONG}'\n# {NASTY}")]),
+        Section("Worst", [AudioExamples("clean: most word errors", examples)]),
+        Section(
+            "Audit", [Table("", ["a", "b"], [[LONG, TableCell("wrong", "bad")]], textual=True)]
+        ),
+        Section("Origin", [Code(f"./run.sh --set '{LONG}'\n# {MARKUP}")]),
     ]
-    return page.render(f"Results {NASTY}", "A lead `code`.", sections)
+    return html_page.render(f"Results {MARKUP}", "A lead `code`.", sections)
 
 
 def sparse() -> str:
     sections = [
-        Section("In short", [Bullets(["Missing: 6, listed below."])]),
+        Section("Summary", [Bullets(["Missing: 6, listed below."])]),
         Section("Table 1", [Table("WER, %", ["test", "base"], [["clean", "-"]])]),
     ]
-    return page.render("Results", "1 fold.", sections)
+    return html_page.render("Results", "1 fold.", sections)
 
 
-def test_text_is_escaped_and_pages_are_repeatable() -> None:
+def test_text_is_escaped_and_pages_are_reproducible() -> None:
     text = full()
     assert "<script" not in text and "&lt;script&gt;" in text
     assert "<code>code&lt;b&gt;</code>" in text
@@ -91,15 +93,19 @@ def test_text_is_escaped_and_pages_are_repeatable() -> None:
     assert "http" not in text.replace("http://www.w3.org", "")
 
 
-def test_alignments_mark_what_is_wrong_by_form() -> None:
+def test_errors_in_alignments_are_marked() -> None:
     words = [("THE", "THE"), ("<A>", "B"), (None, "OH"), ("SAT", None)]
-    text = page.render(
+    text = html_page.render(
         "t",
         "",
         [
             Section(
                 "s",
-                [Listening("", [ListeningItem("u", "", "ang", [SystemOutput("asr", words, "")])])],
+                [
+                    AudioExamples(
+                        "", [AudioExample("u", "", "ang", [SystemOutput("asr", words, "")])]
+                    )
+                ],
             )
         ],
     )
@@ -110,20 +116,20 @@ def test_alignments_mark_what_is_wrong_by_form() -> None:
         "<span class=e><del>SAT</del></span>",
     ]
     assert f"<dd>{' '.join(steps)} </dd>" in text
-    assert "Its audio is not here." in text
+    assert "Audio not available." in text
 
 
-def test_audio_loses_nothing() -> None:
+def test_audio_is_lossless() -> None:
     samples = wave(3)
-    head, data = page.audio_uri(samples, 16000).split(",")
+    head, data = html_page.audio_uri(samples, 16000).split(",")
     assert head == "data:audio/flac;base64"
     back, rate = soundfile.read(io.BytesIO(base64.b64decode(data)), dtype="int16")
     assert rate == 16000 and np.array_equal(back, samples)
 
 
-def test_ids_of_figures_do_not_clash() -> None:
+def test_svg_ids_are_unique() -> None:
     one, two = (
-        figures.confusion(["a", "b"], [[1, 2], [3, 4]], title) for title in ("first", "second")
+        plots.confusion(["a", "b"], [[1, 2], [3, 4]], title) for title in ("first", "second")
     )
     ids = [set(text.split('"')[0] for text in svg.split(' id="')[1:]) for svg in (one, two)]
     assert ids[0] and not ids[0] & ids[1]
@@ -135,13 +141,13 @@ def test_ids_of_figures_do_not_clash() -> None:
 
 @pytest.fixture(scope="module", params=[PHONE, DESKTOP], ids=["phone", "desktop"])
 def browser(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Chromium, as wide as a phone (with a phone's viewport) or a desktop."""
+    """Chromium with the window of a phone (and its viewport) or of a desktop."""
     with chromium(request.param) as driver:
         yield driver
 
 
 @pytest.mark.parametrize("make", [full, sparse])
-def test_a_browser_shows_it(browser: Any, make: Any, tmp_path: Path) -> None:
+def test_layout_in_a_browser(browser: Any, make: Any, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text(make(), encoding="utf-8")
     browser.get_log("performance")
@@ -160,7 +166,7 @@ def test_a_browser_shows_it(browser: Any, make: Any, tmp_path: Path) -> None:
     if seen < 500:
         assert seen == PHONE[0]
     headings = [item.text for item in browser.find_elements("css selector", "h1, h2")]
-    assert headings[1:3] == ["In short", "Table 1"]
+    assert headings[1:3] == ["Summary", "Table 1"]
     sizes = browser.execute_script(
         "return [...document.querySelectorAll('svg text')].map(t => {"
         "  const m = t.getScreenCTM();"
