@@ -46,7 +46,7 @@ def rows(
     """
     seeds = _seeds(results)
     bases = {kind: _without_seed(name, results) for kind, name in systems._asdict().items()}
-    found = []
+    ablation_rows = []
     for (stem, kind), names in seeds.items():
         base_names = seeds.get((bases[kind], kind), {})
         for train in TRAINING_SETS:
@@ -55,8 +55,8 @@ def rows(
                 for scenarios in ([tests[0]], list(tests[1:]))
             )
             if clean:
-                found.append(AblationRow(stem, sorted(names), train, clean, noisy))
-    return found
+                ablation_rows.append(AblationRow(stem, sorted(names), train, clean, noisy))
+    return ablation_rows
 
 
 def _values(

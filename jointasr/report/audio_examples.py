@@ -52,8 +52,10 @@ def _example(utterance: str, folds: Sequence[DecodedFold], systems: Table1System
     )
     text = datadir.read_table(test_dir / "text").get(utterance, "")
     outputs = []
-    own = [fold for fold in folds if fold.test_dir == test_dir and fold.model.system in systems]
-    for fold in sorted(own, key=lambda fold: systems.index(fold.model.system)):
+    same_utterances = [
+        fold for fold in folds if fold.test_dir == test_dir and fold.model.system in systems
+    ]
+    for fold in sorted(same_utterances, key=lambda fold: systems.index(fold.model.system)):
         hyps = decode_dir.read_texts(fold.path)
         words = metrics.align([text], [hyps[utterance]])[0] if utterance in hyps else []
         emotion = decode_dir.read_emotions(fold.path).get(utterance, "")

@@ -64,11 +64,11 @@ def _shared_dialogues(
 
 def _read_splits(fold_dir: Path, decoded: Sequence[DecodedFold]) -> FoldSplits:
     """Read all training, dev and test dirs that the models of a fold used."""
-    own = [fold for fold in decoded if Path(fold.model.data) == fold_dir]
+    same_fold = [fold for fold in decoded if Path(fold.model.data) == fold_dir]
     data_dirs = {
-        "train": {layout.set_dir(fold_dir, "train", fold.model.train) for fold in own},
-        "dev": {layout.set_dir(fold_dir, "dev", fold.model.train) for fold in own},
-        "test": {fold.test_dir for fold in own},
+        "train": {layout.set_dir(fold_dir, "train", fold.model.train) for fold in same_fold},
+        "dev": {layout.set_dir(fold_dir, "dev", fold.model.train) for fold in same_fold},
+        "test": {fold.test_dir for fold in same_fold},
     }
     splits = {
         split: sorted({utt for path in sorted(paths) for utt in folds.read_utterances(path)})

@@ -56,7 +56,7 @@ def rows(results: Results, tests: Sequence[str], exp: Path, conf: Report) -> lis
     scores = {other.method: analysis.load_scores(other, exp) for other in by_method}
     decoded = {other.method: analysis.find_decoded(other, exp) for other in by_method}
     kinds = {name: kind for other in by_method for name, kind in other.systems.items()}
-    found = []
+    method_rows = []
     for system in [name for name, kind in kinds.items() if kind in HAS_WORDS]:
         for train in TRAINING_SETS:
             keys = [(system, train, test) for test in tests]
@@ -72,8 +72,8 @@ def rows(results: Results, tests: Sequence[str], exp: Path, conf: Report) -> lis
                         if (fold.model.system, fold.model.train) == (system, train)
                     ]
                     cost = (*_usage(folds), _word_ece(folds))
-                    found.append(MethodRow(system, train, method, clean, noisy, *cost))
-    return found
+                    method_rows.append(MethodRow(system, train, method, clean, noisy, *cost))
+    return method_rows
 
 
 def _value(
@@ -87,7 +87,7 @@ def _value(
     if baseline is not None and baseline.utterances == errors.utterances:
         gain = analysis.estimate_gain(baseline, errors, conf)
     by_style = {style: _mean_errors(scores, keys, style) for style in STYLES}
-    styles = {style: found and found.rate for style, found in by_style.items()}
+    styles = {style: errors and errors.rate for style, errors in by_style.items()}
     return MethodValue(analysis.estimate(errors, "wer", conf), gain, styles)
 
 

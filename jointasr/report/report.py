@@ -54,7 +54,7 @@ def sections(data: ReportData) -> list[Section]:
         data.decoded, data.scores, systems, tests, data.conf.worst
     )
     groups = tables.breakdown(results, tests, ["by_style", "by_emotion"])
-    found = [
+    candidates = [
         Section("Summary", [Bullets(_summary(data))]),
         Section("Table 1", _table1(data)),
         Section("Missing", [Bullets(missing(results, systems, tests) or ["nothing"])]),
@@ -73,7 +73,7 @@ def sections(data: ReportData) -> list[Section]:
         Section("Audit", _audit(data)),
         Section("Provenance", _provenance(data)),
     ]
-    return [section for section in found if not _is_empty(section)]
+    return [section for section in candidates if not _is_empty(section)]
 
 
 def terminal(data: ReportData, out: Path) -> str:
@@ -104,9 +104,9 @@ def _is_empty(section: Section) -> bool:
 def _summary(data: ReportData) -> list[str]:
     lines = []
     for metric, name in METRICS.items():
-        compared = [one for one in data.comparisons if one.metric == metric]
+        compared = [comparison for comparison in data.comparisons if comparison.metric == metric]
         if compared:
-            verdicts = Counter(one.verdict(data.conf.level) for one in compared)
+            verdicts = Counter(comparison.verdict(data.conf.level) for comparison in compared)
             text = ", ".join(f"{verdict} in {n}" for verdict, n in verdicts.most_common())
             lines.append(f"{name}, joint against baseline, {count(compared, 'cell')}: {text}.")
     failed = [finding for finding in data.findings if finding.passed is False]

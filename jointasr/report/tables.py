@@ -65,8 +65,8 @@ def comparisons(
     """Return the joint system against the baselines: gains, intervals, p values, verdicts."""
     blocks: list[Block] = []
     for metric, name in METRICS.items():
-        own = [comparison for comparison in compared if comparison.metric == metric]
-        if not own:
+        of_metric = [comparison for comparison in compared if comparison.metric == metric]
+        if not of_metric:
             continue
         margin = conf.margin_wer if metric == "wer" else conf.margin_acc
         baseline = systems.asr if metric == "wer" else systems.ser
@@ -74,7 +74,7 @@ def comparisons(
         header = ["cell", baseline, systems.joint, "gain", "verdict", UTTERANCE_CI, SPEAKER_CI]
         header += [f"p {test}", "Holm", "p speakers", "Holm"]
         header += [f"p non-inferior, margin {margin:g}", "p non-inferior, speakers"]
-        rows = [[f"{TRAINED[one.train]}, {one.test}", *_comparison(one, conf)] for one in own]
+        rows = [[f"{TRAINED[c.train]}, {c.test}", *_comparison(c, conf)] for c in of_metric]
         blocks.append(Table(f"{name}: gain of the joint system, percentage points", header, rows))
     few = any(comparison.p_speakers is None for comparison in compared)
     minimum = f" (at least {MIN_SPEAKERS} speakers required)" if few else ""
@@ -156,14 +156,14 @@ def confusions(results: Results, test: str) -> list[Block]:
     return blocks
 
 
-def ablations(found: Sequence[AblationRow]) -> list[Block]:
+def ablations(ablation_rows: Sequence[AblationRow]) -> list[Block]:
     """Return a row per system: its values and the gains over the base system."""
     header = ["system", "seeds"]
     for metric in METRICS.values():
         for scenarios in ("clean", "noisy tests"):
             header += [f"{metric} {scenarios}", "gain", UTTERANCE_CI]
     rows: list[Row] = []
-    for row in found:
+    for row in ablation_rows:
         line: Row = [f"{row.system}, {TRAINED[row.train]}", " ".join(map(str, row.seeds))]
         for metric in METRICS:
             line += [*_system_value(row.clean.get(metric)), *_system_value(row.noisy.get(metric))]
@@ -177,14 +177,14 @@ def ablations(found: Sequence[AblationRow]) -> list[Block]:
     return [Table("Systems against their base, %", header, rows), Paragraph(note)]
 
 
-def decoding_methods(found: Sequence[MethodRow]) -> list[Block]:
+def decoding_methods(method_rows: Sequence[MethodRow]) -> list[Block]:
     """Return a row per system, training set and decoding method."""
     header = ["system and method"]
     for scenarios in ("clean", "noisy tests"):
         header += [f"WER {scenarios}", UTTERANCE_CI, "improvised", "scripted", "gain", "95 % CI"]
     header += ["search RTF", "GiB", "word ECE"]
     rows: list[Row] = []
-    for row in found:
+    for row in method_rows:
         line: Row = [f"{row.system}, {TRAINED[row.train]}, {row.method}"]
         for value in (row.clean, row.noisy):
             line += _method_value(value)

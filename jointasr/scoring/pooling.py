@@ -68,9 +68,9 @@ def find(
         for fold in folds:
             model_dir = layout.model_dir(system, fold)
             for test in tests:
-                found = _find_one(model_dir, test, method)
-                if found is not None:
-                    decoded.append(found)
+                decoded_fold = _find_one(model_dir, test, method)
+                if decoded_fold is not None:
+                    decoded.append(decoded_fold)
                 else:
                     missing.append(layout.decode_dir(model_dir, test, method))
     return decoded, missing
@@ -80,8 +80,10 @@ def decoded_folds_of(cell: Mapping[str, Any], exp: Path) -> list[DecodedFold]:
     """Return the decode folders that a cell was pooled from, if they still exist."""
     system, method, train, test = cell_key(cell)
     system_dir = layout.system_dir(exp, system, train)
-    found = [_find_one(layout.model_dir(system_dir, fold), test, method) for fold in cell["folds"]]
-    return [fold for fold in found if fold is not None]
+    decoded = [
+        _find_one(layout.model_dir(system_dir, fold), test, method) for fold in cell["folds"]
+    ]
+    return [fold for fold in decoded if fold is not None]
 
 
 def _find_one(model_dir: Path, test: str, method: str) -> DecodedFold | None:

@@ -85,17 +85,21 @@ def test_comparisons_of_cells() -> None:
         ("joint", "clean", "music"): make_scores(0.30, 0.5, 5),
         ("joint", "noisy", "clean"): make_scores(0.30, 0.5, 6),  # without a baseline
     }
-    wanted = [("clean", test) for test in ("clean", "noise", "music")] + [("noisy", "clean")]
-    found = analysis.compare(scores, ("asr", "joint"), "wer", wanted, CONF)
-    assert [one.test for one in found] == ["clean", "noise", "music"]
-    better, worse, same = found
+    conditions = [("clean", test) for test in ("clean", "noise", "music")] + [("noisy", "clean")]
+    comparisons = analysis.compare(scores, ("asr", "joint"), "wer", conditions, CONF)
+    assert [comparison.test for comparison in comparisons] == ["clean", "noise", "music"]
+    better, worse, same = comparisons
     assert better.gain == pytest.approx(better.baseline - better.system) and better.gain > 10
     assert better.utterance_interval.low < better.gain < better.utterance_interval.high
     assert better.speaker_interval is not None and better.speaker_interval.low > 0
-    assert [one.verdict(0.05) for one in found] == ["better", "worse", "non-inferior"]
+    assert [comparison.verdict(0.05) for comparison in comparisons] == [
+        "better",
+        "worse",
+        "non-inferior",
+    ]
     assert same.p_utterances == 1.0 and same.gain == 0.0 and same.utterance_interval == (0, 0)
-    assert [one.p_utterances_adjusted for one in found] == stats.holm(
-        [one.p_utterances for one in found]
+    assert [comparison.p_utterances_adjusted for comparison in comparisons] == stats.holm(
+        [comparison.p_utterances for comparison in comparisons]
     )
     assert better.p_speakers == 1 / 256 and worse.p_speakers is not None
     assert worse.p_speakers > 0.9 and worse.p_non_inferior > 0.9
@@ -109,9 +113,11 @@ def test_comparisons_of_cells() -> None:
 def test_no_test_over_too_few_speakers() -> None:
     pair = [make_scores(rate, 0.5, seed, speakers=5) for seed, rate in enumerate((0.4, 0.2))]
     scores = {(name, "clean", "clean"): system for name, system in zip("ab", pair, strict=True)}
-    (found,) = analysis.compare(scores, ("a", "b"), "wer", [("clean", "clean")], CONF)
+    (comparison,) = analysis.compare(scores, ("a", "b"), "wer", [("clean", "clean")], CONF)
     assert (
-        found.p_speakers is None and found.p_speakers_adjusted is None and found.p_utterances < 0.05
+        comparison.p_speakers is None
+        and comparison.p_speakers_adjusted is None
+        and comparison.p_utterances < 0.05
     )
 
 
@@ -131,12 +137,12 @@ def test_ablations_average_over_seeds_and_scenarios() -> None:
             draw = 10 * number + seed + 100 * (system == "concat")
             scores[system, "clean", test] = make_scores(base + 0.1 * number, 0.7, draw)
             cells.append(cell(system, "joint", test, seed))
-    found = ablation.rows(Results(cells, "default"), scores, Table1Systems(), tests, CONF)
-    assert [(row.system, row.seeds, row.train) for row in found] == [
+    rows = ablation.rows(Results(cells, "default"), scores, Table1Systems(), tests, CONF)
+    assert [(row.system, row.seeds, row.train) for row in rows] == [
         ("joint", [0, 1], "clean"),
         ("concat", [0], "clean"),
     ]
-    joint, concat = found
+    joint, concat = rows
 
     def wer(system: str, test: str) -> float:
         counts = scores[system, "clean", test].counts

@@ -42,7 +42,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_model(recipe: Path, system: str, kind: str, train: str, fold: str) -> None:
     data = f"data/folds/speaker/{fold}"
-    home = recipe / f"exp/{system}_{train}/fold_{fold}"
+    model_dir = recipe / f"exp/{system}_{train}/fold_{fold}"
     model = {
         **{"system": system, "kind": kind, "conf": f"conf/{system}.yaml", "seed": 0},
         **{"train": train, "fold": fold, "engine": "k2", "stack": "k2-pypi", "commit": "abc"},
@@ -50,9 +50,9 @@ def make_model(recipe: Path, system: str, kind: str, train: str, fold: str) -> N
         "budget": dict(epochs=3, steps=30, utterances=20, dev_utterances=4, useful=15),
         "selected": {"on": f"{data}/dev_{train}", "epoch": 2, "error": 9.0},
     }
-    files.write_json(home / "model.json", model)
+    files.write_json(model_dir / "model.json", model)
     for test in SCENARIOS:
-        decode = home / f"decode_{test}"
+        decode = model_dir / f"decode_{test}"
         ids = datadir.read_list(recipe / data / "test.list")
         if kind != "ser":
             datadir.write_table(decode / "text", dict.fromkeys(ids, "TURN A"))
@@ -118,11 +118,11 @@ def decode_with_language_models(recipe: Path) -> Path:
     """Prepare n-gram models and record their use; return the folder of one model's weights."""
     done = bin_run(recipe, "prepare_lm", "data")
     assert done.returncode == 0, done.stderr
-    for home in recipe.glob("exp/asr_*/fold_*"):
-        fold, train = home.name[5:], home.parent.name[4:]
+    for model_dir in recipe.glob("exp/asr_*/fold_*"):
+        fold, train = model_dir.name[5:], model_dir.parent.name[4:]
         data = f"data/folds/speaker/{fold}"
-        inputs = [str(home.relative_to(recipe)), f"{data}/lm_3gram", f"{data}/dev_{train}"]
-        files.write_json(home / "tune_hlg/.done", {"inputs": dict.fromkeys(inputs, "digest")})
+        inputs = [str(model_dir.relative_to(recipe)), f"{data}/lm_3gram", f"{data}/dev_{train}"]
+        files.write_json(model_dir / "tune_hlg/.done", {"inputs": dict.fromkeys(inputs, "digest")})
     return recipe / f"exp/asr_noisy/fold_{FOLD}/tune_hlg"
 
 
@@ -304,7 +304,7 @@ def test_weak_noise_is_allowed_its_rounding_error(
             archive.write_wav([("u", wave)], folder / "w.ark", folder / "wav.scp")
         record = {"id": "u", "noise": ["n"], "scale": 1.0, "snr_requested": 30.0}
         jsonl.write(Path("data/local/mix/train_noisy") / audit_noise.FILE, [record])
-        found = audit_noise.check_snr(Path("data"), "train_noisy")
-        assert found.passed is passed, found
+        result = audit_noise.check_snr(Path("data"), "train_noisy")
+        assert result.passed is passed, result
         for name in waves:
             shutil.rmtree(Path("data") / name)

@@ -70,7 +70,7 @@ def full() -> str:
         Section("Figures", [Figure("Seen by all.", svgs)]),
         Section("Worst", [AudioExamples("clean: most word errors", examples)]),
         Section(
-            "Audit", [Table("", ["a", "b"], [[LONG, TableCell("wrong", "bad")]], textual=True)]
+            "Audit", [Table("", ["a", "b"], [[LONG, TableCell("failed", "bad")]], textual=True)]
         ),
         Section("Origin", [Code(f"./run.sh --set '{LONG}'\n# {MARKUP}")]),
     ]
@@ -154,8 +154,8 @@ def test_layout_in_a_browser(browser: Any, make: Any, tmp_path: Path) -> None:
     browser.get(path.as_uri())
     assert browser.get_log("browser") == []
     log = "".join(entry["message"] for entry in browser.get_log("performance"))
-    asked = {piece.split(":")[0] for piece in log.split('"url":"')[1:]}
-    assert "file" in asked and asked <= {"file", "data", "about", "chrome"}, asked
+    requested = {piece.split(":")[0] for piece in log.split('"url":"')[1:]}
+    assert "file" in requested and requested <= {"file", "data", "about", "chrome"}, requested
     for element in browser.find_elements("tag name", "details"):
         browser.execute_script("arguments[0].open = true", element)
     wide, seen = browser.execute_script(

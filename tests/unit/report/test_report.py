@@ -94,9 +94,9 @@ def collect(results: Results, exp: Path = Path("nowhere"), paper: bool = False) 
 
 def test_figure_2_has_the_orderings_stated_in_the_paper() -> None:
     """Check the statements of section 5 of the paper with the values of its Table 1."""
-    found = table1.figure2(paper_results(), Table1Systems(), TESTS)
-    asr = {key: dict(zip(TESTS, row, strict=True)) for key, row in found["wer"].items()}
-    ser = {key: dict(zip(TESTS, row, strict=True)) for key, row in found["acc"].items()}
+    values = table1.figure2(paper_results(), Table1Systems(), TESTS)
+    asr = {key: dict(zip(TESTS, row, strict=True)) for key, row in values["wer"].items()}
+    ser = {key: dict(zip(TESTS, row, strict=True)) for key, row in values["acc"].items()}
     assert list(asr) == [(name, train) for train in ("clean", "noisy") for name in ("asr", "joint")]
     assert set(asr["asr", "clean"].values()) == set(ser["ser", "clean"].values()) == {0.0}
     for system in ("asr", "joint"):  # "better performance in all the ASR test cases, except clean"
@@ -184,9 +184,9 @@ def test_small_report(
         ["clean", "62.5", "62.5", "0.0", "-", "-", "-"],
         ["clean", "-", "60.0", "-", "-", "-", "-"],
     ]
-    (found,) = lines(text, "clean-trained, clean ")
-    assert found[1:6] == ["62.5", "62.5", "0.0", "non-inferior", "[0.0, 0.0]"]
-    assert found[9:11] == ["too few", "-"]  # only two speakers
+    (comparison,) = lines(text, "clean-trained, clean ")
+    assert comparison[1:6] == ["62.5", "62.5", "0.0", "non-inferior", "[0.0, 0.0]"]
+    assert comparison[9:11] == ["too few", "-"]  # only two speakers
     joint = lines(text, "joint, clean-trained, clean ")
     assert [joint[0][1], joint[0][4:]] == ["62.5", ["1", "3", "1", "8"]]
     assert [joint[1][1], joint[1][4:]] == ["60.0", ["62.5", "58.3", "10.0", "5"]]
@@ -248,10 +248,10 @@ def test_table_1_uses_the_only_system_of_a_kind() -> None:
 def test_missing_results_and_malformed_tables_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run stage 9"):
         collect(Results([], "default"))
-    bad = tmp_path / "table.tsv"
-    bad.write_text("test\ttrain\twer\nclean\tclean\n")
+    malformed = tmp_path / "table.tsv"
+    malformed.write_text("test\ttrain\twer\nclean\tclean\n")
     with pytest.raises(DataError, match="expected 3 columns"):
-        table1.read_paper(bad)
+        table1.read_paper(malformed)
     empty = tmp_path / "tests.tsv"
     empty.write_text("# none\n")
     with pytest.raises(DataError, match="no test scenario"):

@@ -50,24 +50,24 @@ def test_coverage_of_the_speaker_interval() -> None:
     generator, runs = np.random.default_rng(0), 2000
     hits = 0
     for _ in range(runs):
-        found = stats.speaker_interval(speakers(generator))
-        assert found is not None
-        hits += found.low <= 25 <= found.high
+        interval = stats.speaker_interval(speakers(generator))
+        assert interval is not None
+        hits += interval.low <= 25 <= interval.high
     assert 0.93 <= hits / runs <= 0.97, hits / runs
     assert stats.speaker_interval([3.0]) is None
 
 
 def test_speaker_interval_by_hand() -> None:
-    found = stats.speaker_interval([1.0, 2.0, 3.0])
-    assert found == pytest.approx((2 - 4.302653 / math.sqrt(3), 2 + 4.302653 / math.sqrt(3)))
+    interval = stats.speaker_interval([1.0, 2.0, 3.0])
+    assert interval == pytest.approx((2 - 4.302653 / math.sqrt(3), 2 + 4.302653 / math.sqrt(3)))
 
 
 def test_coverage_of_the_utterance_interval() -> None:
     generator, runs, hits = np.random.default_rng(1), 400, 0
     for run in range(runs):
         base, _, total = pair(generator, 150, 0)
-        found = stats.utterance_interval(base, total, run, 500)
-        hits += found.low <= 30 <= found.high
+        interval = stats.utterance_interval(base, total, run, 500)
+        hits += interval.low <= 30 <= interval.high
     assert 0.91 <= hits / runs <= 0.98, hits / runs
 
 
@@ -113,7 +113,7 @@ def stats_rate(wrong: Array, total: Array) -> float:
 
 def rejections(name: str, gain: float, runs: int = 1000) -> float:
     """Return how often a test rejects at .05 if the system is better by ``gain`` points."""
-    generator, found = np.random.default_rng(4), 0
+    generator, rejected = np.random.default_rng(4), 0
     for _ in range(runs):
         base, joint, total = pair(generator, 400, gain)
         if name == "matched_pairs":
@@ -122,8 +122,8 @@ def rejections(name: str, gain: float, runs: int = 1000) -> float:
             p = stats.mcnemar((base > 2).astype(float), (joint > 2).astype(float))
         else:
             p = stats.non_inferiority(base, joint, total, 2.0)
-        found += p < LEVEL
-    return found / runs
+        rejected += p < LEVEL
+    return rejected / runs
 
 
 @pytest.mark.slow
@@ -153,7 +153,7 @@ def test_size_and_power_of_non_inferiority() -> None:
 def test_size_and_power_of_tests_over_speakers() -> None:
     generator, runs = np.random.default_rng(5), 1000
     for name, null, effect in (("sign_flip", 0.0, 1.5), ("non_inferiority", -2.0, 0.0)):
-        found = []
+        shares = []
         for gain in (null, effect):
             rejected = 0
             for _ in range(runs):
@@ -163,10 +163,10 @@ def test_size_and_power_of_tests_over_speakers() -> None:
                     p = stats.speaker_non_inferiority(gains, 2.0)
                 assert p is not None
                 rejected += p < LEVEL
-            found.append(rejected / runs)
+            shares.append(rejected / runs)
         low, high = band(runs, LEVEL)
-        assert low <= found[0] <= high, name
-        assert found[1] > 0.85, name
+        assert low <= shares[0] <= high, name
+        assert shares[1] > 0.85, name
 
 
 def test_sign_flip_equals_the_enumeration_of_all_signs() -> None:
@@ -230,8 +230,8 @@ def test_equal_or_too_few_values() -> None:
     assert stats.speaker_non_inferiority([1.0], 1.0) is None
     assert stats.utterance_interval(same[:1], total[:1], 0) == (25.0, 25.0)
     empty = np.array([0.0, 3.0])  # a resample can have no words at all
-    found = stats.utterance_interval(np.ones(2), empty, 0, 1000)
-    assert np.isfinite(found).all()
+    interval = stats.utterance_interval(np.ones(2), empty, 0, 1000)
+    assert np.isfinite(interval).all()
 
 
 def test_rates_equal_those_of_the_metrics() -> None:
