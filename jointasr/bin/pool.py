@@ -1,4 +1,4 @@
-"""Score all decode folders of the systems given, pool each over folds, write results.json."""
+"""Score the decode folders of systems, pool them over folds and update results.json."""
 
 import argparse
 import sys
@@ -13,12 +13,12 @@ from jointasr.utils.errors import DataError, run
 
 def main() -> None:
     args = _parse()
-    with locks.held(args.results):  # other systems of the same table may be scored just now
+    with locks.held(args.results):  # other jobs may update the file at the same time
         pool(args)
 
 
 def pool(args: argparse.Namespace) -> None:
-    """Score, pool, and put the cells of these systems in the place of their older ones."""
+    """Score and pool; replace the cells of the given systems, tests and decoding method."""
     tests = list(scenarios.read_tests(args.tests))
     decoded, missing = pooling.find(args.systems, args.folds.split(), tests, args.method)
     if missing:
@@ -39,19 +39,23 @@ def pool(args: argparse.Namespace) -> None:
     results.write(args.results, merged)
     print(
         f"{args.results}: {len(cells)} cells from {len(decoded)} decode folders, "
-        f"{len(merged) - len(cells)} kept from before"
+        f"{len(merged) - len(cells)} other cells unchanged"
     )
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("systems", nargs="+", type=Path, help="folders exp/<name>_<clean|noisy>")
-    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
-    parser.add_argument("--folds", default="", help="ids, blank between; default: all there are")
-    parser.add_argument("--method", default=layout.DEFAULT_METHOD, help="of decoding")
+    parser.add_argument(
+        "--tests", type=scenarios.tests_file, default="", help="table of test scenarios"
+    )
+    parser.add_argument("--folds", default="", help="fold ids, separated by spaces (default: all)")
+    parser.add_argument("--method", default=layout.DEFAULT_METHOD, help="decoding method")
     parser.add_argument("--results", type=Path, required=True, help="results.json to update")
-    parser.add_argument("--command", required=True, help="what made all this, for the reader")
-    parser.add_argument("--allow-missing", action="store_true", help="pool what is there")
+    parser.add_argument("--command", required=True, help="command to record in the cells")
+    parser.add_argument(
+        "--allow-missing", action="store_true", help="pool the finished decode folders"
+    )
     return parser.parse_args()
 
 

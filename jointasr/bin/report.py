@@ -31,17 +31,19 @@ def main() -> None:
 
 
 def recipe() -> str:
-    """The recipe's name: its folder relative to the checkout, where it is inside."""
+    """Return the recipe folder, relative to the checkout if it is in it, else its name."""
     here = Path.cwd().resolve()
     return str(here.relative_to(ROOT)) if here.is_relative_to(ROOT) else here.name
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--exp", type=Path, default=Path("exp"), help="has results.json")
-    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
-    parser.add_argument("--method", default=layout.DEFAULT_METHOD, help="of decoding")
-    parser.add_argument("--paper", type=Path, help="the paper's numbers, to show below ours")
+    parser.add_argument("--exp", type=Path, default=Path("exp"), help="folder with results.json")
+    parser.add_argument(
+        "--tests", type=scenarios.tests_file, default="", help="table of test scenarios"
+    )
+    parser.add_argument("--method", default=layout.DEFAULT_METHOD, help="decoding method")
+    parser.add_argument("--paper", type=Path, help="table of published results to compare with")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Score decode folders: word error rates where there is text, accuracies where there is utt2emo."""
+"""Score decode folders: WER if a folder has text, accuracy if it has utt2emo."""
 
 import argparse
 from pathlib import Path
@@ -14,11 +14,11 @@ def main() -> None:
         nargs="+",
         type=Path,
         metavar="DATA LANG DECODE",
-        help="a fold's test data dir, its lang dir, the decode folder; any number of such threes",
+        help="test data dir of a fold, its lang dir, the decode folder; may be repeated",
     )
     dirs = parser.parse_args().dirs
     if len(dirs) % 3:
-        raise DataError("expected DATA LANG DECODE, or several such threes")
+        raise DataError("expected DATA LANG DECODE, or several such triples")
     for data, lang, decode in zip(dirs[::3], dirs[1::3], dirs[2::3], strict=True):
         scores = score_dir.score(data, lang, decode)
         if scores.counts is not None:

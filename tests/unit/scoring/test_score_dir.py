@@ -230,7 +230,9 @@ def test_scripts_of_stages_9_and_10(recipe: Path) -> None:
     options = ("--folds", "Ses01F Ses02M", "--command", "./run.sh --x 'a b'")
     done = run_script("steps/score.sh", *options, "exp/joint_clean")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == ("exp/results.json: 2 cells from 4 decode folders, 0 kept from before\n")
+    assert done.stdout == (
+        "exp/results.json: 2 cells from 4 decode folders, 0 other cells unchanged\n"
+    )
     done = run_script("steps/report.sh", "--paper", "true")
     assert done.returncode == 0, done.stderr
     assert "noise_snr5" in done.stdout
