@@ -68,7 +68,7 @@ def mixing(folder: Path) -> tuple[float, float]:
     """Plan, merge and archive every noisy set of the prepared speech: (seconds, seconds of audio
     written)."""
     tests = ROOT / "conf/tests.tsv"
-    chosen: Sequence[noise.Condition] = list(
+    chosen: Sequence[noise.MixCondition] = list(
         mixtures.conditions(tests, (5.0, 35.0), (1, 1)).values()
     )
     selected, musan, mix = (folder / "local" / name for name in ("selected", "musan", "mix"))

@@ -88,10 +88,10 @@ def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path, st
     """
     made = layout.scheme_dir(data, scheme)
     if stage > 3 and (made / folds.FILE).is_file():
-        folds.names(made, wanted)
+        folds.select(made, wanted)
         return
     if stage > 1 and (corpus / layout.SUPERVISIONS).is_file():
-        source, known = corpus, folds.units(folds.read_utterances(corpus), scheme)
+        source, known = corpus, folds.fold_names(folds.read_utterances(corpus), scheme)
     elif FOLDS.is_file():
         rows = [line.split() for line in files.read_text(FOLDS).splitlines()]
         source, known = FOLDS, [row[1] for row in rows if row[:1] == [scheme]]

@@ -31,7 +31,7 @@ def main() -> None:
     if len(set(names)) < len(names):
         names = list(args.models)
     loaded = [recognizer.load(model, args.device) for model in args.models]
-    noises = noise.Noises(args.noise, "test") if args.noise.is_dir() else None
+    noises = noise.NoisePool(args.noise, "test") if args.noise.is_dir() else None
     if noises is None:
         print(f"{args.noise}: not there, so no noise can be added")
     served = demo_server.app(demo_server.Demo(dict(zip(names, loaded, strict=True)), noises))

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--folds", default="", help="which; default: all")
     args = parser.parse_args()
     home = layout.scheme_dir(args.data, args.scheme)
-    names = folds.names(home, args.folds.split())
+    names = folds.select(home, args.folds.split())
     wanted = targets(args.tests)
     with locks.held(home):
         made = make(args.data, home, names, wanted)

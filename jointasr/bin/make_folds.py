@@ -1,4 +1,4 @@
-"""Write the lists of every fold: who trains, who validates, who is tested."""
+"""Write the lists of train, dev and test utterances of all folds."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,9 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder to write, data/folds/<scheme>")
     parser.add_argument("--scheme", choices=folds.SCHEMES, default="speaker")
     parser.add_argument("--dev", choices=("heldout", "partner"), default="heldout")
-    parser.add_argument("--dev-fraction", type=float, default=0.1, help="share of dialogues")
+    parser.add_argument(
+        "--dev-fraction", type=float, default=0.1, help="share of each speaker's dialogues in dev"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", default="", help="names that must exist among the folds")
     args = parser.parse_args()
@@ -24,15 +26,17 @@ def main() -> None:
         options["dev_fraction"] = args.dev_fraction
     with done.step(args.out, "jointasr.bin.make_folds", options, [args.selected]) as todo:
         if todo:
-            turns = folds.read_utterances(args.selected)
-            made = folds.make(turns, args.scheme, args.dev, args.dev_fraction, args.seed)
+            utterances = folds.read_utterances(args.selected)
+            made = folds.make(utterances, args.scheme, args.dev, args.dev_fraction, args.seed)
             show(folds.write(made, args.out, options)["folds"])
-    folds.names(args.out, args.folds.split())
+    folds.select(args.out, args.folds.split())
 
 
 def show(counts: dict[str, Any]) -> None:
-    """Print a line per fold."""
-    print("fold: turns of train / dev / test; shared with test: dialogues of train, sentences")
+    """Print one line per fold."""
+    print(
+        "fold: utterances of train / dev / test; dialogues and sentences shared by train and test"
+    )
     for name, fold in counts.items():
         sizes = " / ".join(str(fold[split]["utterances"]) for split in folds.SPLITS)
         shared = fold["shared_sentences"]["all"]

@@ -1,7 +1,7 @@
-"""Plan the noisy sets: what is to do, a job's share of it, the end.
+"""Plan the mixtures of the noisy sets.
 
-`todo` prints the names of the sets that are not up to date, `plan` draws the noise of a share of
-the utterances, `merge` joins the shares, reports, and records that the sets are finished.
+`todo` prints the sets that are not up to date, `plan` draws the noise of a share of the utterances,
+`merge` joins the shares, writes reports, and marks the sets as finished.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from jointasr.utils import done
 from jointasr.utils.errors import DataError, run
 
 if TYPE_CHECKING:
-    from jointasr.prep.noise import Condition
+    from jointasr.prep.noise import MixCondition
 
 CODE = "jointasr.bin.mix_noise"
 
@@ -27,12 +27,12 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="data folder: local/selected in, local/mix out")
     parser.add_argument("--musan", type=Path, required=True, help="noise, data/local/musan")
     parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
-    parser.add_argument("--sets", default="", help="which; default: all")
+    parser.add_argument("--sets", default="", help="sets to plan; default: all")
     parser.add_argument("--snr", type=_pair, default=(5.0, 35.0), help="training range, dB: 5,35")
     parser.add_argument("--babble-talkers", type=_pair, default=(1, 1), help="range: 3,7")
     parser.add_argument("--noise-window", type=float, default=0.0, help="seconds; 0: whole files")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--job", type=int, default=1, help="this job's number, from 1")
+    parser.add_argument("--job", type=int, default=1, help="number of this job, from 1")
     parser.add_argument("--jobs", type=int, default=1, help="number of jobs")
     args = parser.parse_args()
     chosen = conditions(args)
@@ -53,28 +53,28 @@ def main() -> None:
             done.write(out / condition.name, CODE, options(args, condition), inputs)
 
 
-def conditions(args: argparse.Namespace) -> "list[Condition]":
-    """The sets asked for; DataError for one that does not exist."""
+def conditions(args: argparse.Namespace) -> "list[MixCondition]":
+    """Return the conditions of the requested sets; DataError for one that does not exist."""
     talkers = (int(args.babble_talkers[0]), int(args.babble_talkers[1]))
     known = mixtures.conditions(args.tests, args.snr, talkers)
     wanted = args.sets.split() or list(known)
     for name in wanted:
         if name not in known:
-            raise DataError(f"--sets: {name} is none of {' '.join(known)}")
+            raise DataError(f"--sets: {name} is not one of {' '.join(known)}")
     return [known[name] for name in wanted]
 
 
-def options(args: argparse.Namespace, condition: "Condition") -> dict[str, object]:
-    """What decides a set's mixtures."""
-    found = {
+def options(args: argparse.Namespace, condition: "MixCondition") -> dict[str, object]:
+    """Return the options that determine the mixtures of a set."""
+    relevant = {
         "kinds": " ".join(condition.kinds),
         "snr": condition.snr,
         "noise_window": args.noise_window,
         "seed": args.seed,
     }
     if "speech" in condition.kinds:
-        found["babble_talkers"] = condition.talkers
-    return found
+        relevant["babble_talkers"] = condition.talkers
+    return relevant
 
 
 def _pair(text: str) -> tuple[float, float]:

@@ -22,13 +22,13 @@ def main() -> None:
     options = {"type": args.units_type, "emotions": args.emotions, "letters": args.letters}
     if args.units_type != "char":
         options["size"] = str(args.units_size)
-    checked = folds.checked_texts(source, args.letters)
-    for fold in (scheme / name for name in folds.names(scheme, args.folds.split())):
+    checked = folds.read_transcripts(source, args.letters)
+    for fold in (scheme / name for name in folds.select(scheme, args.folds.split())):
         out = layout.lang_dir(fold, args.units_type, args.units_size)
         inputs = [layout.list_file(fold, "train"), source]
         with done.step(out, CODE, options, inputs) as needed:
             if needed:
-                texts = folds.texts_of(checked, layout.list_file(fold, "train"))
+                texts = folds.select_transcripts(checked, layout.list_file(fold, "train"))
                 make(out, texts, args)
 
 

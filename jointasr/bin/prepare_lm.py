@@ -22,11 +22,11 @@ def main() -> None:
         if not path.is_file():
             raise DataError(f"{path} of lm.text in {args.conf} does not exist")
         training_text.check(path, args.letters)
-    checked = folds.checked_texts(source, args.letters)
+    checked = folds.read_transcripts(source, args.letters)
     scheme = layout.scheme_dir(args.data, args.scheme)
-    for fold in (scheme / name for name in folds.names(scheme, args.folds.split())):
+    for fold in (scheme / name for name in folds.select(scheme, args.folds.split())):
         lists = {split: layout.list_file(fold, split) for split in ("train", "dev")}
-        texts = {split: folds.texts_of(checked, path) for split, path in lists.items()}
+        texts = {split: folds.select_transcripts(checked, path) for split, path in lists.items()}
         if not any(texts["train"]) and not extra:
             print(f"{fold}: no words in training, so no language model")
             continue

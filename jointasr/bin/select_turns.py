@@ -1,4 +1,4 @@
-"""Cut the labelled turns of a corpus down to those an experiment is about."""
+"""Select the utterances of an experiment from a prepared corpus, by emotion and words."""
 
 import argparse
 from pathlib import Path
@@ -11,9 +11,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path, help="prepared corpus, data/local/corpus")
     parser.add_argument("out", type=Path, help="folder to write, data/local/selected")
-    parser.add_argument("--emotions", default="ang,hap,neu,sad", help="classes to keep")
+    parser.add_argument("--emotions", default="ang,hap,neu,sad", help="classes to select")
     parser.add_argument(
-        "--turns", choices=("speech", "all"), default="speech", help="speech: only turns with words"
+        "--turns",
+        choices=("speech", "all"),
+        default="speech",
+        help="speech: only utterances with words",
     )
     args = parser.parse_args()
     emotions = args.emotions.replace(",", " ").split()

@@ -65,7 +65,7 @@ class Demo:
     def __init__(
         self,
         models: dict[str, Recognizer],
-        noises: noise.Noises | None,
+        noises: noise.NoisePool | None,
         limits: Limits = USUAL,
     ) -> None:
         self.models, self.noises, self.limits = models, noises, limits
@@ -112,7 +112,7 @@ class Demo:
         if self.noises is None or kind not in KINDS or not -20 <= snr <= 60:
             raise DataError(f"no noise {kind!r} at {snr} dB here")
         speech = np.rint(np.clip(wave, -1, 1 - 1 / FULL_SCALE) * FULL_SCALE).astype(np.int16)
-        condition = noise.Condition("demo", "test", (kind,), (snr, snr))
+        condition = noise.MixCondition("demo", "test", (kind,), (snr, snr))
         record = noise.plan("this file", speech, condition, self.noises, seed=0)
         return noise.render(record, speech, self.noises).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Stages 2 to 5: selection of utterances, folds, noise mixing, archives; and the list of trainings.
+"""Stages 2 to 6: selection of utterances, noise mixing, folds, archives, and the training jobs.
 
 May import models and the packages that models may import.
 """

@@ -1,4 +1,4 @@
-"""Archives of what the frozen convolutional part of an encoder says about archived sets."""
+"""Archive the features of the frozen convolutional layers of an encoder for archived sets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,22 +16,22 @@ FEATS = "feats.scp"
 
 
 class Extractor:
-    """The convolutional part of a checkpoint, on the GPU when there is one."""
+    """The convolutional layers of an encoder, on the GPU if there is one."""
 
     def __init__(self, model: str) -> None:
         self._encoder = encoder.load(model).eval()
         self.digest = self._encoder.digest()[:8]
-        """names the weights: the features of other weights are kept apart"""
+        """identifies the weights, and with them the folder of the features"""
         self._encoder.to(device())
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
-        """float32 features, shape (frames, dim), of one utterance's int16 samples."""
+        """Compute float32 features, shape (frames, dim), from int16 samples of one utterance."""
         wave = samples.astype(np.float32) / np.float32(wav_scp.FULL_SCALE)
         return self._encoder.conv_features([wave])[0]
 
 
 def write_share(extractor: Extractor, archived: Path, job: int, jobs: int) -> None:
-    """Write a job's share of the set ``archived`` as ``conv_<digest>/feats.<job>.{ark,scp}``."""
+    """Write a job's share of the set ``archived`` to ``conv_<digest>/feats.<job>.{ark,scp}``."""
     sources = datadir.read_table(archived / "wav.scp")
     folder = layout.conv_dir(archived, extractor.digest)
 
@@ -40,19 +40,25 @@ def write_share(extractor: Extractor, archived: Path, job: int, jobs: int) -> No
             try:
                 yield utterance, extractor(archive.read_wav(sources[utterance]))
             except RuntimeError as error:  # shorter than one frame, out of memory, ...
-                raise DataError(f"{utterance}: no features ({error})") from error
+                raise DataError(f"{utterance}: feature extraction failed ({error})") from error
 
     archive.write_feats(features(), folder / f"feats.{job}.ark", folder / f"feats.{job}.scp")
 
 
 def combine(archived: Path, digest: str, jobs: int) -> None:
-    """Join the jobs' tables into ``conv_<digest>/feats.scp``; every utterance must be there."""
+    """Join the tables of all jobs into ``conv_<digest>/feats.scp``.
+
+    Raises DataError if the utterances are not those of ``archived``.
+    """
     folder = layout.conv_dir(archived, digest)
     feats: dict[str, str] = {}
     for job in range(1, jobs + 1):
         feats |= datadir.read_table(folder / f"feats.{job}.scp")
     if feats.keys() != datadir.read_table(archived / "wav.scp").keys():
-        raise DataError(f"{folder}: not the utterances of {archived}; make the features again")
+        raise DataError(
+            f"{folder}: the utterances are not those of {archived}; run stage 6 again with "
+            "--feats conv"
+        )
     datadir.write_table(folder / FEATS, feats)
     for job in range(1, jobs + 1):
         (folder / f"feats.{job}.scp").unlink()

@@ -1,19 +1,18 @@
-"""Who trains, who validates, who is tested: leave one speaker, or one session, out, or as given.
+"""Folds of cross-validation: leave one speaker or one session out, or as given by the corpus.
 
-A speaker is who speaks the turn, not whose dialogue it is. The two speakers of a session share all
-its dialogues, so in a speaker fold the test speaker's partner trains (PAPER.md: one speaker tests,
-nine train) on turns of the very dialogues that are tested. That is allowed, counted and shown; the
-session scheme avoids it.
+The speaker of an utterance is the person who speaks, not the person whose motion capture gives the
+dialogue its name. The two speakers of a session share all its dialogues. In a speaker fold (one
+speaker tests, nine train), the partner of the test speaker therefore trains on utterances of the
+dialogues that are tested. This is allowed, counted and reported; scheme ``session`` avoids it.
 
-Validation by ``heldout`` takes whole dialogues: all turns that the training speakers have in one
-go to dev, so that no dialogue is on both sides of train and dev. The share is met per speaker:
-each training speaker has round(fraction * dialogues), at least one, of theirs in dev. A dialogue
-counts for every training speaker in it, hence for both of its speakers, except in the test
-speaker's session, where it counts for the partner alone. ``partner`` validates on the other
-speaker of the test speaker's session, and the eight others train.
+Dev set ``heldout`` consists of whole dialogues: all utterances of the training speakers in such a
+dialogue are in dev, so that train and dev share no dialogue. Each training speaker has
+round(fraction * dialogues), but at least one, of their dialogues in dev. A dialogue counts for
+each of its training speakers: for both speakers, except in the test speaker's session. Dev set
+``partner`` consists of the other speaker of the test speaker's session; the other eight train.
 
-Scheme ``given`` reads the supervisions' ``custom["fold"]``: the name of the fold in which the turn
-is tested, or, where those are "train", "dev" and "test", the one fold's lists themselves.
+Scheme ``given`` reads ``custom["fold"]`` of the supervisions: the name of the fold that tests the
+utterance or, where the names are "train", "dev" and "test", the sets of a single fold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,11 +29,11 @@ FILE = "folds.json"
 SPLITS = ("train", "dev", "test")
 SCHEMES = ("speaker", "session", "given")
 GIVEN = "given"
-"""name of the fold of a corpus that has the three lists itself"""
+"""name of the fold of a corpus that gives train, dev and test sets"""
 
 
 class FoldUtterance(NamedTuple):
-    """What folds are made from."""
+    """The properties of an utterance that decide its place in folds."""
 
     id: str
     speaker: str
@@ -46,7 +45,7 @@ class FoldUtterance(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """Turns of one fold, each list sorted by id."""
+    """The utterances of one fold, each list sorted by id."""
 
     name: str
     train: list[FoldUtterance]
@@ -55,8 +54,8 @@ class Fold(NamedTuple):
 
 
 def read_utterances(path: Path) -> list[FoldUtterance]:
-    """The turns of a data dir, raw (with manifests) or a fold's (with cuts), sorted by id."""
-    turns = []
+    """Read the utterances of a data dir, sorted by id, from its supervisions, else its cuts."""
+    utterances = []
     raw = path / layout.SUPERVISIONS
     cuts = (cut["supervisions"][0] for cut in jsonl.read(path / layout.CUTS))
     for item in jsonl.read(raw) if raw.is_file() else cuts:
@@ -64,7 +63,7 @@ def read_utterances(path: Path) -> list[FoldUtterance]:
         missing = [key for key in ("session", "dialogue") if not custom.get(key)]
         if missing:
             raise DataError(f"{path}: {item['id']} has no {missing[0]} in its supervision")
-        turns.append(
+        utterances.append(
             FoldUtterance(
                 item["id"],
                 item["speaker"],
@@ -75,115 +74,118 @@ def read_utterances(path: Path) -> list[FoldUtterance]:
                 custom.get("fold", ""),
             )
         )
-    return sorted(turns)
+    return sorted(utterances)
 
 
 def make(
-    turns: Sequence[FoldUtterance], scheme: str, dev: str, fraction: float, seed: int
+    utterances: Sequence[FoldUtterance], scheme: str, dev: str, fraction: float, seed: int
 ) -> list[Fold]:
-    """All folds, by name. Each turn is in exactly one list of each fold.
+    """Return all folds, sorted by name. Each utterance is in exactly one set of each fold.
 
-    ``scheme``: "speaker" or "session"; ``dev``: "heldout" (``fraction`` of each training speaker's
-    dialogues, 0 < fraction < 1) or "partner" (speaker scheme only). Raises DataError when a fold
-    cannot be made, saying which and why.
+    ``scheme``: one of SCHEMES. ``dev``: "heldout" (``fraction`` of each training speaker's
+    dialogues, 0 < fraction < 1) or "partner" (scheme "speaker" only). Raises DataError naming a
+    fold that cannot be made.
     """
     assert scheme in SCHEMES and dev in ("heldout", "partner"), (scheme, dev)
     if scheme == "given":
-        without = [turn.id for turn in turns if not turn.fold]
-        if without:
-            raise DataError(f"data.scheme: given, but {without[0]} has no fold")
+        missing = [utterance.id for utterance in utterances if not utterance.fold]
+        if missing:
+            raise DataError(f"data.scheme: given, but {missing[0]} has no fold")
     if dev == "partner" and scheme != "speaker":
         raise DataError(
-            f"data.dev: partner goes with data.scheme: speaker; use heldout for {scheme}"
+            f"data.dev: partner requires data.scheme: speaker; use heldout for {scheme}"
         )
     if not 0 < fraction < 1:
         raise DataError(f"data.dev_fraction: {fraction} is not between 0 and 1")
-    if scheme == "given" and _lists(turns):
-        return [_complete(Fold(GIVEN, *([t for t in turns if t.fold == s] for s in SPLITS)))]
+    if scheme == "given" and _gives_splits(utterances):
+        splits = [[u for u in utterances if u.fold == split] for split in SPLITS]
+        return [_require_utterances(Fold(GIVEN, *splits))]
     folds = []
-    for name in units(turns, scheme):
-        test = [turn for turn in turns if _unit(turn, scheme) == name]
-        rest = [turn for turn in turns if _unit(turn, scheme) != name]
+    for name in fold_names(utterances, scheme):
+        test = [u for u in utterances if _test_fold(u, scheme) == name]
+        rest = [u for u in utterances if _test_fold(u, scheme) != name]
         if dev == "partner":
-            sessions = {turn.session for turn in test}
-            chosen = {turn.id for turn in rest if turn.session in sessions}
+            sessions = {u.session for u in test}
+            dev_ids = {u.id for u in rest if u.session in sessions}
         else:
             dialogues = _held_out(rest, fraction, seed, scheme, name)
-            chosen = {turn.id for turn in rest if turn.dialogue in dialogues}
-        train = [turn for turn in rest if turn.id not in chosen]
-        held = [turn for turn in rest if turn.id in chosen]
-        folds.append(_complete(Fold(name, train, held, test)))
+            dev_ids = {u.id for u in rest if u.dialogue in dialogues}
+        train = [u for u in rest if u.id not in dev_ids]
+        held_out = [u for u in rest if u.id in dev_ids]
+        folds.append(_require_utterances(Fold(name, train, held_out, test)))
     return folds
 
 
-def units(turns: Sequence[FoldUtterance], scheme: str) -> list[str]:
-    """Names of the folds: the speakers or sessions there are, or what is given, sorted."""
-    if scheme == "given" and _lists(turns):
+def fold_names(utterances: Sequence[FoldUtterance], scheme: str) -> list[str]:
+    """Return the names of the folds, sorted: all speakers, sessions or given names."""
+    if scheme == "given" and _gives_splits(utterances):
         return [GIVEN]
-    return sorted({_unit(turn, scheme) for turn in turns})
+    return sorted({_test_fold(utterance, scheme) for utterance in utterances})
 
 
 def summary(fold: Fold) -> dict[str, Any]:
-    """Counts of a fold: turns and speakers, dialogues and sentences shared with the test set.
+    """Count the utterances of a fold, and the dialogues and sentences shared with the test set.
 
-    ``shared_sentences`` are the test turns with words whose transcript occurs, word for word,
-    among the training turns'; also for improvised and scripted turns apart.
+    ``shared_sentences`` counts the test utterances with words whose whole transcript also occurs
+    in the training set; separately for improvised and scripted ones, where styles are known.
     """
     counts: dict[str, Any] = {
         split: {
-            "utterances": len(turns),
-            "speakers": sorted({turn.speaker for turn in turns}),
-            "dialogues": len({turn.dialogue for turn in turns}),
+            "utterances": len(utterances),
+            "speakers": sorted({u.speaker for u in utterances}),
+            "dialogues": len({u.dialogue for u in utterances}),
         }
-        for split, turns in zip(SPLITS, fold[1:], strict=True)
+        for split, utterances in zip(SPLITS, fold[1:], strict=True)
     }
-    tested = {turn.dialogue for turn in fold.test}
-    for split, turns in (("train", fold.train), ("dev", fold.dev)):
-        shared = [turn for turn in turns if turn.dialogue in tested]
-        counts[split]["dialogues_shared_with_test"] = len({turn.dialogue for turn in shared})
+    test_dialogues = {u.dialogue for u in fold.test}
+    for split, utterances in (("train", fold.train), ("dev", fold.dev)):
+        shared = [u for u in utterances if u.dialogue in test_dialogues]
+        counts[split]["dialogues_shared_with_test"] = len({u.dialogue for u in shared})
         counts[split]["utterances_in_shared_dialogues"] = len(shared)
-    trained = {turn.text for turn in fold.train}
-    spoken = [turn for turn in fold.test if turn.text]
-    styles = sorted({turn.style for turn in spoken if turn.style})
+    train_texts = {u.text for u in fold.train}
+    spoken = [u for u in fold.test if u.text]
+    styles = sorted({u.style for u in spoken if u.style})
     counts["shared_sentences"] = {
-        "all": _seen(spoken, trained),
-        **{style: _seen([t for t in spoken if t.style == style], trained) for style in styles},
+        "all": _count_in_train(spoken, train_texts),
+        **{
+            style: _count_in_train([u for u in spoken if u.style == style], train_texts)
+            for style in styles
+        },
     }
     return counts
 
 
 def write(folds: Sequence[Fold], out: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """Write ``<fold>/{train,dev,test}.list`` and ``folds.json`` (returned) below ``out``."""
+    """Write ``<fold>/{train,dev,test}.list`` and ``folds.json`` to ``out``; return the latter."""
     for fold in folds:
-        for split, turns in zip(SPLITS, fold[1:], strict=True):
-            datadir.write_list(
-                layout.list_file(out / fold.name, split), [turn.id for turn in turns]
-            )
+        for split, utterances in zip(SPLITS, fold[1:], strict=True):
+            ids = [utterance.id for utterance in utterances]
+            datadir.write_list(layout.list_file(out / fold.name, split), ids)
     record = {**options, "folds": {fold.name: summary(fold) for fold in folds}}
     files.write_json(out / FILE, record)
     return record
 
 
-def names(path: Path, wanted: Sequence[str]) -> list[str]:
-    """The folds asked for (all, when ``wanted`` is empty) of the folder ``path``.
+def select(path: Path, requested: Sequence[str]) -> list[str]:
+    """Return the requested folds of the folder ``path``; all folds if none is requested.
 
-    Raises DataError naming one that does not exist, or occurs twice.
+    Raises DataError naming a fold that does not exist or that is requested twice.
     """
     if not (path / FILE).is_file():
         raise DataError(f"{path}: no folds there; run stage 3 first")
-    known = list(datadir.read_json(path / FILE)["folds"])
-    for name in wanted:
-        if name not in known:
-            raise DataError(f"fold {name} does not exist in {path}; there are {' '.join(known)}")
-    if len(set(wanted)) != len(wanted):
-        raise DataError(f"a fold is named twice: {' '.join(wanted)}")
-    return list(wanted) or known
+    existing = list(datadir.read_json(path / FILE)["folds"])
+    for name in requested:
+        if name not in existing:
+            raise DataError(f"fold {name} does not exist in {path}; there are {' '.join(existing)}")
+    if len(set(requested)) != len(requested):
+        raise DataError(f"a fold is named twice: {' '.join(requested)}")
+    return list(requested) or existing
 
 
-def checked_texts(source: Path, letters: str) -> dict[str, str]:
-    """All transcripts of a table, training and test.
+def read_transcripts(source: Path, letters: str) -> dict[str, str]:
+    """Read all transcripts of a table, of training and test utterances.
 
-    Raises DataError naming an utterance and a character that is none of ``letters``.
+    Raises DataError naming an utterance with a character that is not in ``letters``.
     """
     if not source.is_file():
         raise DataError(f"{source} does not exist: run stage 2 first")
@@ -193,62 +195,69 @@ def checked_texts(source: Path, letters: str) -> dict[str, str]:
     return texts
 
 
-def texts_of(texts: Mapping[str, str], ids: Path) -> list[str]:
-    """Transcripts of the utterances listed in ``ids``, in its order; some may have none."""
+def select_transcripts(texts: Mapping[str, str], ids: Path) -> list[str]:
+    """Return the transcripts of the utterances listed in ``ids``, except unknown ones."""
     return [texts[name] for name in datadir.read_list(ids) if name in texts]
 
 
 def _held_out(
-    turns: Sequence[FoldUtterance], fraction: float, seed: int, scheme: str, fold: str
+    utterances: Sequence[FoldUtterance], fraction: float, seed: int, scheme: str, fold: str
 ) -> set[str]:
-    """Dialogues for dev: in a random order, each speaker in turn adds what their share lacks.
+    """Choose the dialogues of dev: speaker by speaker, in random order, until the share is met.
 
-    A dialogue that would leave one of its speakers with nothing to train on is passed over. Where
-    nobody has a dialogue to spare, the share of all dialogues is taken, with all their speakers.
+    A dialogue that would leave one of its speakers without training data is skipped. Where all
+    dialogues are skipped (one dialogue per speaker), the share of all dialogues is taken instead.
     """
-    speakers: dict[str, set[str]] = {}  # of each dialogue
-    dialogues: dict[str, set[str]] = {}  # of each speaker
-    for turn in turns:
-        speakers.setdefault(turn.dialogue, set()).add(turn.speaker)
-        dialogues.setdefault(turn.speaker, set()).add(turn.dialogue)
+    speakers: dict[str, set[str]] = {}  # by dialogue
+    dialogues: dict[str, set[str]] = {}  # by speaker
+    for utterance in utterances:
+        speakers.setdefault(utterance.dialogue, set()).add(utterance.speaker)
+        dialogues.setdefault(utterance.speaker, set()).add(utterance.dialogue)
+
+    def shuffled(names: set[str]) -> list[str]:
+        return sorted(names, key=lambda name: rng.derive(seed, "dev", scheme, fold, name))
+
     chosen: set[str] = set()
     for speaker in sorted(dialogues):
         share = max(1, round(fraction * len(dialogues[speaker])))
-        order = sorted(
-            dialogues[speaker], key=lambda name: rng.derive(seed, "dev", scheme, fold, name)
-        )
-        for name in order:
+        for name in shuffled(dialogues[speaker]):
             if len(chosen & dialogues[speaker]) >= share:
                 break
             if all(dialogues[other] - chosen - {name} for other in speakers[name]):
                 chosen.add(name)
     if not chosen and len(speakers) > 1:
-        order = sorted(speakers, key=lambda name: rng.derive(seed, "dev", scheme, fold, name))
-        chosen.update(order[: min(max(1, round(fraction * len(order))), len(order) - 1)])
+        share = min(max(1, round(fraction * len(speakers))), len(speakers) - 1)
+        chosen.update(shuffled(set(speakers))[:share])
     return chosen
 
 
-def _complete(fold: Fold) -> Fold:
-    for split, turns in zip(SPLITS, fold[1:], strict=True):
-        if not turns:
-            raise DataError(f"fold {fold.name}: no turns for {split}; is the corpus complete?")
+def _require_utterances(fold: Fold) -> Fold:
+    for split, utterances in zip(SPLITS, fold[1:], strict=True):
+        if not utterances:
+            raise DataError(f"fold {fold.name}: no utterances for {split}; is the corpus complete?")
     return fold
 
 
-def _lists(turns: Sequence[FoldUtterance]) -> bool:
-    """Whether the given folds are the lists of one. Raises DataError for a mixture of both."""
-    named = {turn.fold for turn in turns}
-    if named & set(SPLITS) and named != set(SPLITS):
+def _gives_splits(utterances: Sequence[FoldUtterance]) -> bool:
+    """Whether given folds are train, dev and test sets; DataError if only some of them are."""
+    names = {utterance.fold for utterance in utterances}
+    if names & set(SPLITS) and names != set(SPLITS):
         raise DataError(
-            f"data.scheme: given: folds are named {' '.join(sorted(named))}; give train, dev and "
-            "test, all three, or other names of the folds that test"
+            f"data.scheme: given: folds are named {' '.join(sorted(names))}; give train, dev and "
+            "test, all three, or other names for the folds to test"
         )
-    return named == set(SPLITS)
+    return names == set(SPLITS)
 
 
-def _unit(turn: FoldUtterance, scheme: str) -> str:
-    return {"speaker": turn.speaker, "session": turn.session, "given": turn.fold}[scheme]
+def _test_fold(utterance: FoldUtterance, scheme: str) -> str:
+    """Return the name of the fold in whose test set an utterance is."""
+    return {"speaker": utterance.speaker, "session": utterance.session, "given": utterance.fold}[
+        scheme
+    ]
 
 
-def _seen(turns: Sequence[FoldUtterance], trained: set[str]) -> dict[str, int]:
-    return {"utterances": len(turns), "in_train": sum(turn.text in trained for turn in turns)}
+def _count_in_train(utterances: Sequence[FoldUtterance], train_texts: set[str]) -> dict[str, int]:
+    return {
+        "utterances": len(utterances),
+        "in_train": sum(u.text in train_texts for u in utterances),
+    }

@@ -1,4 +1,4 @@
-"""Systems x conditions x folds: the trainings of an experiment."""
+"""The training jobs of an experiment: systems x seeds x conditions x folds."""
 
 import itertools
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from jointasr.utils.errors import DataError
 
 
 class TrainingJob(NamedTuple):
-    """One model: a system on a training condition and a fold."""
+    """The training of one model: a system and seed on a training condition and a fold."""
 
     conf: str
     """name of the conf file"""
@@ -42,28 +42,28 @@ class TrainingJob(NamedTuple):
 def training_jobs(
     confs: list[str],
     conditions: list[str],
-    wanted: list[str],
+    requested_folds: list[str],
     seeds: list[int],
     overrides: list[str],
     cards: int = 1,
 ) -> Iterator[TrainingJob]:
-    """Yield every system of every seed on every condition and fold.
+    """Yield the jobs of all systems, seeds, conditions and requested folds (all if empty).
 
     ``cards`` share the batches of a training whose batch.max_duration is auto; it stays auto until
-    it has been measured. Raises DataError for names that collide.
+    it has been measured. Raises DataError if two confs give systems of the same name.
     """
-    seen: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for path, seed in itertools.product(confs, seeds):
         name = Path(path).stem + (f"-s{seed}" if seed else "")
-        if seen.setdefault(name, path) != path:
-            raise DataError(f"{path} and {seen[name]} would both be called {name}: rename one")
-        given = overrides
-        conf = conf_files.load(path, Path(), given)
+        if paths.setdefault(name, path) != path:
+            raise DataError(f"{path} and {paths[name]} would both be called {name}: rename one")
+        settings = overrides
+        conf = conf_files.load(path, Path(), settings)
         if conf.batch.max_duration == "auto" and layout.MAX_DURATION.is_file():
             seconds = cards * datadir.read_json(layout.MAX_DURATION)["max_duration"]
-            given = [*given, f"batch.max_duration={seconds}"]
-            conf = conf_files.load(path, Path(), given)
+            settings = [*settings, f"batch.max_duration={seconds}"]
+            conf = conf_files.load(path, Path(), settings)
         data = Path(conf_files.data_name(conf, path, Path()))
         scheme = layout.scheme_dir(data, conf.data.scheme)
-        for condition, fold in itertools.product(conditions, folds.names(scheme, wanted)):
-            yield TrainingJob(path, conf, given, name, seed, condition, fold, scheme / fold)
+        for condition, fold in itertools.product(conditions, folds.select(scheme, requested_folds)):
+            yield TrainingJob(path, conf, settings, name, seed, condition, fold, scheme / fold)

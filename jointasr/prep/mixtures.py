@@ -1,4 +1,4 @@
-"""Planned mixtures of a set: made by jobs, each for its share of the utterances, then merged."""
+"""The planned mixtures of a set: jobs plan shares of the utterances, which are then merged."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -17,34 +17,35 @@ PARTS = "parts"
 
 def conditions(
     tests: Path, snr: tuple[float, float], talkers: tuple[int, int]
-) -> dict[str, noise.Condition]:
-    """How to mix each noisy set, by name: the scenarios of ``tests``, train_noisy, dev_noisy.
+) -> dict[str, noise.MixCondition]:
+    """Return the conditions of all noisy sets: scenarios of ``tests``, train_noisy, dev_noisy.
 
-    ``snr`` is the range of the two training sets in dB. Raises DataError with file and line.
+    ``snr``: range in dB of train_noisy and dev_noisy. ``talkers``: range of the number of talkers
+    of background speech. Raises DataError with file and line.
     """
     if not snr[0] <= snr[1]:
-        raise DataError(f"snr {snr[0]:g},{snr[1]:g}: the first must not be above the second")
+        raise DataError(f"snr {snr[0]:g},{snr[1]:g}: the first must not exceed the second")
     if not 1 <= talkers[0] <= talkers[1]:
         raise DataError(f"babble_talkers {talkers[0]},{talkers[1]}: expected 1 <= first <= second")
-    found: dict[str, noise.Condition] = {}
+    conditions: dict[str, noise.MixCondition] = {}
     for name, (kind, ratio) in scenarios.read_tests(tests).items():
         if ratio is not None:
-            found[name] = noise.Condition(name, "test", (kind,), (ratio, ratio), talkers)
+            conditions[name] = noise.MixCondition(name, "test", (kind,), (ratio, ratio), talkers)
     for name, pool in ((scenarios.TRAIN, "train"), (scenarios.DEV, "dev")):
-        found[name] = noise.Condition(name, pool, scenarios.KINDS, snr, talkers)
-    return found
+        conditions[name] = noise.MixCondition(name, pool, scenarios.KINDS, snr, talkers)
+    return conditions
 
 
 def share(ids: Sequence[str], job: int, jobs: int) -> list[str]:
-    """The ``job``-th (from 1) of ``jobs`` contiguous shares of the sorted ids."""
+    """Return the ``job``-th (from 1) of ``jobs`` contiguous shares of the sorted ids."""
     assert 1 <= job <= jobs, (job, jobs)
     ordered = sorted(ids)
     return ordered[len(ordered) * (job - 1) // jobs : len(ordered) * job // jobs]
 
 
-def check(musan: Path, conditions: Sequence[noise.Condition]) -> None:
-    """Raise DataError, before any work, when a pool lacks the files that a set needs."""
-    pools = {name: noise.Noises(musan, name) for name in {c.pool for c in conditions}}
+def check(musan: Path, conditions: Sequence[noise.MixCondition]) -> None:
+    """Raise DataError, before any work, if a pool lacks files that a set requires."""
+    pools = {name: noise.NoisePool(musan, name) for name in {c.pool for c in conditions}}
     for condition in conditions:
         pools[condition.pool].check(condition)
 
@@ -53,20 +54,20 @@ def plan(
     selected: Path,
     musan: Path,
     out: Path,
-    conditions: Sequence[noise.Condition],
+    conditions: Sequence[noise.MixCondition],
     window: float,
     seed: int,
     job: int,
     jobs: int,
 ) -> None:
-    """Plan a job's share of the mixtures of some sets; each utterance is read once for all sets.
+    """Plan a job's share of the mixtures of several sets; each utterance is read once.
 
     Writes ``out/<set>/parts/mixtures.<job>.jsonl.gz``.
     """
-    pools = {name: noise.Noises(musan, name, window) for name in {c.pool for c in conditions}}
+    pools = {name: noise.NoisePool(musan, name, window) for name in {c.pool for c in conditions}}
     sources = datadir.read_table(selected / "wav.scp")
     with ExitStack() as stack:
-        put = {
+        writers = {
             c.name: stack.enter_context(
                 jsonl.writing(out / c.name / PARTS / f"mixtures.{job}.jsonl.gz")
             )
@@ -76,13 +77,13 @@ def plan(
             speech = read_speech(utterance, sources[utterance])
             for condition in conditions:
                 pool = pools[condition.pool]
-                put[condition.name](noise.plan(utterance, speech, condition, pool, seed))
+                writers[condition.name](noise.plan(utterance, speech, condition, pool, seed))
 
 
-def merge(selected: Path, out: Path, condition: noise.Condition, jobs: int) -> str:
-    """Join the parts of a set into ``out/<set>/mixtures.jsonl.gz``; returns and writes its report.
+def merge(selected: Path, out: Path, condition: noise.MixCondition, jobs: int) -> str:
+    """Join the parts of a set into ``out/<set>/mixtures.jsonl.gz``; write and return its report.
 
-    Raises DataError when an utterance is missing or planned twice.
+    Raises DataError if an utterance is missing or planned twice.
     """
     folder = out / condition.name
     records = [
@@ -93,7 +94,9 @@ def merge(selected: Path, out: Path, condition: noise.Condition, jobs: int) -> s
     records.sort(key=lambda record: record["id"])
     expected = sorted(datadir.read_table(selected / "wav.scp"))
     if [record["id"] for record in records] != expected:
-        raise DataError(f"{folder / PARTS}: not the utterances of {selected}; run stage 2 again")
+        raise DataError(
+            f"{folder / PARTS}: the utterances are not those of {selected}; run stage 2 again"
+        )
     jsonl.write(folder / FILE, records)
     report = noise.report(condition, records)
     files.write_text(folder / "report.txt", report)
@@ -103,23 +106,23 @@ def merge(selected: Path, out: Path, condition: noise.Condition, jobs: int) -> s
 
 
 def load(folder: Path) -> dict[str, dict[str, Any]]:
-    """``{utterance: record}`` of a merged set."""
+    """Return ``{utterance: record}`` of a merged set."""
     return {record["id"]: record for record in jsonl.read(folder / FILE)}
 
 
 def render(
-    folder: Path, sources: dict[str, str], noises: noise.Noises, ids: Sequence[str]
+    folder: Path, sources: dict[str, str], pool: noise.NoisePool, ids: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:
-    """Yield (utterance, int16 mixture) for those of a merged set that are among ``ids``."""
-    wanted = set(ids)
+    """Yield (utterance, int16 mixture) for the utterances ``ids`` of a merged set."""
+    selected = set(ids)
     for record in jsonl.read(folder / FILE):
-        if (utterance := record["id"]) in wanted:
+        if (utterance := record["id"]) in selected:
             speech = read_speech(utterance, sources[utterance])
-            yield utterance, noise.to_int16(noise.render(record, speech, noises))
+            yield utterance, noise.to_int16(noise.render(record, speech, pool))
 
 
 def read_speech(utterance: str, source: str) -> Any:
-    """An utterance's int16 samples; an error names the utterance as well as the file."""
+    """Read the int16 samples of an utterance; errors name the utterance and the file."""
     try:
         return wav_scp.read(source)
     except DataError as error:

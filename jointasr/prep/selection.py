@@ -1,4 +1,4 @@
-"""Which turns an experiment is about: by emotion, and with or without words."""
+"""Select the utterances of an experiment by emotion and by whether they contain words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,31 +8,33 @@ from jointasr.data import datadir, manifest
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
-UNKNOWN = "(unknown)"  # no label: those have no blanks or brackets
+UNKNOWN = "(unknown)"
+"""in reports: utterances without a label; labels have no brackets"""
 
 
 def write(source: Path, out: Path, emotions: Sequence[str], words: bool) -> None:
-    """Write the data dir ``out``: turns of ``source`` with one of ``emotions``, or with none known.
+    """Write the data dir ``out``: utterances of ``source`` with one of ``emotions`` or no label.
 
-    ``words``: leave out those whose transcript is known to be empty. What was kept and dropped goes
-    into ``out/report.txt`` and is printed. Raises DataError for an emotion that does not occur.
+    ``words``: exclude utterances with an empty transcript; those without a transcript remain. The
+    counts are printed and written to ``out/report.txt``. Raises DataError for an emotion that does
+    not occur in a labelled corpus.
     """
     labels = datadir.read_table(source / "utt2emo")
     texts = datadir.read_table(source / "text")
     present = Counter(labels.values())
-    for emotion in emotions if present else ():  # of a corpus that nobody has labelled: nothing
+    for emotion in emotions if present else ():
         if emotion not in present:
-            known = " ".join(sorted(present))
+            labelled_as = " ".join(sorted(present))
             raise DataError(
-                f"{source / 'utt2emo'}: no turn is labelled {emotion}; there are {known}"
+                f"{source / 'utt2emo'}: no utterance is labelled {emotion}; labels: {labelled_as}"
             )
-    meant = {*emotions, UNKNOWN}
+    wanted = {*emotions, UNKNOWN}
     labels = {name: labels.get(name, UNKNOWN) for name in datadir.read_table(source / "utt2spk")}
-    labelled = [utterance for utterance, emotion in labels.items() if emotion in meant]
-    mute = [utterance for utterance in labelled if words and texts.get(utterance) == ""]
-    kept = sorted(set(labelled) - set(mute))
-    manifest.subset(source, out, kept)
-    report = _report(source, labels, kept, emotions, mute)
+    candidates = [utterance for utterance, emotion in labels.items() if emotion in wanted]
+    wordless = [utterance for utterance in candidates if words and texts.get(utterance) == ""]
+    selected = sorted(set(candidates) - set(wordless))
+    manifest.subset(source, out, selected)
+    report = _report(source, labels, selected, emotions, wordless)
     files.write_text(out / "report.txt", report)
     print(report, end="")
 
@@ -40,23 +42,25 @@ def write(source: Path, out: Path, emotions: Sequence[str], words: bool) -> None
 def _report(
     source: Path,
     labels: dict[str, str],
-    kept: Sequence[str],
+    selected: Sequence[str],
     emotions: Sequence[str],
-    mute: Sequence[str],
+    wordless: Sequence[str],
 ) -> str:
     speakers = datadir.read_table(source / "utt2spk")
-    counts = Counter((speakers[utterance], labels[utterance]) for utterance in kept)
-    others = Counter(label for label in labels.values() if label not in {*emotions, UNKNOWN})
-    if any(labels[utterance] == UNKNOWN for utterance in kept):
+    counts = Counter((speakers[utterance], labels[utterance]) for utterance in selected)
+    other_labels = Counter(label for label in labels.values() if label not in {*emotions, UNKNOWN})
+    if any(labels[utterance] == UNKNOWN for utterance in selected):
         emotions = [*emotions, UNKNOWN]
-    lines = [f"{len(kept)} of {len(labels)} turns kept: " + " ".join(emotions)]
-    for speaker in sorted({speakers[utterance] for utterance in kept}):
+    lines = [f"{len(selected)} of {len(labels)} utterances selected: " + " ".join(emotions)]
+    for speaker in sorted({speakers[utterance] for utterance in selected}):
         row = [counts[speaker, emotion] for emotion in emotions]
         lines.append(f"  {speaker} {' '.join(map(str, row))} = {sum(row)}")
     total = [sum(counts[key] for key in counts if key[1] == emotion) for emotion in emotions]
-    lines.append(f"  all {' '.join(map(str, total))} = {len(kept)}")
-    dropped = " ".join(f"{label} {count}" for label, count in sorted(others.items())) or "none"
-    lines.append(f"dropped, other labels: {dropped}")
-    lines.append(f"dropped, no words: {len(mute)}")
-    lines += [f"  {utterance}" for utterance in mute]
+    lines.append(f"  all {' '.join(map(str, total))} = {len(selected)}")
+    excluded = (
+        " ".join(f"{label} {count}" for label, count in sorted(other_labels.items())) or "none"
+    )
+    lines.append(f"excluded, other labels: {excluded}")
+    lines.append(f"excluded, no words: {len(wordless)}")
+    lines += [f"  {utterance}" for utterance in wordless]
     return "\n".join(lines) + "\n"

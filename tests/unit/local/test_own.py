@@ -225,7 +225,7 @@ def test_emotions_and_folds_of_the_whole(home: Path) -> None:
         "no utterance has the emotion müde; there are froh (3), zornig (2)" in error
     )  # one said nothing
     assert "data: {emotions: [froh, zornig]}" in error
-    assert "folds cannot be made (data.scheme: speaker): fold ann: no turns for train" in error
+    assert "folds cannot be made (data.scheme: speaker): fold ann: no utterances for train" in error
 
 
 def test_no_speakers(home: Path) -> None:

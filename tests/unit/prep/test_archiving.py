@@ -1,4 +1,4 @@
-"""Stages 2, 3 and 5 end to end on generated signals, by the programs that the steps call."""
+"""Stages 2, 3 and 5 end to end on generated signals, with the programs that the steps call."""
 
 import gzip
 import json
@@ -39,14 +39,14 @@ SETS = [*SCENARIOS, "train_noisy", "dev_noisy"]
 
 
 def failure(recipe: Path, name: str, *args: str) -> str:
-    """Run a program that must end with one line about the user's error."""
+    """Run a program that must fail with a one-line error message; return the message."""
     done = bin_run(recipe, name, *args)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     return done.stderr.strip().splitlines()[-1]
 
 
 def shell(recipe: Path, script: str, *options: str) -> str:
-    """Run a step in the recipe dir as run.sh does, on the data folder; its standard output."""
+    """Run a step in the recipe folder as run.sh does; return its standard output."""
     done = subprocess.run(
         [str(ROOT / script), *options, "data"],
         cwd=recipe,
@@ -77,17 +77,17 @@ def _inside(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(recipe)
 
 
-def test_selection_says_what_it_dropped() -> None:
+def test_report_of_the_selection() -> None:
     ids = list(datadir.read_table(Path("data/local/selected/text")))
     assert len(ids) == 24 and manifest.problems(Path("data/local/selected")) == []
     report = Path("data/local/selected/report.txt").read_text()
-    assert report.startswith("24 of 26 turns kept")
-    assert "dropped, other labels: fru 1" in report
-    assert "dropped, no words: 1\n  Ses01F-Ses01M_impro01_F002" in report
+    assert report.startswith("24 of 26 utterances selected")
+    assert "excluded, other labels: fru 1" in report
+    assert "excluded, no words: 1\n  Ses01F-Ses01M_impro01_F002" in report
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_archived_sets_are_what_was_planned(name: str) -> None:
+def test_archived_sets_are_as_planned(name: str) -> None:
     folder = Path("data") / name
     assert manifest.problems(folder) == [] and archiving.verify(folder) == []
     assert sorted(path.name for path in (folder / "archives").iterdir()) == [
@@ -105,14 +105,14 @@ def test_archived_sets_are_what_was_planned(name: str) -> None:
         record = planned[cut.id]
         clean = record["scale"] * speech.astype(np.float64)
         measured = 10 * np.log10(np.mean(clean**2) / np.mean((samples - clean) ** 2))
-        assert abs(measured - record["snr_requested"]) < 0.1  # now after quantisation
+        assert abs(measured - record["snr_requested"]) < 0.1  # after quantisation
         pool = {"train_noisy": "train", "dev_noisy": "dev"}.get(name, "test")
         assert all(noise.split("-")[1] == pool for noise in record["noise"])
         if pool == "test":
             assert name == f"{record['type']}_snr{record['snr_requested']:.0f}"
 
 
-def test_again_everything_is_up_to_date() -> None:
+def test_the_second_run_is_up_to_date() -> None:
     for name in ("mix_noise", "make_archives"):
         assert (
             program(Path(), name, "todo", "data", "--musan", "data/local/musan", "--tests", TESTS)
@@ -127,7 +127,9 @@ def test_another_seed_is_another_result() -> None:
     assert "data/local/mix/train_noisy was made with other settings: option snr" in message
 
 
-def test_jobs_do_not_matter(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_jobs_does_not_matter(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     make_iemocap(Path())
     make_musan(Path())
@@ -143,7 +145,7 @@ def test_jobs_do_not_matter(recipe: Path, tmp_path: Path, monkeypatch: pytest.Mo
             )
 
 
-def test_fold_dirs_one_after_the_other() -> None:
+def test_fold_dirs_one_by_one() -> None:
     args = ("data", "--tests", TESTS)
     assert "fold Ses09F does not exist" in failure(
         Path(), "make_fold_dirs", *args, "--folds", "Ses09F"
@@ -169,7 +171,7 @@ def test_fold_dirs_one_after_the_other() -> None:
         assert source.startswith("data/dev_noisy/archives/")
 
 
-def test_changed_speech_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_speech_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make_iemocap(Path(), sessions=1)
     make_musan(Path())
@@ -183,7 +185,7 @@ def test_changed_speech_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("break_it", "message"),
+    ("damage", "message"),
     [
         (lambda p, w: write_wav(p, np.stack([w, w], 1)), "2 channels; mono is needed"),
         (lambda p, w: write_wav(p, w, 44100), "44100 Hz; 16000 Hz is needed"),
@@ -194,7 +196,7 @@ def test_changed_speech_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_bad_audio_is_named(
-    tmp_path: Path, break_it: Callable[[Path, np.ndarray], None], message: str
+    tmp_path: Path, damage: Callable[[Path, np.ndarray], None], message: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
@@ -204,33 +206,33 @@ def test_bad_audio_is_named(
     table = datadir.read_table(tmp_path / "data/local/selected/wav.scp")
     utterance = sorted(table)[3]
     path = tmp_path / table[utterance]
-    break_it(path, sound(1, 5000))
+    damage(path, sound(1, 5000))
     common = ["data", "--musan", "data/local/musan", "--tests", TESTS, "--sets", "music_snr5"]
     error = failure(tmp_path, "mix_noise", "plan", *common)
     assert utterance in error and message in error
 
 
-def test_verify_finds_a_flipped_bit() -> None:
+def test_verify_detects_a_flipped_bit() -> None:
     folder = Path("data/music_snr5")
     utterance, source = next(iter(datadir.read_table(folder / "wav.scp").items()))
     ark, _, offset = source.rpartition(":")
-    whole = Path(ark).read_bytes()
-    place = int(offset) + 1000
-    Path(ark).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    data = Path(ark).read_bytes()
+    position = int(offset) + 1000
+    Path(ark).write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
     assert [line.split(":")[0] for line in archiving.verify(folder)] == [utterance]
     args = ["verify", "data", "--musan", "data/local/musan", "--tests", TESTS]
     assert utterance in failure(Path(), "make_archives", *args)
     program(Path(), "make_archives", *args, "--sets", "clean dev_noisy")
-    Path(ark).write_bytes(whole)
+    Path(ark).write_bytes(data)
     assert archiving.verify(folder) == []
 
 
 def test_unknown_names_are_errors() -> None:
     common = ["data", "--musan", "data/local/musan", "--tests", TESTS]
     assert "jazz is no set" in failure(Path(), "make_archives", "todo", *common, "--sets", "jazz")
-    assert "jazz is none of" in failure(Path(), "mix_noise", "todo", *common, "--sets", "jazz")
+    assert "jazz is not one of" in failure(Path(), "mix_noise", "todo", *common, "--sets", "jazz")
     message = failure(Path(), "select_turns", "data/local/corpus", "x", "--emotions", "ang,joy")
-    assert "no turn is labelled joy" in message and not Path("x").exists()
+    assert "no utterance is labelled joy" in message and not Path("x").exists()
 
 
 PROGRAMS = ["mix_noise", "make_archives", "make_fold_dirs", "make_folds", "select_turns"]
@@ -281,7 +283,7 @@ def test_conv_features(tmp_path: Path) -> None:
         assert np.abs(back - expected).max() <= 1.01 * np.ptp(expected) / 65535 + 1e-6
 
 
-def test_a_pool_without_music_is_noticed_before_work(
+def test_a_pool_without_music_is_an_error_before_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Properties of folds over random corpora and the shape of IEMOCAP; counts by brute force."""
+"""Properties of folds of random corpora and of IEMOCAP's layout; counts by brute force."""
 
 import json
 from pathlib import Path
@@ -15,18 +15,18 @@ from jointasr.utils.errors import DataError
 
 
 def corpus(sizes: list[int], turns: int, words: int = 5) -> list[FoldUtterance]:
-    """Sessions of F and M, ``sizes[k]`` dialogues in session k + 1, ``turns`` of both in each."""
-    made = []
+    """Sessions of two speakers: ``sizes[k]`` dialogues in session k + 1, ``turns`` per speaker."""
+    utterances = []
     for session, size in enumerate(sizes, 1):
         for number in range(size):
             style = "scripted" if number % 2 else "improvised"
             dialogue = f"Ses0{session}{'FM'[number % 2]}_{style[:6]}0{number}"
-            for who in "FM":
+            for gender in "FM":
                 for turn in range(turns):
-                    speaker = f"Ses0{session}{who}"
-                    made.append(
+                    speaker = f"Ses0{session}{gender}"
+                    utterances.append(
                         FoldUtterance(
-                            f"{speaker}-{dialogue}_{who}{turn:03d}",
+                            f"{speaker}-{dialogue}_{gender}{turn:03d}",
                             speaker,
                             f"Ses0{session}",
                             dialogue,
@@ -34,7 +34,7 @@ def corpus(sizes: list[int], turns: int, words: int = 5) -> list[FoldUtterance]:
                             f"W{(session * 7 + number * 3 + turn) % words}",
                         )
                     )
-    return sorted(made)
+    return sorted(utterances)
 
 
 IEMOCAP = corpus([30, 30, 32, 30, 31], 4)
@@ -64,14 +64,14 @@ def test_nothing_leaks(
                 assert not {t.dialogue for t in fold.test} & {t.dialogue for t in part}
         assert not {t.dialogue for t in fold.train} & {t.dialogue for t in fold.dev}
         for speaker in {turn.speaker for turn in everything} - tested:
-            mine = {turn.dialogue for turn in everything if turn.speaker == speaker}
+            own = {turn.dialogue for turn in everything if turn.speaker == speaker}
             held = {turn.dialogue for turn in fold.dev if turn.speaker == speaker}
-            share = max(1, round(fraction * len(mine)))
-            assert len(held) == min(share, len(mine) - 1)
-            assert {turn.dialogue for turn in fold.train if turn.speaker == speaker} == mine - held
+            share = max(1, round(fraction * len(own)))
+            assert len(held) == min(share, len(own) - 1)
+            assert {turn.dialogue for turn in fold.train if turn.speaker == speaker} == own - held
 
 
-def test_shape_of_iemocap() -> None:
+def test_folds_of_iemocap() -> None:
     made = folds.make(IEMOCAP, "speaker", "heldout", 0.1, 0)
     assert [fold.name for fold in made] == [f"Ses0{k}{who}" for k in range(1, 6) for who in "FM"]
     for fold in made:
@@ -90,7 +90,7 @@ def test_shape_of_iemocap() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(3, 40), st.floats(0.01, 0.49), st.integers(0, 10**9))
 def test_speakers_of_one_dialogue_each(count: int, fraction: float, seed: int) -> None:
-    """Calls, say: dev is whole speakers then."""
+    """Telephone calls, for example: dev then consists of whole speakers."""
     turns = [
         FoldUtterance(f"S{i:02}-{j}", f"S{i:02}", "A", f"call{i}", "", "X")
         for i in range(count)
@@ -107,16 +107,18 @@ def test_folds_as_given() -> None:
     turns = [turn._replace(fold=f"part{n % 3}") for n, turn in enumerate(IEMOCAP)]
     made = folds.make(turns, "given", "heldout", 0.1, 0)
     assert (
-        [fold.name for fold in made] == folds.units(turns, "given") == ["part0", "part1", "part2"]
+        [fold.name for fold in made]
+        == folds.fold_names(turns, "given")
+        == ["part0", "part1", "part2"]
     )
     for fold in made:
         assert {turn.fold for turn in fold.test} == {fold.name}
         assert fold.name not in {turn.fold for turn in (*fold.train, *fold.dev)}
     splits = {"Ses02": "dev", "Ses03": "test"}
     three = [turn._replace(fold=splits.get(turn.session, "train")) for turn in IEMOCAP]
-    (one,) = folds.make(three, "given", "heldout", 0.1, 0)
-    assert one.name == "given"
-    assert {turn.session for turn in one.dev} == {"Ses02"} and len(one.train) == 91 * 8
+    (fold,) = folds.make(three, "given", "heldout", 0.1, 0)
+    assert fold.name == "given"
+    assert {turn.session for turn in fold.dev} == {"Ses02"} and len(fold.train) == 91 * 8
     with pytest.raises(DataError, match=f"{turns[0].id} has no fold"):
         folds.make([turns[0]._replace(fold=""), *turns[1:]], "given", "heldout", 0.1, 0)
 
@@ -140,7 +142,7 @@ def test_sessions() -> None:
         assert counts["dev"]["utterances_in_shared_dialogues"] == 0
 
 
-def test_the_letter_that_counts_is_the_turns_not_the_dialogues() -> None:
+def test_the_speaker_is_that_of_the_utterance_not_of_the_dialogue() -> None:
     fold = folds.make(IEMOCAP, "speaker", "heldout", 0.1, 0)[0]
     assert {turn.dialogue[5] for turn in fold.test} == {"F", "M"}
     assert {turn.id.split("_")[-1][0] for turn in fold.test} == {"F"}
@@ -151,27 +153,27 @@ def test_counts_by_brute_force() -> None:
     turns = [t._replace(text="" if n % 5 == 0 else t.text) for n, t in enumerate(turns)]
     for fold in folds.make(turns, "speaker", "heldout", 0.3, 0):
         counts = folds.summary(fold)
-        seen = said = shared = 0
+        seen = spoken = shared = 0
         for tested in fold.test:
-            said += tested.text != ""
+            spoken += tested.text != ""
             seen += tested.text != "" and any(t.text == tested.text for t in fold.train)
         for trained in fold.train:
             shared += any(t.dialogue == trained.dialogue for t in fold.test)
-        assert counts["shared_sentences"]["all"] == {"utterances": said, "in_train": seen}
+        assert counts["shared_sentences"]["all"] == {"utterances": spoken, "in_train": seen}
         assert counts["train"]["utterances_in_shared_dialogues"] == shared > 0
         by_style = counts["shared_sentences"]
         assert sum(by_style[s]["in_train"] for s in ("improvised", "scripted")) == seen
 
 
-def test_odd_input() -> None:
-    with pytest.raises(DataError, match="partner goes with"):
+def test_invalid_input() -> None:
+    with pytest.raises(DataError, match="partner requires"):
         folds.make(IEMOCAP, "session", "partner", 0.1, 0)
     with pytest.raises(DataError, match=r"dev_fraction: 1\.5"):
         folds.make(IEMOCAP, "speaker", "heldout", 1.5, 0)
     lone = [turn for turn in corpus([3], 2) if turn.speaker == "Ses01F"]
-    with pytest.raises(DataError, match="fold Ses01F: no turns for train"):
+    with pytest.raises(DataError, match="fold Ses01F: no utterances for train"):
         folds.make(lone, "speaker", "heldout", 0.1, 0)
-    with pytest.raises(DataError, match="fold Ses01F: no turns for train"):
+    with pytest.raises(DataError, match="fold Ses01F: no utterances for train"):
         folds.make(corpus([3], 2), "speaker", "partner", 0.1, 0)
 
 

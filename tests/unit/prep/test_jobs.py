@@ -1,4 +1,4 @@
-"""The job table: every system, seed, condition and fold once, long ones first."""
+"""The job table: every system, seed, condition and fold once, longest jobs first."""
 
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ def table(
     return [line.split("\t") for line in capsys.readouterr().out.splitlines()]
 
 
-def test_seeds_are_systems_of_their_own(
+def test_each_seed_is_a_system(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     confs = [str(ROOT / "conf" / f"{name}.yaml") for name in ("ser", "joint")]
@@ -53,13 +53,13 @@ def test_seeds_are_systems_of_their_own(
     ]
 
 
-def test_the_batches_that_were_found_are_every_jobs(
+def test_all_jobs_get_the_batch_size_found(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As many seconds for each card that shares them; nothing where the conf has a number."""
+    """Per GPU of a training; unchanged where the conf has a number."""
     conf = str(ROOT / "conf/joint.yaml")
     auto = ["--set", "batch.max_duration=auto"]
-    before = table(monkeypatch, capsys, "train", conf, *auto)  # as a dry run shows them
+    before = table(monkeypatch, capsys, "train", conf, *auto)  # as in a dry run
     assert {row[-1] for row in before} == {"batch.max_duration=auto"}
     files.write_json(recipe / "exp/max_duration.json", {"max_duration": 50})
     found = table(monkeypatch, capsys, "train", conf, *auto, "--cards", "4")

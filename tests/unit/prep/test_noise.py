@@ -1,4 +1,4 @@
-"""Exact ratios against a plain computation; draws that depend on nothing else; odd input."""
+"""Exact SNR against a direct computation; draws depend on seed, set and utterance; bad input."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from jointasr.utils.project import ROOT
 
 pytestmark = pytest.mark.stack
 
-TRAIN = noise.Condition("train_noisy", "train", noise.KINDS, (5.0, 35.0))
+TRAIN = noise.MixCondition("train_noisy", "train", noise.KINDS, (5.0, 35.0))
 
 
 @pytest.fixture
@@ -43,14 +43,14 @@ def decibels(signal: np.ndarray, rest: np.ndarray) -> float:
     talkers=st.integers(1, 2),
     seed=st.integers(0, 2**40),
 )
-def test_the_ratio_is_exact(
+def test_the_snr_is_exact(
     musan: Path, frames: int, level: float, snr: float, kind: str, talkers: int, seed: int
 ) -> None:
     speech = sound(seed % 1000, frames, level)
     if not speech.any():
         return
-    condition = noise.Condition("x", "test", (kind,), (snr, snr), (talkers, talkers))
-    pool = noise.Noises(musan, "test")
+    condition = noise.MixCondition("x", "test", (kind,), (snr, snr), (talkers, talkers))
+    pool = noise.NoisePool(musan, "test")
     record = noise.plan("s-1", speech, condition, pool, seed)
     assert json.loads(json.dumps(record)) == record
     assert record["snr_requested"] == pytest.approx(snr)
@@ -64,34 +64,34 @@ def test_the_ratio_is_exact(
     assert len(record["noise"]) == (talkers if kind == "speech" else 1)
 
 
-def test_the_noise_is_the_files_own_samples(musan: Path) -> None:
-    """A mixture rebuilt from the record with soundfile and nothing else."""
+def test_the_noise_consists_of_samples_of_the_file(musan: Path) -> None:
+    """Recompute mixtures from their records with soundfile alone."""
     import soundfile
 
     speech = sound(3, 9000)
-    pool = noise.Noises(musan, "train")
+    pool = noise.NoisePool(musan, "train")
     for utterance in "abcdefghij":
         record = noise.plan(utterance, speech, TRAIN, pool, 0)
-        whole, _ = soundfile.read(f"musan/{record['noise'][0]}.wav")
-        places = (record["offsets"][0] + np.arange(9000)) % len(whole)
-        expected = (speech / 32768 + record["gain"] * whole[places]) * record["scale"]
+        noise_file, _ = soundfile.read(f"musan/{record['noise'][0]}.wav")
+        indices = (record["offsets"][0] + np.arange(9000)) % len(noise_file)
+        expected = (speech / 32768 + record["gain"] * noise_file[indices]) * record["scale"]
         assert np.abs(noise.render(record, speech, pool) - expected).max() < 1e-12
         assert record["noise"][0].startswith(f"{record['type']}-train-")
-        if len(whole) > 9000:
-            assert record["offsets"][0] + 9000 <= len(whole)  # long files are cropped, not looped
+        if len(noise_file) > 9000:
+            assert record["offsets"][0] + 9000 <= len(noise_file)  # cropped, not looped
 
 
 def test_draws_depend_on_seed_set_and_utterance_only(musan: Path) -> None:
     speech = sound(1, 8000)
-    pool = noise.Noises(musan, "train")
+    pool = noise.NoisePool(musan, "train")
     ids = [f"u{number}" for number in range(12)]
     forward = {name: noise.plan(name, speech, TRAIN, pool, 7) for name in ids}
     backward = {name: noise.plan(name, speech, TRAIN, pool, 7) for name in reversed(ids)}
     assert forward == backward
     assert noise.plan("u1", speech, TRAIN, pool, 8) != forward["u1"]
-    other = noise.Condition("other", "train", noise.KINDS, (5.0, 35.0))
+    other = noise.MixCondition("other", "train", noise.KINDS, (5.0, 35.0))
     assert noise.plan("u1", speech, other, pool, 7)["offsets"] != forward["u1"]["offsets"]
-    babble = noise.Condition("train_noisy", "train", noise.KINDS, (5.0, 35.0), (2, 2))
+    babble = noise.MixCondition("train_noisy", "train", noise.KINDS, (5.0, 35.0), (2, 2))
     for name in ids:
         changed = noise.plan(name, speech, babble, pool, 7)
         for key in ("type", "snr_requested"):
@@ -99,46 +99,46 @@ def test_draws_depend_on_seed_set_and_utterance_only(musan: Path) -> None:
         assert changed["offsets"][0] == forward[name]["offsets"][0]
 
 
-def test_kinds_and_ratios_are_evenly_spread(musan: Path) -> None:
+def test_types_and_snrs_are_uniform(musan: Path) -> None:
     speech = sound(1, 100)
-    pool = noise.Noises(musan, "train")
+    pool = noise.NoisePool(musan, "train")
     records = [noise.plan(f"u{n}", speech, TRAIN, pool, 0) for n in range(1500)]
     for kind in noise.KINDS:
         assert 440 < sum(record["type"] == kind for record in records) < 560
-    asked = np.array([record["snr_requested"] for record in records])
-    counts, _ = np.histogram(asked, bins=6, range=(5, 35))
-    assert asked.min() >= 5 and asked.max() <= 35 and counts.min() > 200
+    requested = np.array([record["snr_requested"] for record in records])
+    counts, _ = np.histogram(requested, bins=6, range=(5, 35))
+    assert requested.min() >= 5 and requested.max() <= 35 and counts.min() > 200
     report = noise.report(TRAIN, records)
     assert "utterances      1500" in report and "noise files     6 used" in report
 
 
-def test_babble_talkers_are_equally_strong_and_scaled_once(musan: Path) -> None:
+def test_babble_talkers_have_equal_power(musan: Path) -> None:
     speech = sound(1, 16000)
     loud = write_wav(Path("musan/speech-test-1.wav"), sound(5, 30000, 0.2))
     quiet = write_wav(Path("musan/speech-test-0.wav"), sound(6, 2500, 0.01))
-    pool = noise.Noises(musan, "test")
-    condition = noise.Condition("babble", "test", ("speech",), (10.0, 10.0), (2, 2))
+    pool = noise.NoisePool(musan, "test")
+    condition = noise.MixCondition("babble", "test", ("speech",), (10.0, 10.0), (2, 2))
     record = noise.plan("u", speech, condition, pool, 0)
     assert {f"musan/{name}.wav" for name in record["noise"]} == {str(loud), str(quiet)}
     powers = []
     for name, window, offset, weight in zip(
         record["noise"], record["windows"], record["offsets"], record["weights"], strict=True
     ):
-        wave = pool.read(noise.Piece(name, *window), offset, 16000)
+        wave = pool.read(noise.NoiseSegment(name, *window), offset, 16000)
         powers.append(np.mean((wave * weight) ** 2))
     assert powers[0] == pytest.approx(powers[1])
     clean = speech / 32768 * record["scale"]
     assert decibels(clean, noise.render(record, speech, pool) - clean) == pytest.approx(10)
-    too_many = noise.Condition("babble", "test", ("speech",), (10.0, 10.0), (3, 3))
+    too_many = noise.MixCondition("babble", "test", ("speech",), (10.0, 10.0), (3, 3))
     with pytest.raises(DataError, match="3 talkers needs as many files in the test pool"):
         pool.check(too_many)
     pool.check(condition)
 
 
-def test_a_loud_mixture_is_scaled_whole(musan: Path) -> None:
+def test_a_loud_mixture_is_scaled_as_a_whole(musan: Path) -> None:
     speech = sound(1, 16000, 0.9)
-    pool = noise.Noises(musan, "test")
-    condition = noise.Condition("x", "test", ("noise",), (-5.0, -5.0))
+    pool = noise.NoisePool(musan, "test")
+    condition = noise.MixCondition("x", "test", ("noise",), (-5.0, -5.0))
     record = noise.plan("u", speech, condition, pool, 0)
     assert record["scale"] < 1
     mixture = noise.render(record, speech, pool)
@@ -151,32 +151,34 @@ def test_silent_crops_are_redrawn_and_counted(musan: Path) -> None:
     half = np.concatenate([np.zeros(25000, np.int16), sound(1, 5000)])
     write_wav(Path("musan/noise-test-1.wav"), half)
     write_wav(Path("musan/noise-test-0.wav"), np.zeros(2500, np.int16))
-    pool = noise.Noises(musan, "test")
-    condition = noise.Condition("x", "test", ("noise",), (5.0, 5.0))
+    pool = noise.NoisePool(musan, "test")
+    condition = noise.MixCondition("x", "test", ("noise",), (5.0, 5.0))
     records = [noise.plan(f"u{n}", sound(2, 2000), condition, pool, 0) for n in range(20)]
     assert sum(record["redraws"] for record in records) > 20
     assert {record["noise"][0] for record in records} == {"noise-test-1"}
     write_wav(Path("musan/noise-test-1.wav"), np.zeros(30000, np.int16))
     with pytest.raises(DataError, match="all below -60 dBFS"):
-        noise.plan("u", sound(2, 2000), condition, noise.Noises(musan, "test"), 0)
+        noise.plan("u", sound(2, 2000), condition, noise.NoisePool(musan, "test"), 0)
 
 
 def test_windows(musan: Path) -> None:
-    pool = noise.Noises(musan, "test", window=0.5)
-    pieces = pool.pieces("music")
-    assert pieces[0] == noise.Piece("music-test-0", 0, 2500)  # shorter than a window: whole
-    assert pieces[1:] == [noise.Piece("music-test-1", start, 8000) for start in (0, 8000, 16000)]
+    pool = noise.NoisePool(musan, "test", window=0.5)
+    segments = pool.segments("music")
+    assert segments[0] == noise.NoiseSegment("music-test-0", 0, 2500)  # shorter than a window
+    assert segments[1:] == [
+        noise.NoiseSegment("music-test-1", start, 8000) for start in (0, 8000, 16000)
+    ]
     for number in range(20):
         record = noise.plan(
-            f"u{number}", sound(1, 12000), TRAIN, noise.Noises(musan, "train", 0.5), 0
+            f"u{number}", sound(1, 12000), TRAIN, noise.NoisePool(musan, "train", 0.5), 0
         )
         start, frames = record["windows"][0]
         assert start <= record["offsets"][0] < start + frames
 
 
-def test_odd_input_is_named(musan: Path) -> None:
-    pool = noise.Noises(musan, "test")
-    condition = noise.Condition("x", "test", ("noise",), (5.0, 5.0))
+def test_bad_input_is_named(musan: Path) -> None:
+    pool = noise.NoisePool(musan, "test")
+    condition = noise.MixCondition("x", "test", ("noise",), (5.0, 5.0))
     with pytest.raises(DataError, match="u7: silent"):
         noise.plan("u7", np.zeros(100, np.int16), condition, pool, 0)
     record = noise.plan("u8", sound(1, 3000), condition, pool, 0)
@@ -193,26 +195,26 @@ def test_odd_input_is_named(musan: Path) -> None:
         "".join(f"{k}\t{v}\n" for k, v in table.items() if not v.startswith("music")),
     )
     with pytest.raises(DataError, match="no music in the test pool"):
-        noise.Noises(musan, "test").pieces("music")
+        noise.NoisePool(musan, "test").segments("music")
     files.write_text(musan / "pools.tsv", "gone\tmusic\ttest\n")
     with pytest.raises(DataError, match=r"gone is in pools.tsv, not in recordings"):
-        noise.Noises(musan, "test")
+        noise.NoisePool(musan, "test")
     files.write_text(musan / "pools.tsv", "gone\tmusik\ttest\n")
     with pytest.raises(DataError, match="gone: expected a type and a pool"):
-        noise.Noises(musan, "test")
+        noise.NoisePool(musan, "test")
 
 
 def test_scenarios_of_the_recipe() -> None:
-    found = mixtures.conditions(ROOT / "conf/tests.tsv", (5.0, 35.0), (3, 7))
+    conditions = mixtures.conditions(ROOT / "conf/tests.tsv", (5.0, 35.0), (3, 7))
     assert [*scenarios.read_tests(ROOT / "conf/tests.tsv")] == [
         "clean", "noise_snr15", "noise_snr5", "music_snr15", "music_snr5", "speech_snr15",
         "speech_snr5",
     ]  # fmt: skip
-    assert len(found) == 8
-    assert found["music_snr5"] == noise.Condition(
+    assert len(conditions) == 8
+    assert conditions["music_snr5"] == noise.MixCondition(
         "music_snr5", "test", ("music",), (5.0, 5.0), (3, 7)
     )
-    assert found["dev_noisy"].pool == "dev" and found["train_noisy"].pool == "train"
+    assert conditions["dev_noisy"].pool == "dev" and conditions["train_noisy"].pool == "train"
 
 
 @pytest.mark.parametrize("line", ["a music", "a musik 5", "clean music 5", "a - -", "a music x"])
@@ -223,7 +225,7 @@ def test_scenario_errors_name_the_line(tmp_path: Path, line: str) -> None:
         scenarios.read_tests(path)
 
 
-def test_jsonl_damage_is_named(tmp_path: Path) -> None:
+def test_damaged_jsonl_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl.gz"
     jsonl.write(path, [{"a": 1}, {"a": 2}])
     assert list(jsonl.read(path)) == [{"a": 1}, {"a": 2}]

@@ -198,7 +198,9 @@ def test_stage_errors_name_the_culprit(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "A-1" in result.stderr and "'Ö'" in result.stderr and "Traceback" not in result.stderr
     (tmp_path / "ids").write_text("B-0\nB-7\n")
-    assert folds.texts_of({"B-0": "A"}, tmp_path / "ids") == ["A"]  # nobody transcribed the other
+    assert folds.select_transcripts({"B-0": "A"}, tmp_path / "ids") == [
+        "A"
+    ]  # nobody transcribed the other
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe", "unigram"])
