@@ -163,7 +163,8 @@ def timings(
     ours, theirs = [], []
     for epoch in range(args.rounds + 1):  # the first warms up
         start = time.perf_counter()
-        mine._epoch(mine.batches(range(epoch, epoch + 1)), epoch)
+        mine.train_epoch(mine.batches(range(epoch, epoch + 1)))
+        mine.state.next_epoch()
         middle = time.perf_counter()
         brain.fit([epoch], batches, progressbar=False)
         brain.init_optimizers = lambda: None  # the next epoch goes on with them

@@ -15,8 +15,8 @@ from jointasr.bench import flops
 from jointasr.bench.corpus import HOURS
 from jointasr.config import conf_files, schema
 from jointasr.ctc import loss, search
-from jointasr.data import sampler
 from jointasr.data.batch import Batch, to_device
+from jointasr.data.sampler import padding_share
 from jointasr.decoding import decode
 from jointasr.decoding.decoder import Decoder
 from jointasr.models import checkpoint, encoder, systems
@@ -75,12 +75,12 @@ class Bench:
         torch.manual_seed(0)
         model = checkpoint.initial(conf, Units.char(), labels)
         self.cuts, self.trainer = cuts, Trainer(model, cuts, cuts, out, seed=0)
-        self.trainer.optimisers.set_scale(0.0)  # it stays as it is
+        self.trainer.optimisers.scale_rates(0.0)  # the weights do not change
         if conf.has_ctc:
             self._set_blank_bias()
         self.batches = self.trainer.batches(range(1 << 20))
         reset_peak_memory()
-        self.trainer._try_largest(0)
+        self.trainer.try_largest_batches(0)
         self.run(WARM_UP)
 
     def figures(self, steps: int) -> Measurements:
@@ -88,7 +88,7 @@ class Bench:
         seconds, spoken = self.run(steps)
         rate, memory = spoken / seconds, peak_memory()
         one = self.trainer
-        best = flops.peak(one.device, one.precision or torch.float32)
+        best = flops.peak(one.device, one.train_step.dtype or torch.float32)
         return Measurements(
             one.conf.system,
             rate,
@@ -109,40 +109,35 @@ class Bench:
         synchronize()
         start, spoken = time.perf_counter(), 0.0
         for place in range(steps):
-            with one.clock("data"):
+            with one.train_step.timer("data"):
                 batch = next(self.batches)
-            one._step([batch], 0, place)
-            one.steps += 1
+            one.step([batch], 0, place)
             spoken += batch.seconds
         synchronize()
         return time.perf_counter() - start, spoken
 
-    def close(self) -> None:
-        """Before its folder goes."""
-        self.trainer.journal.close()
-
     def parts(self, steps: int) -> dict[str, float]:
         """Share of each part of a step in its time."""
-        clock = self.trainer.clock
-        clock.seconds.clear()
-        clock.on = True
+        timer = self.trainer.train_step.timer
+        timer.seconds.clear()
+        timer.on = True
         seconds, _ = self.run(steps)
-        clock.on = False
-        shares = {part: clock.seconds[part] / seconds for part in PARTS}
+        timer.on = False
+        shares = {part: timer.seconds[part] / seconds for part in PARTS}
         return {**shares, "other": 1 - sum(shares.values())}
 
     def padding(self) -> float:
         """Share of the first epoch's computed audio."""
-        plan = self.trainer.plan
-        durations = [cut.duration / plan.speed(cut.id, 0) for cut in plan.cuts]
-        return sampler.padding_share(durations, plan.epoch(0))
+        sampler = self.trainer.sampler
+        durations = [cut.duration / sampler.speed(cut.id, 0) for cut in sampler.cuts]
+        return padding_share(durations, sampler.epoch(0))
 
     def operations(self) -> float:
         """Floating-point operations of a training step for each second of audio."""
         batch = next(self.batches)
         with flops.counting(self.trainer.system) as count:
-            self.trainer._backward(batch, 0, 0, batch.global_size)
-        self.trainer.optimisers.clear()
+            self.trainer.train_step.forward_backward(batch, 0, 0, batch.global_size)
+        self.trainer.optimisers.zero_grad()
         return (count.forward + count.backward) / (batch.waves.numel() / encoder.RATE)
 
     def decoding(self, utterances: int) -> float:

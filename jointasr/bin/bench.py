@@ -55,7 +55,6 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
             out = folder / f"{len(found)}"
             timed = bench.Bench(conf, cuts, list(corpus.EMOTIONS), out)
             one = timed.figures(args.steps)
-            timed.close()
             projected = one.hours(conf.train.epochs)
             hours[limit] += projected
             print(f"\n{path}, engine {conf.ctc}, batches of {limit:g} s\n{text(one)}")

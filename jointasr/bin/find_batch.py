@@ -98,7 +98,6 @@ def trial(conf: schema.Config, cuts: "CutSet", labels: list[str]) -> tuple[float
         with tempfile.TemporaryDirectory() as folder:
             one = bench.Bench(conf, cuts, labels, Path(folder))
             took, spoken = one.run(STEPS)
-            one.close()
             return spoken / took, bench.peak_memory() / bench.memory()
     finally:  # the next must find the memory free
         del one

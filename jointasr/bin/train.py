@@ -112,7 +112,7 @@ def train(
             "commit": provenance.commit(),
             "budget": {
                 "epochs": conf.train.epochs,
-                "steps": trainer.steps,
+                "steps": trainer.state.steps,
                 "processes": world.size,
                 "utterances": len(given[0]),
                 "dev_utterances": len(given[1]),

@@ -1,4 +1,4 @@
-"""Stage 7: trainer, losses, optimizers, validation on dev, snapshots, logs.
+"""Training (stage 7): trainer, training step, losses, optimisers, validation on dev, state, log.
 
 May import models and the packages that models may import.
 """

@@ -1,4 +1,4 @@
-"""The batches of a step that could not be computed, kept for inspection."""
+"""Batches with a non-finite loss or gradient, saved for inspection."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,10 @@ BAD_BATCH = "bad_batch"
 
 
 def save_and_raise(out: Path, group: Sequence[Batch], steps: int, rank: int) -> None:
-    """Save the batches of the last step that was left out and end the training.
+    """Save the batches of a skipped step, the last of ``steps`` in a row, and raise DataError.
 
-    ``group`` goes to ``out/bad_batch.safetensors`` (waves and lengths before augmentation, one pair
-    for each batch) and ``out/bad_batch.json`` (ids and texts); processes beside the first write
-    their shares to ``bad_batch-<rank>``. Raises DataError always.
+    Writes ``out/bad_batch.safetensors`` (waves and lengths of each batch, before augmentation) and
+    ``out/bad_batch.json`` (ids and texts); processes of ``rank`` > 0 write ``bad_batch-<rank>``.
     """
     tensors = {}
     for number, batch in enumerate(group):
@@ -23,11 +22,11 @@ def save_and_raise(out: Path, group: Sequence[Batch], steps: int, rank: int) -> 
         tensors[f"lengths.{number}"] = batch.lengths
     path = out / f"{BAD_BATCH}{f'-{rank}' if rank else ''}.safetensors"
     files.write_tensors(path, tensors)
-    told = [{"ids": batch.ids, "texts": batch.texts} for batch in group]
-    files.write_json(path.with_suffix(".json"), told)
-    names = " ".join(name for batch in group for name in batch.ids)
+    utterances = [{"ids": batch.ids, "texts": batch.texts} for batch in group]
+    files.write_json(path.with_suffix(".json"), utterances)
+    ids = " ".join(utt for batch in group for utt in batch.ids)
     raise DataError(
-        f"{steps} steps in a row were left out, loss or gradient not being finite. The last one's "
-        f"audio is in {path} ({names}): listen to it, or lower the learning rates (optim.*.lr), "
-        "then start over with --force true"
+        f"skipped {steps} steps in a row: their loss or gradient is not finite. The audio of the "
+        f"last one is in {path} ({ids}): check it, or lower the learning rates (optim.*.lr), then "
+        "start over with --force true"
     )

@@ -1,4 +1,4 @@
-"""What training counts: sums over an epoch, scores on dev, which epoch was best."""
+"""Results of an epoch: sums over its training steps, scores on dev, the best epoch so far."""
 
 from typing import NamedTuple
 
@@ -6,22 +6,22 @@ from jointasr.utils.distributed import ProcessGroup
 
 
 class DevScores(NamedTuple):
-    """A pass over the dev set."""
+    """Scores on the dev set."""
 
     loss: float
-    """the training loss, mean over utterances"""
+    """training loss, mean over utterances"""
     wer: float | None
-    """per cent, greedy search; None for ser"""
+    """word error rate in per cent, greedy search; None for ser"""
     wa: float | None
-    """accuracy in per cent; None for asr"""
+    """weighted accuracy of the emotions in per cent; None for asr"""
 
     @property
     def error(self) -> float:
-        """What the best model has least of: the sum of the system's own error rates."""
+        """Criterion of model selection: the sum of the system's error rates, per cent."""
         return (self.wer or 0.0) + (100.0 - self.wa if self.wa is not None else 0.0)
 
-    def better(self, other: "DevScores") -> bool:
-        """Fewer errors or, of equals (a WER of 100 at the start, say), the lower loss."""
+    def is_better_than(self, other: "DevScores") -> bool:
+        """Return whether the error is lower or, if the errors are equal, the loss."""
         return (self.error, self.loss) < (other.error, other.loss)
 
     def __str__(self) -> str:
@@ -31,40 +31,38 @@ class DevScores(NamedTuple):
 
 
 class BestEpoch(NamedTuple):
-    """The epoch (from 1) whose model is kept, and its dev scores."""
+    """The epoch, counted from 1, with the best scores on dev."""
 
     epoch: int
     scores: DevScores
 
 
 class EpochStats(NamedTuple):
-    """Sums over one epoch of training."""
+    """Sums over training steps of an epoch."""
 
     utterances: int = 0
     loss: float = 0.0
-    impossible: int = 0
-    """transcripts longer than their frames"""
-    whole: int = 0
-    """chunks that were not zeroed, to leave half of a short utterance"""
+    infeasible: int = 0
+    """transcripts that need more frames than there are; they have no CTC loss"""
+    undropped_chunks: int = 0
+    """chunks that were not dropped, to leave half of a short utterance"""
     truncated: int = 0
-    """transcripts longer than BERT's positions"""
-    lost: int = 0
-    """utterances of batches whose loss was not finite; they are in no other sum but the first"""
+    """transcripts truncated to BERT's maximum length"""
+    nonfinite: int = 0
+    """utterances of batches with a non-finite loss; the other sums, but ``utterances``, exclude
+    them"""
 
     @property
     def mean_loss(self) -> float:
-        """Over the utterances that have one; nan where there is none."""
-        counted = self.utterances - self.lost
-        return self.loss / counted if counted else float("nan")
+        """Mean over the utterances with a finite loss; nan if there are none."""
+        count = self.utterances - self.nonfinite
+        return self.loss / count if count else float("nan")
 
     def plus(self, other: "EpochStats") -> "EpochStats":
-        """The sums over both."""
+        """Return the sums over both."""
         return EpochStats._make(a + b for a, b in zip(self, other, strict=True))
 
-    def over(self, world: ProcessGroup) -> "EpochStats":
-        """The sums over all processes; returns when all have called this."""
+    def all_reduce(self, world: ProcessGroup) -> "EpochStats":
+        """Return the sums over all processes; blocks until all processes have called this."""
         sums = world.all_reduce(self)
         return EpochStats._make(type(own)(value) for own, value in zip(self, sums, strict=True))
-
-
-NO_STATS = EpochStats()

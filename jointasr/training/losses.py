@@ -1,4 +1,4 @@
-"""The losses, scaled as the paper's equation 1 needs them."""
+"""Training losses (equation 1 of the paper), as sums over the utterances of a batch."""
 
 import math
 
@@ -12,40 +12,44 @@ from jointasr.models.systems import CtcOutput, Output
 from jointasr.utils.transfer import copy_to_device
 
 
-def losses(conf: Config, output: Output, batch: Batch) -> Tensor:
-    """The training loss, a sum over the batch's N utterances, so that any grouping into batches
-    gives the same step; divide by the utterances of the whole step.
+def total_loss(conf: Config, output: Output, batch: Batch) -> Tensor:
+    """Return the training loss of a batch of N utterances, summed over them.
 
-    Raises FloatingPointError where posteriors are not finite.
+    As a sum it does not depend on how the utterances of a step are grouped into batches; divide it
+    by the number of utterances in the step. Raises FloatingPointError for non-finite posteriors.
     """
-    return both(conf, asr(conf, output, batch), ser(output.emotion_logits, batch))
+    return combine(conf, asr_loss(conf, output, batch), ser_loss(output.emotion_logits, batch))
 
 
-def both(conf: Config, asr: Tensor | None, ser: Tensor | None) -> Tensor:
-    """Equation 1 of the paper, alpha L_SER + (1 - alpha) L_ASR, or the system's only loss."""
+def combine(conf: Config, asr: Tensor | None, ser: Tensor | None) -> Tensor:
+    """Return alpha L_SER + (1 - alpha) L_ASR (equation 1 of the paper), or the system's only
+    loss."""
     if asr is not None and ser is not None:
         return conf.alpha * ser + (1 - conf.alpha) * asr
-    only = ser if asr is None else asr
-    assert only is not None
-    return only
+    loss = ser if asr is None else asr
+    assert loss is not None
+    return loss
 
 
-def asr(conf: Config, heard: Output | CtcOutput, batch: Batch) -> Tensor | None:
-    """Sum over utterances of the CTC loss divided by max(1, labels), nats, float64.
+def asr_loss(conf: Config, output: Output | CtcOutput, batch: Batch) -> Tensor | None:
+    """Return the sum over utterances of the CTC loss divided by max(1, labels), nats, float64.
 
-    A transcript that needs more frames than there are adds nothing, nor does one that is not
-    known. None for ser. Raises FloatingPointError where posteriors are not finite.
+    Utterances without a transcript, or whose transcript needs more frames than there are, add
+    nothing. None for ser. Raises FloatingPointError for non-finite posteriors.
     """
-    if heard.log_probs is None:
+    if output.log_probs is None:
         return None
-    each = ctc_loss(heard.log_probs, heard.frames, batch.targets, conf.ctc)
-    known = zip(batch.texts, batch.targets, strict=True)
-    labels = [math.inf if text is None else max(1, len(target)) for text, target in known]
-    return (each.masked_fill(each.isinf(), 0.0) / copy_to_device(labels, each.device)).sum()
+    ctc = ctc_loss(output.log_probs, output.frames, batch.targets, conf.ctc)
+    pairs = zip(batch.texts, batch.targets, strict=True)
+    labels = [math.inf if text is None else max(1, len(target)) for text, target in pairs]
+    return (ctc.masked_fill(ctc.isinf(), 0.0) / copy_to_device(labels, ctc.device)).sum()
 
 
-def ser(logits: Tensor | None, batch: Batch) -> Tensor | None:
-    """Sum over utterances with a known emotion of cross-entropy, nats, float64; None for asr."""
+def ser_loss(logits: Tensor | None, batch: Batch) -> Tensor | None:
+    """Return the cross-entropy of logits (N, classes), summed over utterances, nats, float64.
+
+    Utterances without an emotion label add nothing. None for asr.
+    """
     if logits is None:
         return None
     loss = functional.cross_entropy(
@@ -54,17 +58,17 @@ def ser(logits: Tensor | None, batch: Batch) -> Tensor | None:
     return loss.double()
 
 
-def impossible(heard: Output | CtcOutput, batch: Batch) -> int:
-    """How many transcripts need more frames than there are."""
-    if heard.log_probs is None:
+def count_infeasible(output: Output | CtcOutput, batch: Batch) -> int:
+    """Return how many transcripts need more frames than there are."""
+    if output.log_probs is None:
         return 0
-    pairs = zip(batch.targets, heard.frames.tolist(), strict=True)
+    pairs = zip(batch.targets, output.frames.tolist(), strict=True)
     return sum(min_frames(target) > frames for target, frames in pairs)
 
 
-def value(loss: Tensor) -> float:
-    """The loss as a number. Raises FloatingPointError when it is none."""
-    number = float(loss.detach())
-    if not math.isfinite(number):
+def finite_value(loss: Tensor) -> float:
+    """Return the loss as a number. Raises FloatingPointError if it is not finite."""
+    value = float(loss.detach())
+    if not math.isfinite(value):
         raise FloatingPointError("the loss is not finite: the model has diverged")
-    return number
+    return value

@@ -1,10 +1,8 @@
-"""The state of an unfinished training on disk: whole or not at all, checked, the last two kept."""
+"""Snapshots of a training on disk: written atomically, with checksums; the last two are kept."""
 
 import hashlib
 import logging
 import os
-import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,51 +15,52 @@ from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
 log = logging.getLogger(__name__)
-KEPT = 2
+MAX_SNAPSHOTS = 2
 
 
 class Snapshots:
-    """States by the number of steps done, below ``folder``.
+    """Training states by the number of optimiser steps, in ``folder``.
 
-    ``identity`` is what the training is about (options, inputs, code): a state of another training
-    is not gone on with.
+    ``identity``: options, inputs and code of the training. The state of a training with another
+    identity is refused.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         self.folder, self.identity = folder, dict(identity)
 
     def save(self, steps: int, state: dict[str, Any]) -> None:
-        """Write a state of tensors and plain values; older ones but the last are removed.
+        """Write a state of tensors and plain values; remove all but the last two.
 
-        The record with the checksum comes after the tensors, each by rename: a kill in between
-        leaves the state before.
+        The record with the checksum is written after the tensors, each atomically: after a kill in
+        between the previous state is valid.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Tensor] = {}
-        plain = _part(state, tensors)
+        values = _flatten(state, tensors)
         path = self.folder / f"{steps}.safetensors"
         files.write_tensors(path, tensors)
-        record = {"sha256": _digest(path), "identity": self.identity, "state": plain}
+        record = {"sha256": _digest(path), "identity": self.identity, "state": values}
         files.write_json(path.with_suffix(".json"), record)
-        for old in self._steps()[:-KEPT]:
-            for suffix in (".json", ".safetensors"):  # without its record a state does not count
-                (self.folder / f"{old}{suffix}").unlink(missing_ok=True)  # it may be the damage
+        for old in self._steps()[:-MAX_SNAPSHOTS]:
+            for suffix in (".json", ".safetensors"):  # without its record a state is ignored
+                (self.folder / f"{old}{suffix}").unlink(missing_ok=True)  # may be missing: damage
 
     def load(self) -> dict[str, Any] | None:
-        """The last sound state, tensors on the CPU; None where there is none.
+        """Return the last valid state, tensors on the CPU; None if there is none.
 
-        One that is damaged is said to be and passed over for the one before. Raises DataError for
-        a state of another training, unless the user's choice is to start over or accept its code.
+        Damaged states are reported and skipped. A state of another training raises DataError,
+        unless ``JOINTASR_ON_CHANGE`` is force (all states are removed) or accept-code (a change of
+        the code alone is accepted).
         """
         for steps in reversed(self._steps()):
             path = self.folder / f"{steps}.safetensors"
             try:
                 record = datadir.read_json(path.with_suffix(".json"))
-                sound = path.is_file() and _digest(path) == record["sha256"]
+                valid = path.is_file() and _digest(path) == record["sha256"]
             except (DataError, KeyError):
-                sound = False
-            if not sound:
-                log.warning("%s is damaged: going back to the state before it", path)
+                valid = False
+            if not valid:
+                log.warning("%s is damaged: trying the previous state", path)
                 continue
             changed = [k for k, v in self.identity.items() if record["identity"].get(k) != v]
             policy = os.environ.get("JOINTASR_ON_CHANGE", "stop")  # as in jointasr/utils/done.py
@@ -70,10 +69,11 @@ class Snapshots:
                 return None
             if changed and (policy, changed) != ("accept-code", ["code"]):
                 raise DataError(
-                    f"{self.folder}: an unfinished training with other {', '.join(changed)}; go on "
-                    "with its settings, start over with --force true, or use another conf name"
+                    f"{self.folder}: the unfinished training has other {', '.join(changed)}; "
+                    "continue with its settings, start over with --force true, or use another "
+                    "conf name"
                 )
-            state = _join(record["state"], load_file(path))
+            state = _unflatten(record["state"], load_file(path))
             assert isinstance(state, dict)
             return state
         return None
@@ -86,51 +86,30 @@ class Snapshots:
             self.folder.rmdir()
 
     def _steps(self) -> list[int]:
-        """Steps of the recorded states, rising."""
+        """Return the steps of all states with a record, ascending."""
         return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.json"))
 
 
-class StopSignal:
-    """TERM and USR1 ask a training to save its state and end; whoever started it runs it again."""
-
-    def __init__(self) -> None:
-        self.requested = 0
-
-    def install(self) -> None:
-        """From now on."""
-        for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._ask)
-
-    def _ask(self, number: int, frame: object) -> None:
-        self.requested = number
-
-    def exit(self) -> None:
-        """End here with the shells' exit code; a process beside this one may have been asked."""
-        number = signal.Signals(self.requested or signal.SIGTERM)
-        log.info("%s: state saved, ending", number.name)
-        sys.exit(128 + number)
-
-
-def _part(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """``value`` as JSON can hold it: tensors go into ``tensors``, named by their number."""
+def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return ``value`` as JSON; tensors are moved to ``tensors`` and replaced by their number."""
     if isinstance(value, Tensor):
         tensors[str(len(tensors))] = value.detach().cpu().contiguous()
         return {"tensor": str(len(tensors) - 1)}
-    if isinstance(value, dict):  # as pairs, for keys may be numbers
-        return {"pairs": [[key, _part(inner, tensors)] for key, inner in value.items()]}
+    if isinstance(value, dict):  # as pairs: keys may be numbers
+        return {"pairs": [[key, _flatten(item, tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
-        return [_part(inner, tensors) for inner in value]
+        return [_flatten(item, tensors) for item in value]
     return value
 
 
-def _join(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """What ``_part`` took apart; tuples have become lists."""
+def _unflatten(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return the inverse of ``_flatten``, except that tuples become lists."""
     if isinstance(value, dict):
         if "tensor" in value:
             return tensors[value["tensor"]]
-        return {key: _join(inner, tensors) for key, inner in value["pairs"]}
+        return {key: _unflatten(item, tensors) for key, item in value["pairs"]}
     if isinstance(value, list):
-        return [_join(inner, tensors) for inner in value]
+        return [_unflatten(item, tensors) for item in value]
     return value
 
 

@@ -1,4 +1,4 @@
-"""The scores of a model on dev, without augmentation."""
+"""Scores of a model on the dev set, without augmentation."""
 
 import torch
 from lhotse import CutSet
@@ -21,9 +21,9 @@ def evaluate(
     data: dataset.SpeechDataset,
     world: ProcessGroup = SINGLE_PROCESS,
 ) -> DevScores:
-    """Scores of ``model`` on ``cuts``; each process of ``world`` takes its share of each batch.
+    """Return the scores of ``model`` on ``cuts``; each process computes its share of each batch.
 
-    Raises DataError naming a batch whose posteriors are not finite.
+    Raises DataError naming a batch with non-finite posteriors.
     """
     conf, system = model.conf, model.system.eval()
     loss = 0.0
@@ -40,36 +40,37 @@ def evaluate(
             failures.explain_out_of_memory(batch, conf.batch.seconds),
         ):
             output = systems.forward(system, batch.waves, batch.lengths, batch.texts)
-            loss += losses.value(losses.losses(conf, output, batch))
+            loss += losses.finite_value(losses.total_loss(conf, output, batch))
         references += batch.texts
         if output.log_probs is not None:
-            found = search.greedy(output.log_probs, output.frames)
-            hypotheses += map(model.units.decode, found)
+            greedy = search.greedy(output.log_probs, output.frames)
+            hypotheses += map(model.units.decode, greedy)
         if output.emotion_logits is not None:
-            guesses = output.emotion_logits.argmax(-1).tolist()
-            emotions += zip(batch.emotions.tolist(), guesses, strict=True)
-    seen, loss = world.all_reduce([len(references), loss])
-    assert seen == len(cuts), (seen, len(cuts))
+            predicted = output.emotion_logits.argmax(-1).tolist()
+            emotions += zip(batch.emotions.tolist(), predicted, strict=True)
+    utterances, loss = world.all_reduce([len(references), loss])
+    assert utterances == len(cuts), (utterances, len(cuts))
     wer = _wer(references, hypotheses, world) if conf.has_ctc else None
     wa = _accuracy(emotions, world) if conf.has_emotion else None
-    return DevScores(loss / seen, wer, wa)
+    return DevScores(loss / utterances, wer, wa)
 
 
 def _accuracy(emotions: list[tuple[int, int]], world: ProcessGroup) -> float | None:
-    """Per cent of those whose emotion is known; None where there is none."""
-    right = [truth == guess for truth, guess in emotions if truth != UNKNOWN_EMOTION]
-    correct, known = world.all_reduce([sum(right), len(right)])
-    return 100.0 * correct / known if known else None
+    """Return the accuracy over labelled utterances in per cent; None if there are none."""
+    correct = [label == predicted for label, predicted in emotions if label != UNKNOWN_EMOTION]
+    total_correct, total = world.all_reduce([sum(correct), len(correct)])
+    return 100.0 * total_correct / total if total else None
 
 
 def _wer(references: list[str | None], hypotheses: list[str], world: ProcessGroup) -> float | None:
-    """Per cent of those whose transcript is known; None where they have no words."""
+    """Return the WER over transcribed utterances in per cent; None if they have no words."""
     pairs = zip(references, hypotheses, strict=True)
-    known = [(ref, hyp) for ref, hyp in pairs if ref is not None]
-    texts = [ref for ref, _ in known], [hyp for _, hyp in known]
+    transcribed = [(ref, hyp) for ref, hyp in pairs if ref is not None]
+    texts = [ref for ref, _ in transcribed], [hyp for _, hyp in transcribed]
     own = sum(map(metrics.count, metrics.align(*texts)), metrics.WordCounts())
-    sums = world.all_reduce([own.sub, own.dele, own.ins, own.ref_words, sum(map(bool, hypotheses))])
-    *counts, written = map(int, sums)
+    nonempty = sum(map(bool, hypotheses))
+    sums = world.all_reduce([own.sub, own.dele, own.ins, own.ref_words, nonempty])
+    *counts, nonempty = map(int, sums)
     total = metrics.WordCounts(*counts)
-    failures.warn_if_all_empty(total.ref_words, written, "dev")
+    failures.warn_if_all_empty(total.ref_words, nonempty, "dev")
     return total.wer if total.ref_words else None

@@ -49,7 +49,7 @@ def test_every_conf_builds_and_takes_a_step(models: Path, name: str, recipe: Pat
     data = batch(units)
     before = {key: value.clone() for key, value in one.system.named_parameters()}
     one.system.train()
-    loss = losses.losses(conf, forward(one, data), data)
+    loss = losses.total_loss(conf, forward(one, data), data)
     loss.backward()
     assert optimisers.step(grad_scaler(False)) > 0
     assert torch.isfinite(loss)
@@ -191,7 +191,7 @@ def test_ctc_loss_reaches_the_encoder_whatever_the_gradient(models: Path) -> Non
     one = build_model(tiny.conf(models, "joint.yaml", "emotion.gradient=stopped", "alpha=0"))
     one.system.train()
     data = batch(one.units)
-    losses.losses(one.conf, forward(one, data), data).backward()
+    losses.total_loss(one.conf, forward(one, data), data).backward()
     layer = one.system.encoder.model.encoder.layers[0].attention.k_proj
     assert layer.weight.grad.abs().sum() > 0
 

@@ -22,7 +22,7 @@ from jointasr.utils.errors import DataError
 pytestmark = pytest.mark.stack
 
 
-def test_one_bad_batch_is_left_out(
+def test_one_bad_batch_is_skipped(
     recipe: Path,
     models: Path,
     tmp_path: Path,
@@ -34,7 +34,7 @@ def test_one_bad_batch_is_left_out(
     model = initial_model(models, "joint.yaml", "train.epochs=2", *small)
     one = trainer.Trainer(model, *fold_cuts(), tmp_path, 0)
     bad = next(iter(fold_cuts()[0])).id
-    own = losses.asr
+    own = losses.asr_loss
 
     def asr(conf: Any, heard: Any, batch: Batch) -> Any:
         if bad in batch.ids:
@@ -42,36 +42,36 @@ def test_one_bad_batch_is_left_out(
         return own(conf, heard, batch)
 
     moved: list[bool] = []
-    step = one._step
+    step = one.step
 
     def watch(group: list[Batch], epoch: int, first: int) -> Any:
         before = [p.detach().clone() for p in one.optimisers.parameters]
         done = step(group, epoch, first)
         same = all(map(torch.equal, before, one.optimisers.parameters))
-        assert same == (bad in group[0].ids) == bool(done.lost)
+        assert same == (bad in group[0].ids) == bool(done.nonfinite)
         moved.append(not same)
         return done
 
-    monkeypatch.setattr(losses, "asr", asr)
-    one._step = watch
+    monkeypatch.setattr(losses, "asr_loss", asr)
+    one.step = watch
     with caplog.at_level(logging.WARNING):
         one.fit()
     assert moved.count(False) == 2 and moved.count(True) > 4
     assert caplog.text.count(f"not finite (batch of {bad}") + caplog.text.count(f" {bad}") >= 2
-    assert "epoch 1: 1 steps were left out, loss or gradient not being finite" in caplog.text
-    assert "epoch 2: 1 steps were left out" in caplog.text
+    assert "epoch 1: 1 steps were skipped: their loss or gradient is not finite" in caplog.text
+    assert "epoch 2: 1 steps were skipped" in caplog.text
     assert not list(tmp_path.glob("bad_batch*"))
 
 
-def test_gradients_that_are_never_finite_end_it(
+def test_gradients_that_are_never_finite_stop_training(
     recipe: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = initial_model(models, "asr.yaml", "train.epochs=1", "train.max_skipped=3")
     one = trainer.Trainer(model, *fold_cuts(), tmp_path, 0)
     next(iter(one.system.head.parameters())).register_hook(lambda grad: grad * float("inf"))
-    with pytest.raises(DataError, match="3 steps in a row were left out, loss or gradient not"):
+    with pytest.raises(DataError, match="3 steps in a row: their loss or gradient is not"):
         one.fit()
-    assert one.steps == 2 and (tmp_path / "bad_batch.safetensors").is_file()
+    assert one.state.steps == 2 and (tmp_path / "bad_batch.safetensors").is_file()
 
 
 @pytest.mark.parametrize("text", ["CUDA out of memory", "[enforce fail] can't allocate memory"])
@@ -93,13 +93,13 @@ def test_largest_batches_are_tried_first(
         one.fit()
     for knob in ("batch.accumulate", "encoder.gradient_checkpointing=true"):
         assert knob in str(told.value)
-    assert one.steps == 0 and not (tmp_path / "resume").exists()
+    assert one.state.steps == 0 and not (tmp_path / "resume").exists()
     shapes = [(len(cuts), max(c.num_samples for c in cuts)) for cuts in order(one)]
     assert seen[0][0] * seen[0][1] == max(n * samples for n, samples in shapes)
 
 
 def order(one: trainer.Trainer) -> list[CutSet]:
-    return [one.plan.batch(0, places) for places in one.plan.epoch(0)]
+    return [one.sampler.batch(0, places) for places in one.sampler.epoch(0)]
 
 
 def test_largest(recipe: Path, models: Path, tmp_path: Path) -> None:
@@ -116,10 +116,10 @@ def test_trying_changes_nothing(recipe: Path, models: Path, tmp_path: Path) -> N
     model = initial_model(models, "joint.yaml", "encoder.dropout=0.1", "emotion.transcript=oracle")
     one = trainer.Trainer(model, *fold_cuts(), tmp_path, 0)
     before = {name: value.clone() for name, value in one.system.state_dict().items()}
-    one._try_largest(0)
+    one.try_largest_batches(0)
     assert all(torch.equal(value, before[k]) for k, value in one.system.state_dict().items())
     assert all(p.grad is None for p in one.optimisers.parameters)
-    assert one.steps == 0 and not one.optimisers.skipped
+    assert one.state.steps == 0 and not one.optimisers.skipped
 
 
 def test_other_errors_pass(recipe: Path) -> None:
@@ -159,7 +159,7 @@ class Dying(dataset.SpeechDataset):
 def test_killed_worker(recipe: Path, models: Path, tmp_path: Path) -> None:
     model = initial_model(models, "asr.yaml", "batch.workers=1")
     one = trainer.Trainer(model, *fold_cuts(), tmp_path, 0)
-    one._try_largest = lambda epoch: None  # it reads in this process
+    one.try_largest_batches = lambda epoch: None  # it reads in this process
     one.data = Dying(model.units, model.labels)
     with pytest.raises(DataError, match=r"^DataLoader worker .*fewer batch.workers") as told:
         one.fit()
@@ -177,6 +177,6 @@ def test_reader_killed_while_a_state_is_saved(recipe: Path, models: Path, tmp_pa
     one = trainer.Trainer(
         initial_model(models, "asr.yaml", "batch.workers=1"), *fold_cuts(), tmp_path, 0
     )
-    one._save_in_time = save
+    one.saver.save_if_due = save
     with pytest.raises(DataError, match=r"^DataLoader worker .*fewer batch.workers"):
         one.fit()

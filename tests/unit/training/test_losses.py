@@ -67,7 +67,7 @@ def ctc(scores: torch.Tensor, target: list[int]) -> float:
 
 def number(loss: torch.Tensor | None) -> float:
     assert loss is not None and loss.dtype == torch.float64
-    return losses.value(loss)
+    return losses.finite_value(loss)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.1, 1.0])
@@ -79,38 +79,38 @@ def test_equation_1(models: Path, alpha: float) -> None:
     asr = sum(ctc(row[:n], target) / max(1, len(target)) for row, n, target in pairs)
     shares = output.emotion_logits.detach().double().softmax(-1)
     ser = -sum(math.log(shares[row, label]) for row, label in enumerate([0, 3, 2]))
-    assert number(losses.asr(conf, output, batch)) == pytest.approx(asr, rel=1e-6)
-    assert number(losses.ser(output.emotion_logits, batch)) == pytest.approx(ser, rel=1e-6)
-    found = number(losses.losses(conf, output, batch))
+    assert number(losses.asr_loss(conf, output, batch)) == pytest.approx(asr, rel=1e-6)
+    assert number(losses.ser_loss(output.emotion_logits, batch)) == pytest.approx(ser, rel=1e-6)
+    found = number(losses.total_loss(conf, output, batch))
     assert found == pytest.approx(alpha * ser + (1 - alpha) * asr, rel=1e-6)
 
 
 def test_systems_have_their_own_loss_only(models: Path) -> None:
     output, batch = parts()
     conf = tiny.conf(models, "asr.yaml")
-    asr, ser = losses.asr(conf, output, batch), losses.ser(output.emotion_logits, batch)
-    assert losses.losses(conf, output._replace(emotion_logits=None), batch) == asr
-    assert losses.losses(conf, output._replace(log_probs=None), batch) == ser
+    asr, ser = losses.asr_loss(conf, output, batch), losses.ser_loss(output.emotion_logits, batch)
+    assert losses.total_loss(conf, output._replace(emotion_logits=None), batch) == asr
+    assert losses.total_loss(conf, output._replace(log_probs=None), batch) == ser
 
 
 @pytest.mark.parametrize("groups", [[[0, 1, 2]], [[0], [1, 2]], [[2], [0], [1]]])
 def test_sums_do_not_depend_on_grouping(models: Path, groups: list[list[int]]) -> None:
     conf = tiny.conf(models, "joint.yaml")
     output, batch = parts()
-    whole = number(losses.losses(conf, output, batch))
-    found = [number(losses.losses(conf, *rows(output, batch, group))) for group in groups]
+    whole = number(losses.total_loss(conf, output, batch))
+    found = [number(losses.total_loss(conf, *rows(output, batch, group))) for group in groups]
     assert sum(found) == pytest.approx(whole, rel=1e-6)
 
 
-def test_what_nobody_knows_weighs_nothing(models: Path) -> None:
+def test_unlabelled_utterances_add_nothing(models: Path) -> None:
     """Of one utterance the transcript is unknown, of another the emotion: the loss and its gradient
     are those of what is there."""
     conf = tiny.conf(models, "joint.yaml", "alpha=0.3")
     output, batch = parts()
     emotions = torch.tensor([0, UNKNOWN_EMOTION, 2])
-    found = losses.losses(conf, output, batch._replace(texts=[None, "", ""], emotions=emotions))
-    asr = losses.asr(conf, *rows(output, batch, [1, 2]))
-    ser = losses.ser(*rows_of_emotions(output, batch, [0, 2]))
+    found = losses.total_loss(conf, output, batch._replace(texts=[None, "", ""], emotions=emotions))
+    asr = losses.asr_loss(conf, *rows(output, batch, [1, 2]))
+    ser = losses.ser_loss(*rows_of_emotions(output, batch, [0, 2]))
     assert asr is not None and ser is not None
     assert number(found) == pytest.approx(0.3 * number(ser) + 0.7 * number(asr), rel=1e-6)
     assert output.log_probs is not None and output.emotion_logits is not None
@@ -119,19 +119,21 @@ def test_what_nobody_knows_weighs_nothing(models: Path) -> None:
     assert all(g.isfinite().all() and g.abs().sum() > 0 for g in gradients)
 
 
-def test_impossible_transcripts_are_counted_and_harmless(models: Path) -> None:
+def test_infeasible_transcripts_are_counted_and_add_nothing(models: Path) -> None:
     conf = tiny.conf(models, "joint.yaml", "alpha=0")
     output, batch = parts()
     long = batch._replace(targets=[[1] * 9, *TARGETS[1:]])
-    found = losses.losses(conf, output, long)
-    rest = losses.losses(conf, *rows(output, batch, [1, 2]))
-    assert losses.impossible(output, long) == 1 and number(found) == pytest.approx(number(rest))
+    found = losses.total_loss(conf, output, long)
+    rest = losses.total_loss(conf, *rows(output, batch, [1, 2]))
+    assert losses.count_infeasible(output, long) == 1 and number(found) == pytest.approx(
+        number(rest)
+    )
     found.backward()
     assert output.log_probs is not None and output.log_probs.grad is not None
     assert output.log_probs.grad[0].abs().sum() == 0 and output.log_probs.grad.isfinite().all()
     none = batch._replace(targets=[[1] * 9, [2] * 6, [3] * 4])
-    loss = losses.losses(conf, output, none)
-    assert losses.impossible(output, none) == 3 and number(loss) == 0.0
+    loss = losses.total_loss(conf, output, none)
+    assert losses.count_infeasible(output, none) == 3 and number(loss) == 0.0
     loss.backward()
 
 
@@ -141,9 +143,11 @@ def test_divergence_is_an_error(models: Path) -> None:
     scores = output.log_probs.detach().clone()
     scores[1, 2, 0] = math.nan
     with pytest.raises(FloatingPointError, match=r"rows \[1\]"):
-        losses.losses(tiny.conf(models), output._replace(log_probs=scores), batch)
+        losses.total_loss(tiny.conf(models), output._replace(log_probs=scores), batch)
     logits = output.emotion_logits.detach().clone()
     logits[0, 0] = math.nan
-    loss = losses.losses(tiny.conf(models, "ser.yaml"), Output(output.frames, None, logits), batch)
+    loss = losses.total_loss(
+        tiny.conf(models, "ser.yaml"), Output(output.frames, None, logits), batch
+    )
     with pytest.raises(FloatingPointError, match="the loss is not finite"):
-        losses.value(loss)
+        losses.finite_value(loss)

@@ -35,17 +35,24 @@ def test_warmup_and_decay() -> None:
 def test_newbob_compares_with_the_epoch_before() -> None:
     newbob = NewBob(0.0025)
     losses = [2.0, 1.0, 0.9976, 0.99, 1.2, 1.1]
-    assert [newbob.stalls(loss) for loss in losses] == [False, False, True, False, True, False]
+    assert [newbob.should_anneal(loss) for loss in losses] == [
+        False,
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_annealing_is_by_part(models: Path) -> None:
     _, optimisers = system(models, "paper/paper_joint.yaml")
     for _ in range(2):
         optimisers.anneal()
-    optimisers.set_scale(1.0)
+    optimisers.scale_rates(1.0)
     expected = {"encoder": 1e-4 * 0.9**2, "head": 0.9 * 0.8**2, "bert": 1e-5 * 0.9**2}
     assert optimisers.rates == pytest.approx(expected)
-    optimisers.set_scale(0.5)
+    optimisers.scale_rates(0.5)
     assert optimisers.rates["head"] == pytest.approx(0.45 * 0.8**2)
 
 

@@ -19,9 +19,10 @@ from toy_training import fold_cuts, initial_model
 
 from jointasr.config import layout
 from jointasr.models import checkpoint
-from jointasr.training import snapshots, trainer
+from jointasr.training import trainer
 from jointasr.training.snapshots import Snapshots
 from jointasr.utils.errors import DataError
+from jointasr.utils.project import ROOT
 
 pytestmark = pytest.mark.stack
 
@@ -42,7 +43,7 @@ def run(models: Path, name: str, out: Path, *overrides: str, kill: int = 0) -> b
     one = trainer.Trainer(
         initial_model(models, name, *COMMON, *KINDS[name], *overrides), *fold_cuts(), out, 0
     )
-    step, begun = one._step, 0
+    step, begun = one.step, 0
 
     def counted(*arguments: Any) -> Any:
         nonlocal begun
@@ -51,7 +52,7 @@ def run(models: Path, name: str, out: Path, *overrides: str, kill: int = 0) -> b
             raise Killed
         return step(*arguments)
 
-    one._step = counted
+    one.step = counted
     try:
         one.fit()
     except Killed:
@@ -86,7 +87,7 @@ def states(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_two_states_are_kept_and_a_damaged_one_is_passed_over(
+def test_two_states_are_kept_and_a_damaged_one_is_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     kept = Snapshots(tmp_path / "resume", {"options": {"alpha": "0.1"}})
@@ -109,7 +110,7 @@ def test_two_states_are_kept_and_a_damaged_one_is_passed_over(
         found = kept.load()
         assert found is not None and found["steps"] == 12
         assert torch.equal(found["weights"], torch.full((3,), 12.0))
-        assert "100.safetensors is damaged: going back to the state before it" in caplog.text
+        assert "100.safetensors is damaged: trying the previous state" in caplog.text
     (kept.folder / "12.safetensors").unlink()
     assert kept.load() is None
     for steps in (101, 102):  # the damaged ones go like any other
@@ -128,7 +129,11 @@ def test_killed_while_it_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def die(*_: object) -> None:
         raise Killed
 
-    for place in ("files.write_tensors", "snapshots._digest", "files.write_json"):
+    for place in (
+        "utils.files.write_tensors",
+        "training.snapshots._digest",
+        "utils.files.write_json",
+    ):
         with monkeypatch.context() as patched:
             patched.setattr(f"jointasr.{place}", die)
             with pytest.raises(Killed):
@@ -138,14 +143,14 @@ def test_killed_while_it_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert kept.load() == {"steps": 2}
 
 
-def test_another_trainings_state_is_the_users_to_decide_on(
+def test_state_of_another_training_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Snapshots(tmp_path, {"options": {"alpha": "0.1"}, "code": "a"}).save(1, {"steps": 1})
     other = Snapshots(tmp_path, {"options": {"alpha": "0.3"}, "code": "a"})
     newer = Snapshots(tmp_path, {"options": {"alpha": "0.1"}, "code": "b"})
     for one, what in ((other, "options"), (newer, "code")):
-        with pytest.raises(DataError, match=f"an unfinished training with other {what}; go on"):
+        with pytest.raises(DataError, match=f"the unfinished training has other {what}; continue"):
             one.load()
     monkeypatch.setenv("JOINTASR_ON_CHANGE", "accept-code")
     assert newer.load() == {"steps": 1}
@@ -165,7 +170,7 @@ def test_signals(recipe: Path, models: Path, tmp_path: Path, number: signal.Sign
     options += ["--fold", "Ses01F", "--data", "data/folds/speaker/Ses01F"]
     options += ["--out", str(out), "--set", *overrides]
     command = [sys.executable, "-m", "jointasr.bin.train", *options]
-    env = {**os.environ, "PYTHONPATH": str(Path(snapshots.__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not (out / "resume").is_dir() or not any((out / "resume").glob("*.json")):
@@ -174,7 +179,7 @@ def test_signals(recipe: Path, models: Path, tmp_path: Path, number: signal.Sign
     process.send_signal(number)
     _, said = process.communicate(timeout=120)
     assert process.returncode == (128 + number if number != signal.SIGKILL else -number), said
-    assert (f"{number.name}: state saved, ending" in said) == (number != signal.SIGKILL)
+    assert (f"{number.name}: state saved, exiting" in said) == (number != signal.SIGKILL)
     assert not (out / ".done").exists()
     again = [*command[:-2], "train.epochs=40", "train.save_minutes=0.005"]
     process = subprocess.Popen(again, env=env, stderr=subprocess.PIPE, text=True)
@@ -182,11 +187,11 @@ def test_signals(recipe: Path, models: Path, tmp_path: Path, number: signal.Sign
     lines = []
     for line in process.stderr:
         lines.append(line)
-        if "going on in epoch" in line:
+        if "resuming in epoch" in line:
             break
     process.kill()
     process.wait()
-    assert "going on in epoch" in lines[-1], "".join(lines)
+    assert "resuming in epoch" in lines[-1], "".join(lines)
 
 
 @pytest.mark.slow
@@ -231,7 +236,7 @@ def begin(models: Path, out: Path, minutes: float) -> "subprocess.Popen[bytes]":
     command += ["--data", "data/folds/speaker/Ses01F"]
     command += ["--out", str(out), "--set", *tiny.settings(models), *COMMON, "train.epochs=8"]
     command += ["batch.workers=2", "train.log_every=1", f"train.save_minutes={minutes}"]
-    env = {**os.environ, "PYTHONPATH": str(Path(snapshots.__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with out.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, env=env, stdout=log, stderr=log)
 

@@ -176,9 +176,9 @@ def test_accumulation_is_one_larger_batch(recipe: Path, models: Path, tmp_path: 
         one = trainer.Trainer(
             model, dataset.CutSet.from_cuts(cuts[:8]), fold_cuts()[1], tmp_path, 0
         )
-        one.plan.known = 0, order
-        one._epoch(one.batches(range(1)), 0)
-        assert one.steps == 1
+        one.sampler.known = 0, order
+        one.train_epoch(one.batches(range(1)))
+        assert one.state.steps == 1
         return {name: p.detach().clone() for name, p in one.system.named_parameters()}
 
     apart, whole = steps([[0, 1, 2, 3, 4], [5, 6, 7]], 2), steps([list(range(8))], 1)
@@ -226,7 +226,7 @@ def test_stopped_gradient_trains_the_same_recogniser_as_alpha_0(
     for model in (joint, asr):
         model.system.train()
         output = systems.forward(model.system, batch.waves, batch.lengths, batch.texts)
-        losses.losses(model.conf, output, batch).backward()
+        losses.total_loss(model.conf, output, batch).backward()
         grads.append(model.system.encoder.model.encoder.layers[1].attention.q_proj.weight.grad)
     torch.testing.assert_close(grads[0], 0.9 * grads[1], rtol=1e-4, atol=1e-7)
 
@@ -250,7 +250,7 @@ def test_confs_of_the_paper_train(
     one = fit(checkpoint.initial(conf, Units.char(), tiny.LABELS), tmp_path)
     assert all(map(math.isfinite, curve(tmp_path, "train/loss")))
     base = conf.optim.encoder
-    assert one.optimisers.base["encoder"] == pytest.approx(base.lr * base.newbob_factor**2)
+    assert one.optimisers.base_rates["encoder"] == pytest.approx(base.lr * base.newbob_factor**2)
     rates = curve(tmp_path, "rate/encoder")
     assert rates[0] == pytest.approx(base.lr)
     assert rates[-1] == pytest.approx(base.lr * base.newbob_factor)
@@ -274,7 +274,7 @@ def test_divergence_names_the_batch(recipe: Path, models: Path, tmp_path: Path) 
         assert not (tmp_path / kind / "best").exists()
 
 
-def test_what_is_lost_is_said(
+def test_excluded_parts_are_reported(
     recipe: Path, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Transcripts too long for their frames or for BERT are counted in the log."""
@@ -286,7 +286,9 @@ def test_what_is_lost_is_said(
     with caplog.at_level(logging.INFO):
         model = initial_model(models, "joint.yaml", *settings)
         trainer.Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
-    assert "epoch 1: 1 transcripts longer than their frames gave no CTC loss" in caplog.text
+    assert (
+        "epoch 1: 1 transcripts need more frames than there are and gave no CTC loss" in caplog.text
+    )
     assert "epoch 1: 1 transcripts were truncated to BERT's maximum length" in caplog.text
 
 
@@ -297,7 +299,7 @@ def test_nothing_learnable_is_an_error(recipe: Path, models: Path, tmp_path: Pat
         cut.supervisions[0].text = "GOOD ROAD " * 30
     model = initial_model(models, "asr.yaml", "train.epochs=1")
     cuts = dataset.CutSet.from_cuts(listed)
-    with pytest.raises(DataError, match="no transcript fits into its frames"):
+    with pytest.raises(DataError, match="every transcript needs more frames than there are"):
         trainer.Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
 
 
@@ -320,8 +322,8 @@ def test_unusable_utterance_stops_before_training(
 
 def test_precision_on_a_cpu(caplog: pytest.LogCaptureFixture) -> None:
     cpu = torch.device("cpu")
-    assert optim.precision("auto", cpu) is None and not caplog.text
-    assert optim.precision("fp16", cpu) is None
+    assert optim.autocast_dtype("auto", cpu) is None and not caplog.text
+    assert optim.autocast_dtype("fp16", cpu) is None
     assert "precision fp16 is for GPUs" in caplog.text
 
 
@@ -337,8 +339,8 @@ def test_mixed_precision_is_near_to_full(
         conf = tiny.conf(models, "joint.yaml", *FAST, f"ctc={ENGINE}", norm=norm)
         model = checkpoint.initial(conf, Units.char(), tiny.LABELS)
         one = trainer.Trainer(model, *fold_cuts(), tmp_path / str(precision), 0)
-        one.precision = precision
-        found.append(one._epoch(one.batches(range(1)), 0).loss)
+        one.train_step.dtype = precision
+        found.append(one.train_epoch(one.batches(range(1))).loss)
     assert found[0] != found[1]
     assert found[1] == pytest.approx(found[0], rel=0.02)
 
@@ -349,8 +351,8 @@ def test_precision_on_a_gpu(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     cuda = torch.device("cuda")
-    assert optim.precision("auto", cuda) is getattr(torch, expected)
-    assert optim.precision("fp32", cuda) is None
+    assert optim.autocast_dtype("auto", cuda) is getattr(torch, expected)
+    assert optim.autocast_dtype("fp32", cuda) is None
 
 
 @pytest.fixture(scope="module")

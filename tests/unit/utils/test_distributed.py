@@ -111,12 +111,12 @@ def test_killed_and_terminated(recipe: Path, models: Path, tmp_path: Path) -> No
         if number == signal.SIGTERM:
             process.send_signal(number)
             process.wait(timeout=60)
-            assert "SIGTERM: state saved, ending" in log.read_text()
+            assert "SIGTERM: state saved, exiting" in log.read_text()
         else:
             os.killpg(process.pid, number)
             process.wait()
         assert process.returncode
-    assert "going on in epoch" in train(models, broken, 2, *more)
+    assert "resuming in epoch" in train(models, broken, 2, *more)
     assert (whole / layout.HISTORY).read_text() == (broken / layout.HISTORY).read_text()
     weights, again = (load_file(out / "best" / checkpoint.WEIGHTS) for out in (whole, broken))
     assert all(torch.equal(value, again[name]) for name, value in weights.items())
