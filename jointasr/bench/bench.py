@@ -162,7 +162,7 @@ class Bench:
             output = systems.forward(one.system, batch.waves, batch.lengths, batch.texts)
         assert output.log_probs is not None
         found: dict[str, list[float]] = {}
-        for engine in loss.engines(one.device):
+        for engine in loss.available_engines(one.device):
             for _ in range(times + 1):  # the first does not count
                 leaf = output.log_probs.detach().requires_grad_()
                 synchronize()

@@ -21,7 +21,7 @@ def main() -> None:
     for path in extra:
         if not path.is_file():
             raise DataError(f"{path} of lm.text in {args.conf} does not exist")
-        training_text.check(path, args.letters)
+        training_text.check_characters(path, args.letters)
     checked = folds.read_transcripts(source, args.letters)
     scheme = layout.scheme_dir(args.data, args.scheme)
     for fold in (scheme / name for name in folds.select(scheme, args.folds.split())):
@@ -41,18 +41,18 @@ def main() -> None:
 def make(out: Path, order: int, train: list[str], dev: list[str], extra: list[Path]) -> None:
     """Estimate one model, write it and what it is made from, and say what dev is to it."""
     model = training_text.estimate(train, extra, order)
-    arpa.write(out / arpa.NAME, model)
+    arpa.write(out / arpa.FILE_NAME, model)
     words, known = [word for text in dev for word in text.split()], set(model.words)
     about = {
         "order": order,
         "extra": [str(path) for path in extra],
         "vocabulary": len(known),
-        "fallback_discounts": list(model.fallback),
+        "fallback_discounts": list(model.fallback_orders),
         "dev_perplexity": model.perplexity([text.split() for text in dev]),
         "dev_words": len(words),
         "dev_unknown": sum(word not in known for word in words),
     }
-    files.write_json(out / training_text.ABOUT, about)
+    files.write_json(out / training_text.META, about)
     print(
         f"{out}: {len(known)} words; dev has perplexity {about['dev_perplexity']:.1f}, and "
         f"{about['dev_unknown']} of its {len(words)} words are not in it"

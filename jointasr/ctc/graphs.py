@@ -1,4 +1,4 @@
-"""Decoding graphs of k2: H, the CTC topology, o L, the lexicon, o G, the n-gram model."""
+"""Decoding graphs of k2: H (CTC topology), L (lexicon), G (n-gram model) and their composition."""
 
 import tempfile
 from collections.abc import Callable
@@ -17,26 +17,29 @@ class Graph(NamedTuple):
     """A decoding graph whose output labels are words."""
 
     fsa: Any
-    """attribute ``lm_scores``: the language model's, natural logarithms"""
+    """its attribute ``lm_scores`` has the scores of the language model, natural logarithms"""
     lexicon: Lexicon
 
     def scaled(self, scale: float) -> Any:
-        """The graph with language scores times ``scale`` (in place)."""
+        """Scale the language model scores, in place, and return the FSA."""
         self.fsa.scores = scale * self.fsa.lm_scores
         return self.fsa
 
 
 @lru_cache(maxsize=4)
 def topology(classes: int, device: str, modified: bool = False) -> Any:
-    """k2's CTC topology of ``classes`` units, blank included: about classes ** 2 arcs; modified: 4
-    times classes, but a label doubled without blank is accepted as two."""
+    """Return k2's CTC topology for ``classes`` units including blank.
+
+    It has about classes ** 2 arcs. The ``modified`` one has about 4 * classes arcs, but accepts a
+    label repeated without a blank as two labels.
+    """
     return require_k2(device).ctc_topo(classes - 1, modified=modified, device=device)
 
 
 def grammar(arpa: Path, words: Lexicon) -> Any:
-    """G of an ARPA file, backing off by #0.
+    """Return G of an ARPA file, with backoff arcs labelled #0.
 
-    Words of the file that the lexicon has not, <unk> among them, are left out.
+    Words that are not in the lexicon, such as <unk>, are removed.
     """
     k2 = require_k2()
     try:
@@ -59,49 +62,52 @@ def grammar(arpa: Path, words: Lexicon) -> Any:
 
 
 def lexicon_and_grammar(words: Lexicon, grammar: Any) -> Any:
-    """L o G, determinized, without epsilons and disambiguation symbols."""
+    """Return L o G, determinized, without epsilons and disambiguation symbols."""
     k2 = require_k2()
-    spelling = k2.arc_sort(k2.Fsa.from_str(lexicon.transducer(words), num_aux_labels=1))
-    both = k2.connect(k2.compose(spelling, grammar))
-    if not both.num_arcs:
+    lexicon_fst = k2.arc_sort(k2.Fsa.from_str(lexicon.fst_text(words), num_aux_labels=1))
+    lg = k2.connect(k2.compose(lexicon_fst, grammar))
+    if not lg.num_arcs:
         raise DataError("no sentence of the language model can be written in the units")
-    both = k2.connect(k2.determinize(both))
-    labels = both.labels.clone()
-    labels[labels >= words.units] = lexicon.EPSILON
-    both.labels = labels
-    both = k2.connect(k2.remove_epsilon(both))
-    both.aux_labels = both.aux_labels.remove_values_eq(lexicon.EPSILON)
-    return k2.arc_sort(both)
+    lg = k2.connect(k2.determinize(lg))
+    labels = lg.labels.clone()
+    labels[labels >= words.num_units] = lexicon.EPSILON
+    lg.labels = labels
+    lg = k2.connect(k2.remove_epsilon(lg))
+    lg.aux_labels = lg.aux_labels.remove_values_eq(lexicon.EPSILON)
+    return k2.arc_sort(lg)
 
 
 def decoding_graph(arpa: Path, words: Lexicon, device: str, modified: bool = False) -> Graph:
-    """H o L o G on ``device``; it is made on the CPU."""
+    """Return H o L o G on ``device``; it is composed on the CPU."""
     k2 = require_k2(device)
-    inner = lexicon_and_grammar(words, grammar(arpa, words))
-    outer = k2.arc_sort(topology(words.units, "cpu", modified))
-    fsa = k2.arc_sort(k2.connect(k2.compose(outer, inner, inner_labels="tokens"))).to(device)
+    lg = lexicon_and_grammar(words, grammar(arpa, words))
+    h = k2.arc_sort(topology(words.num_units, "cpu", modified))
+    fsa = k2.arc_sort(k2.connect(k2.compose(h, lg, inner_labels="tokens"))).to(device)
     fsa.lm_scores = fsa.scores.clone()
     return Graph(fsa, words)
 
 
 def rescorer(arpa: Path, words: Lexicon, scale: float) -> Callable[[Any], Any]:
-    """What puts another n-gram model, usually of higher order, into lattices of words (see
-    :func:`jointasr.ctc.lattice.of_labels`) in place of that of their graph, ``scaled(scale)``."""
+    """Return a function that replaces the n-gram scores of word lattices by those of ``arpa``.
+
+    Its input is a result of :func:`jointasr.ctc.lattice.label_acceptors` for a graph that is
+    ``scaled(scale)``; the model in ``arpa`` usually has a higher order.
+    """
     k2 = require_k2()
     model = grammar(arpa, words)
     labels = model.labels.clone()
-    labels[labels == words.backoff] = lexicon.EPSILON
+    labels[labels == words.backoff_id] = lexicon.EPSILON
     acceptor = k2.Fsa(model.arcs)
     acceptor.labels, acceptor.scores = labels, scale * model.scores
     acceptor = k2.arc_sort(acceptor)
 
-    def rescore(words: Any) -> Any:
-        words = k2.connect(k2.remove_epsilon(words))
-        if words.num_arcs < 2:  # the empty sentence alone; k2 cannot compose a single arc
-            return words
-        words.scores = words.scores - scale * words.lm_scores
-        del words.lm_scores
-        words.aux_labels = words.labels.clone()
-        return k2.connect(k2.remove_epsilon(k2.connect(k2.compose(words, acceptor))))
+    def rescore(lattice: Any) -> Any:
+        lattice = k2.connect(k2.remove_epsilon(lattice))
+        if lattice.num_arcs < 2:  # only the empty sentence; k2 cannot compose a single arc
+            return lattice
+        lattice.scores = lattice.scores - scale * lattice.lm_scores
+        del lattice.lm_scores
+        lattice.aux_labels = lattice.labels.clone()
+        return k2.connect(k2.remove_epsilon(k2.connect(k2.compose(lattice, acceptor))))
 
     return rescore

@@ -1,4 +1,4 @@
-"""Lattices of k2: made from a decoding graph and posteriors, searched, reduced to their labels."""
+"""Lattices of k2: intersection of a decoding graph with posteriors, best paths, n-best lists."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -6,13 +6,18 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from jointasr.ctc import nbest
-from jointasr.ctc.loss import check_finite, dense, frame_counts, longest_first, require_k2
-from jointasr.ctc.nbest import Acceptor
+from jointasr.ctc.loss import (
+    check_finite,
+    dense_fsa_vec,
+    frame_counts,
+    longest_first,
+    require_k2,
+)
 from jointasr.utils.errors import DataError
 
 
 class Beams(NamedTuple):
-    """How wide k2 searches, by its own names and defaults."""
+    """Parameters of ``k2.intersect_dense_pruned``, with the defaults of k2."""
 
     search_beam: float = 20.0
     output_beam: float = 8.0
@@ -20,27 +25,30 @@ class Beams(NamedTuple):
     max_active_states: int = 10_000
 
     def widened(self, factor: int) -> "Beams":
-        """The search so many times as wide; what is put out has the same width."""
+        """Return wider search beams with the same output beam."""
         return self._replace(
             search_beam=factor * self.search_beam,
             max_active_states=factor * self.max_active_states,
         )
 
 
-USUAL = Beams()
-MOST = 8_000_000
-"""active states, over all frames, of lattices that are made at once: about 4 GiB"""
-LABELS = 2000
-"""output labels of a lattice that is rescored: without epsilons it may have the square in arcs"""
+DEFAULT_BEAMS = Beams()
+MAX_BATCH_STATES = 8_000_000
+"""active states, summed over frames, of lattices that are computed together: about 4 GiB"""
+MAX_RESCORED_LABELS = 2000
+"""output labels of a lattice that is rescored; epsilon removal may square the number of arcs"""
+RETRY_FACTOR = 4
+"""factor of the search beams in the second attempt at a row without a path"""
 
 
-def lattices(
+def intersect(
     graph: Any, log_probs: Tensor, lengths: Sequence[int], rows: Sequence[int], beams: Beams
 ) -> Any:
-    """Lattices (a k2 FsaVec, in the order of ``rows``) of a decoding graph and posteriors.
+    """Return the lattices (a k2 FsaVec, in the order of ``rows``) of a decoding graph and rows of
+    log posteriors (N, T, C).
 
-    Give ``rows`` longest first, without those of no frames. A hopeless utterance has a lattice
-    without arcs.
+    ``rows`` must be sorted by descending length and have frames. A row without a path gets a
+    lattice without arcs.
     """
     if beams.min_active_states >= beams.max_active_states:  # k2 would abort
         raise DataError(
@@ -48,78 +56,84 @@ def lattices(
             f"{beams.max_active_states}"
         )
     k2 = require_k2(log_probs.device)
-    posteriors = dense(k2, log_probs.detach(), lengths, rows)
+    posteriors = dense_fsa_vec(k2, log_probs.detach(), lengths, rows)
     return k2.intersect_dense_pruned(graph, posteriors, **beams._asdict())
 
 
-def searched(
+def search_lattices(
     graph: Any, log_probs: Tensor, frames: Tensor, beams: Beams
 ) -> Iterator[tuple[list[int], Any]]:
-    """Rows with their lattices, until each row that can has had one with a path.
+    """Yield rows with their lattices.
 
-    Rows without a path are tried once more with the search four times as wide. Raises
-    FloatingPointError naming the rows whose posteriors are not finite.
+    Rows without a path are searched once more with wider beams, and yielded again. Raises
+    FloatingPointError with the rows of non-finite posteriors.
     """
     lengths = frame_counts(log_probs, frames)
     check_finite(log_probs, lengths)
-    left = [row for row in longest_first(range(len(lengths)), lengths) if lengths[row]]
-    for factor in (1, 4):
-        again: list[int] = []
-        for rows, widths in _groups(left, lengths, beams.widened(factor), graph.shape[0]):
-            lattice = lattices(graph, log_probs, lengths, rows, widths)
+    pending = [row for row in longest_first(range(len(lengths)), lengths) if lengths[row]]
+    for factor in (1, RETRY_FACTOR):
+        failed: list[int] = []
+        widened = beams.widened(factor)
+        for rows, group_beams in _group_rows(pending, lengths, widened, graph.shape[0]):
+            lattice = intersect(graph, log_probs, lengths, rows, group_beams)
             yield rows, lattice
-            again += [row for row, number in zip(rows, _arcs(lattice), strict=True) if not number]
-        left = again
+            failed += [
+                row for row, arcs in zip(rows, _arc_counts(lattice), strict=True) if not arcs
+            ]
+        pending = failed
 
 
-def _groups(
+def _group_rows(
     rows: Sequence[int], lengths: Sequence[int], beams: Beams, states: int
 ) -> Iterator[tuple[list[int], Beams]]:
-    """Rows whose lattices together can have MOST active states; for a row that alone could have
-    more, the limit at each frame is lower. A row's search never hangs on the others."""
+    """Yield groups of rows whose lattices have at most MAX_BATCH_STATES active states together.
+
+    ``states``: of the graph. A row that exceeds this alone is searched with a lower limit per
+    frame, so the search of a row never depends on the other rows.
+    """
     group: list[int] = []
-    room = 0
+    available = 0
     for row in rows:
-        most = max(beams.min_active_states + 1, MOST // lengths[row])
-        own = beams._replace(max_active_states=min(beams.max_active_states, most))
-        if own != beams and states > own.max_active_states:
-            yield [row], own
+        limit = max(beams.min_active_states + 1, MAX_BATCH_STATES // lengths[row])
+        row_beams = beams._replace(max_active_states=min(beams.max_active_states, limit))
+        if row_beams != beams and states > row_beams.max_active_states:
+            yield [row], row_beams
             continue
-        wanted = lengths[row] * min(states, beams.max_active_states)
-        if group and wanted > room:
+        needed = lengths[row] * min(states, beams.max_active_states)
+        if group and needed > available:
             yield group, beams
             group = []
-        room = (room if group else MOST) - wanted
+        available = (available if group else MAX_BATCH_STATES) - needed
         group.append(row)
     if group:
         yield group, beams
 
 
-def _arcs(lattice: Any) -> list[int]:
-    """Number of arcs of each lattice."""
-    ends: list[int] = lattice.arcs.shape().remove_axis(1).row_splits(1).diff().tolist()
-    return ends
+def _arc_counts(lattice: Any) -> list[int]:
+    """Return the number of arcs of each lattice."""
+    counts: list[int] = lattice.arcs.shape().remove_axis(1).row_splits(1).diff().tolist()
+    return counts
 
 
 def best_paths(
-    graph: Any, log_probs: Tensor, frames: Tensor, beams: Beams = USUAL
+    graph: Any, log_probs: Tensor, frames: Tensor, beams: Beams = DEFAULT_BEAMS
 ) -> list[list[int] | None]:
-    """Output labels of each row's best path through ``graph`` (the topology, an HLG ...).
+    """Return the output labels of each row's best path through ``graph`` (topology, HLG ...).
 
-    None where there is no path, for the caller to decide. No frames give [].
+    None for a row without a path, [] for a row without frames.
     """
-    found: list[list[int] | None] = [None if n else [] for n in frames.tolist()]
-    for rows, lattice in searched(graph, log_probs, frames, beams):
-        for row, ids in zip(rows, _best(lattice), strict=True):
-            found[row] = ids
-    return found
+    results: list[list[int] | None] = [None if n else [] for n in frames.tolist()]
+    for rows, lattice in search_lattices(graph, log_probs, frames, beams):
+        for row, labels in zip(rows, _shortest_paths(lattice), strict=True):
+            results[row] = labels
+    return results
 
 
-def _best(lattice: Any) -> list[list[int] | None]:
-    """Labels of the best path of each lattice, None where it has none."""
+def _shortest_paths(lattice: Any) -> list[list[int] | None]:
+    """Return the labels of the best path of each lattice, None if it has no path."""
     k2 = require_k2()
     labels = k2.get_aux_labels(k2.shortest_path(lattice, use_double_scores=True))
-    return [ids if n else None for ids, n in zip(labels, _arcs(lattice), strict=True)]
+    return [ids if arcs else None for ids, arcs in zip(labels, _arc_counts(lattice), strict=True)]
 
 
 def n_best(
@@ -127,50 +141,53 @@ def n_best(
     log_probs: Tensor,
     frames: Tensor,
     n: int,
-    beams: Beams = USUAL,
+    beams: Beams = DEFAULT_BEAMS,
     prune: float = 0.0,
     rescore: Callable[[Any], Any] | None = None,
 ) -> list[list[nbest.Labels]]:
-    """The n best sequences of each row's output labels, best first.
+    """Return the n best sequences of each row's output labels, best first.
 
-    Arcs of a posterior below ``prune`` are left out, but not those of the best path. ``rescore``:
-    applied to the lattices of labels first (see :func:`jointasr.ctc.graphs.rescorer`), as far as
-    they have at most LABELS of them. A row without a path has no sequence, one without frames the
-    empty one.
+    prune: arcs with a lower posterior are removed, except those of the best path.
+    rescore: is applied to the label lattices first (see :func:`jointasr.ctc.graphs.rescorer`),
+        unless they have more than MAX_RESCORED_LABELS.
+
+    A row without a path has no sequence; a row without frames has the empty sequence.
     """
-    found: list[list[nbest.Labels]] = [[] if many else [()] for many in frames.tolist()]
-    for rows, lattice in searched(graph, log_probs, frames, beams):
-        sure = _best(lattice)
+    results: list[list[nbest.Labels]] = [[] if n_frames else [()] for n_frames in frames.tolist()]
+    for rows, lattice in search_lattices(graph, log_probs, frames, beams):
+        best_labels = _shortest_paths(lattice)
         if prune:
             lattice = require_k2().prune_on_arc_post(lattice, prune, use_double_scores=True)
-        labels = of_labels(lattice)
-        for place, (row, best) in enumerate(zip(rows, sure, strict=True)):
-            one = labels[place]
-            if rescore and int((one.labels > 0).sum()) <= LABELS:
-                one = rescore(one)
-            found[row] = [ids for ids, _ in nbest.n_best(acceptor(one), n)]
-            if best is not None and tuple(best) not in found[row]:
-                found[row] = [*found[row][: n - 1], tuple(best)]
-    return found
+        acceptors = label_acceptors(lattice)
+        for i, (row, best) in enumerate(zip(rows, best_labels, strict=True)):
+            fsa = acceptors[i]
+            if rescore and int((fsa.labels > 0).sum()) <= MAX_RESCORED_LABELS:
+                fsa = rescore(fsa)
+            results[row] = [labels for labels, _ in nbest.n_best(arcs_by_state(fsa), n)]
+            if best is not None and tuple(best) not in results[row]:
+                results[row] = [*results[row][: n - 1], tuple(best)]
+    return results
 
 
-def of_labels(lattice: Any) -> Any:
-    """The lattice's output labels as acceptors with epsilons, on the CPU: an accepted sequence's
-    best path has the score of the lattice's best path with these labels. Attributes that are left:
-    ``scores`` and, where the graph had them, ``lm_scores``."""
+def label_acceptors(lattice: Any) -> Any:
+    """Return acceptors of the lattices' output labels, with epsilons, on the CPU.
+
+    The best path of an accepted sequence has the score of the lattice's best path with these
+    labels. The acceptors keep the attribute ``scores`` and, if the graph has it, ``lm_scores``.
+    """
     k2 = require_k2()
-    inverted = k2.invert(lattice.to("cpu"))  # where an arc has several labels, several arcs
-    plain = k2.Fsa(inverted.arcs)
-    plain.scores = inverted.scores.clone()
+    inverted = k2.invert(lattice.to("cpu"))  # an arc with several labels becomes several arcs
+    acceptors = k2.Fsa(inverted.arcs)
+    acceptors.scores = inverted.scores.clone()
     if hasattr(inverted, "lm_scores"):
-        plain.lm_scores = inverted.lm_scores.clone()
-    return k2.connect(plain)
+        acceptors.lm_scores = inverted.lm_scores.clone()
+    return k2.connect(acceptors)
 
 
-def acceptor(labels: Any) -> Acceptor:
-    """An acceptor's arcs by state; [] where it has no path."""
-    arcs: list[list[nbest.Arc]] = [[] for _ in range(labels.shape[0])]
-    rows = labels.arcs.values()[:, :3].tolist()
-    for (source, target, label), score in zip(rows, labels.scores.tolist(), strict=True):
+def arcs_by_state(fsa: Any) -> nbest.Acceptor:
+    """Return the arcs of a k2 acceptor by state, [] if it has no path."""
+    arcs: list[list[nbest.Arc]] = [[] for _ in range(fsa.shape[0])]
+    rows = fsa.arcs.values()[:, :3].tolist()
+    for (source, target, label), score in zip(rows, fsa.scores.tolist(), strict=True):
         arcs[source].append((label, target, score))
-    return nbest.in_order(arcs)
+    return nbest.topological_sort(arcs)

@@ -1,9 +1,9 @@
-"""CTC loss: two engines, k2 and torch, behind one signature and with the same numbers.
+"""CTC loss with two engines, k2 and torch, that have the same interface and the same results.
 
 k2 sums over the paths of each utterance's CTC graph (``k2.ctc_loss`` on ``k2.ctc_graph``); torch
-uses its own forward-backward in double precision. What one of them would treat differently, or
-silently, is decided here before either is called: frames of length zero, targets that do not fit,
-labels out of range and posteriors that are not finite.
+uses its forward-backward algorithm in double precision. Cases that the engines treat differently or
+silently are handled here before either is called: utterances without frames, infeasible targets,
+labels out of range and non-finite posteriors.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,12 @@ from jointasr.utils.transfer import copy_to_device
 
 Engine = Literal["k2", "torch"]
 BLANK = 0
-BEAM = 30.0
-"""Least output beam at which k2's loss agrees with the exact one; its own default, 10, is off by
+OUTPUT_BEAM = 30.0
+"""Smallest output beam at which k2's loss equals the exact loss. With its default, 10, the error is
 up to 0.29 on flat posteriors, as at the start of training."""
 MAX_STATES = 10_000_000
-"""States of lattices made at once. Beyond 15 million k2 lowers its beam without a word."""
+"""Maximum number of states in lattices that are computed together. Beyond 15 million k2 reduces its
+beam silently."""
 
 
 def ctc_loss(
@@ -31,22 +32,21 @@ def ctc_loss(
     frames: Tensor,
     targets: Sequence[Sequence[int]],
     engine: Engine = "k2",
-    beam: float = BEAM,
+    beam: float = OUTPUT_BEAM,
 ) -> Tensor:
-    """Negative log-probability of each target, summed over its alignments; no reduction.
+    """Return the negative log-probability of each target, summed over its alignments.
 
-    log_probs: (N, T, C) log-posteriors, blank at 0; other types than float32 are converted.
-    frames: (N,) valid frames of each row, 0..T; what lies beyond is not looked at.
-    targets: N sequences of labels in 1..C-1; empty ones are allowed.
-    beam: k2's output beam (pruning can only raise the loss); torch does not prune.
+    log_probs: (N, T, C) log posteriors, blank at 0; types other than float32 are converted.
+    frames: (N,) valid frames of each row, 0..T; later frames are ignored.
+    targets: N sequences of labels in 1..C-1, which may be empty.
+    beam: output beam of k2 (pruning can only increase the loss); torch does not prune.
 
-    Returns (N,) float64 losses. A target that needs more frames than there are (labels plus one
-    blank between equal neighbours) has loss +inf and gradient zero: select the finite ones before
-    summing, for ``inf * 0`` is not a number. The gradient is that with respect to
-    log-posteriors, in both engines.
+    Returns losses (N,) float64. An infeasible target, which needs more frames than there are (see
+    ``min_frames``), has loss +inf and gradient zero: mask it before the sum, because ``inf * 0`` is
+    nan. In both engines the gradient is the one with respect to the log posteriors.
 
-    Raises ValueError for labels or frames out of range, FloatingPointError naming the rows whose
-    posteriors are not finite, DataError when the engine is not to be had.
+    Raises ValueError for labels or frames out of range, FloatingPointError with the rows of
+    non-finite posteriors, DataError if the engine is not available.
     """
     assert log_probs.ndim == 3 and frames.shape == (log_probs.shape[0],), log_probs.shape
     assert len(targets) == log_probs.shape[0], (len(targets), log_probs.shape)
@@ -54,24 +54,24 @@ def ctc_loss(
     _check_labels(targets, log_probs.shape[2])
     check_finite(log_probs, lengths)
     empty = [row for row, n in enumerate(lengths) if n == 0 and not targets[row]]
-    possible = [row for row, n in enumerate(lengths) if n and n >= min_frames(targets[row])]
+    feasible = [row for row, n in enumerate(lengths) if n and n >= min_frames(targets[row])]
     losses = log_probs.new_full((len(targets),), torch.inf, dtype=torch.float64)
-    losses[empty] = 0.0  # no frame and no label: certain
-    losses = losses + log_probs[:, :0].sum()  # zero, but keeps backward() possible
-    if possible:
-        chosen = (lengths, targets, possible)
-        some = _k2(log_probs, *chosen, beam) if engine == "k2" else _torch(log_probs, *chosen)
-        losses = losses.index_put((copy_to_device(possible, losses.device),), some)
+    losses[empty] = 0.0  # no frames and no labels: probability 1
+    losses = losses + log_probs[:, :0].sum()  # adds zero, so that backward() works
+    if feasible:
+        inputs = (log_probs, lengths, targets, feasible)
+        values = _k2(*inputs, beam) if engine == "k2" else _torch(*inputs)
+        losses = losses.index_put((copy_to_device(feasible, losses.device),), values)
     return losses
 
 
 def min_frames(target: Sequence[int]) -> int:
-    """Frames that a target needs: its labels, and a blank between equal neighbours."""
+    """Return the frames that a target needs: its labels and a blank between equal neighbours."""
     return len(target) + sum(a == b for a, b in pairwise(target))
 
 
 def frame_counts(log_probs: Tensor, frames: Tensor) -> list[int]:
-    """Frame counts as a list. Raises ValueError for one outside 0..T."""
+    """Return frame counts (N,) as a list. Raises ValueError for one outside 0..T."""
     lengths = [int(n) for n in frames.tolist()]
     for row, n in enumerate(lengths):
         if not 0 <= n <= log_probs.shape[1]:
@@ -80,13 +80,13 @@ def frame_counts(log_probs: Tensor, frames: Tensor) -> list[int]:
 
 
 def check_finite(log_probs: Tensor, lengths: Sequence[int]) -> None:
-    """Raise FloatingPointError naming the rows with a valid frame that is not all finite.
+    """Raise FloatingPointError with the rows whose valid frames are not all finite.
 
-    Without this a diverged model would look like an impossible target: loss +inf, gradient zero.
+    Without this check divergence would look like an infeasible target: loss +inf, gradient zero.
     """
     bad = ~log_probs.detach().isfinite().all(dim=2)
-    places = torch.arange(bad.shape[1], device=bad.device)
-    bad &= places < copy_to_device(lengths, bad.device).unsqueeze(1)
+    positions = torch.arange(bad.shape[1], device=bad.device)
+    bad &= positions < copy_to_device(lengths, bad.device).unsqueeze(1)
     rows = bad.any(dim=1).nonzero().flatten().tolist()
     if rows:
         first = int(bad[rows[0]].nonzero()[0])
@@ -97,7 +97,7 @@ def check_finite(log_probs: Tensor, lengths: Sequence[int]) -> None:
 
 
 def require_k2(device: torch.device | str = "cpu") -> ModuleType:
-    """The k2 module. Raises DataError, with the remedy, where it is missing or lacks CUDA."""
+    """Return the k2 module. Raises DataError with a remedy if it is missing or lacks CUDA."""
     remedy = (
         "install the wheel for this torch and CUDA from https://k2-fsa.github.io/k2/cuda.html, "
         "or choose the other engine with --ctc torch"
@@ -111,8 +111,8 @@ def require_k2(device: torch.device | str = "cpu") -> ModuleType:
     return k2
 
 
-def engines(device: torch.device | str = "cpu") -> list[Engine]:
-    """Those to be had here."""
+def available_engines(device: torch.device | str = "cpu") -> list[Engine]:
+    """Return the engines that work on this machine."""
     try:
         require_k2(device)
     except DataError:
@@ -120,17 +120,19 @@ def engines(device: torch.device | str = "cpu") -> list[Engine]:
     return ["k2", "torch"]
 
 
-def dense(k2: ModuleType, log_probs: Tensor, lengths: Sequence[int], rows: Sequence[int]) -> object:
-    """k2's view of some rows of a batch: (T, C) posteriors of each as a linear acceptor.
+def dense_fsa_vec(
+    k2: ModuleType, log_probs: Tensor, lengths: Sequence[int], rows: Sequence[int]
+) -> object:
+    """Return rows of log posteriors (N, T, C) as a ``k2.DenseFsaVec``.
 
-    ``rows`` must come longest first, as k2 wants them, and none may be of length zero.
+    ``rows`` must be sorted by descending length, as k2 requires, and have at least one frame.
     """
     segments = torch.tensor([[row, 0, lengths[row]] for row in rows], dtype=torch.int32)
     return k2.DenseFsaVec(log_probs.float(), segments)
 
 
 def longest_first(rows: Sequence[int], lengths: Sequence[int]) -> list[int]:
-    """Rows by falling number of frames, ties in their own order."""
+    """Sort rows by descending number of frames; the order of ties is kept."""
     return sorted(rows, key=lambda row: -lengths[row])
 
 
@@ -151,34 +153,34 @@ def _k2(
     k2 = require_k2(log_probs.device)
     order = longest_first(rows, lengths)
     parts = []
-    for group in groups(order, lengths, targets):
+    for group in group_by_states(order, lengths, targets):
         graph = k2.ctc_graph([list(targets[row]) for row in group], device=log_probs.device)
         parts.append(
             k2.ctc_loss(
                 graph,
-                dense(k2, log_probs, lengths, group),
+                dense_fsa_vec(k2, log_probs, lengths, group),
                 output_beam=beam,
                 reduction="none",
                 use_double_scores=True,
             ).double()
         )
-    place = {row: position for position, row in enumerate(order)}
-    return torch.cat(parts)[[place[row] for row in rows]]
+    index = {row: i for i, row in enumerate(order)}
+    return torch.cat(parts)[[index[row] for row in rows]]
 
 
-def groups(
+def group_by_states(
     order: Sequence[int], lengths: Sequence[int], targets: Sequence[Sequence[int]]
 ) -> list[list[int]]:
-    """Consecutive rows whose lattices together cannot have more than MAX_STATES states."""
+    """Split rows into consecutive groups whose lattices have at most MAX_STATES states together."""
     groups: list[list[int]] = []
-    room = 0
+    available = 0
     for row in order:
         states = (lengths[row] + 1) * (2 * len(targets[row]) + 2)
-        if states > room:
+        if states > available:
             groups.append([])
-            room = MAX_STATES
+            available = MAX_STATES
         groups[-1].append(row)
-        room -= states
+        available -= states
     return groups
 
 
@@ -191,10 +193,10 @@ def _torch(
     device = log_probs.device
     counts = [lengths[row] for row in rows]
     scores = log_probs[copy_to_device(rows, device), : max(counts)].double()
-    beyond = torch.arange(scores.shape[1], device=device) >= copy_to_device(
+    padding = torch.arange(scores.shape[1], device=device) >= copy_to_device(
         counts, device
     ).unsqueeze(1)
-    scores = scores.masked_fill(beyond.unsqueeze(2), 0.0)  # padding may hold anything
+    scores = scores.masked_fill(padding.unsqueeze(2), 0.0)
     labels = [label for row in rows for label in targets[row]]
     losses = torch.nn.functional.ctc_loss(
         scores.transpose(0, 1),
@@ -204,8 +206,8 @@ def _torch(
         blank=BLANK,
         reduction="none",
     )
-    # torch's backward adds exp(log_probs), the share of a log-softmax that it assumes below it;
-    # that share belongs to the log-softmax itself, which is indifferent to it. Taking it away
-    # gives the derivative with respect to log_probs, as k2 does.
-    mass = scores.exp().masked_fill(beyond.unsqueeze(2), 0.0).sum(dim=(1, 2))
+    # torch's backward adds exp(log_probs), part of the gradient of the log-softmax that it assumes
+    # as its input; the backward pass of log-softmax cancels it. Without it the gradient is the one
+    # with respect to log_probs, as in k2.
+    mass = scores.exp().masked_fill(padding.unsqueeze(2), 0.0).sum(dim=(1, 2))
     return losses - (mass - mass.detach())

@@ -1,4 +1,4 @@
-"""The n best label sequences of a lattice, and what a list of hypotheses says of each word."""
+"""n-best label sequences of a lattice; posteriors of hypotheses and of their words."""
 
 import heapq
 import math
@@ -6,125 +6,130 @@ from collections.abc import Mapping, Sequence
 
 from jointasr.scoring import metrics
 
-END = -1  # label of the arcs into the last state
-
-
-Arc = tuple[int, int, float]
-"""label (1 and up, EPSILON or END), state that it leads to, score"""
-Acceptor = Sequence[Sequence[Arc]]
-"""An acyclic acceptor: the arcs that leave each state, which lead to later ones; state 0 begins,
-the last one ends"""
-Labels = tuple[int, ...]
 EPSILON = 0
-WORK = 2_000_000
-"""arcs looked at before a search ends with what it has: some seconds"""
+FINAL = -1
+"""label of arcs to the final state, as in k2"""
+Arc = tuple[int, int, float]
+"""label (1 and up, EPSILON or FINAL), target state, score"""
+Acceptor = Sequence[Sequence[Arc]]
+"""Acyclic acceptor: the arcs that leave each state, whose targets have higher numbers. State 0 is
+the start state, the last state is final."""
+Labels = tuple[int, ...]
+MAX_ARCS = 2_000_000
+"""arcs that a search expands before it stops, some seconds"""
 
 
-def n_best(acceptor: Acceptor, n: int, work: int = WORK) -> list[tuple[Labels, float]]:
-    """The n sequences of labels whose best paths score highest, best first; fewer if there are not
-    as many, or ``work`` arcs have been looked at (the best one is always there). Equal scores are
-    sorted by labels.
+def n_best(acceptor: Acceptor, n: int, max_arcs: int = MAX_ARCS) -> list[tuple[Labels, float]]:
+    """Return the n label sequences with the highest best-path scores, best first.
 
-    Best-first search over prefixes, each with the best score of every state that it leads to: that
-    is determinizing as far as needed. What is ahead of a state is known exactly, so each sequence
-    is found once, in its turn, with its score (Soong and Huang 1991 search like this over paths).
+    Fewer are returned if there are fewer, or when the search has expanded ``max_arcs`` arcs; the
+    best one is always returned. Equal scores are sorted by labels.
+
+    A* search over label prefixes with the exact score of the best completion of each state as
+    heuristic. A prefix keeps its best score in every state that it reaches, which determinizes the
+    acceptor as far as needed, so each sequence is found once, in order. Soong and Huang (1991), "A
+    tree-trellis based fast search for finding the n best sentence hypotheses in continuous speech
+    recognition", search over paths in this way.
     """
     if not any(acceptor):
         return []
-    ahead = _ahead(acceptor)
-    heap: list[tuple[float, Labels, dict[int, float]]] = [(-ahead[0], (), {0: 0.0})]
-    found: list[tuple[Labels, float]] = []
-    while heap and len(found) < n and (work > 0 or not found):
-        cost, labels, reached = heapq.heappop(heap)
-        if labels[-1:] == (END,):
-            found.append((labels[:-1], -cost))
+    backward = _backward_scores(acceptor)
+    heap: list[tuple[float, Labels, dict[int, float]]] = [(-backward[0], (), {0: 0.0})]
+    results: list[tuple[Labels, float]] = []
+    while heap and len(results) < n and (max_arcs > 0 or not results):
+        cost, labels, forward = heapq.heappop(heap)
+        if labels[-1:] == (FINAL,):
+            results.append((labels[:-1], -cost))
             continue
-        follows, looked = _follow(acceptor, reached)
-        work -= looked
-        for label, states in follows.items():
-            best = max(score + ahead[state] for state, score in states.items())
-            # rounded, for a sum in another order must not look better than what it is part of
+        successors, expanded = _expand(acceptor, forward)
+        max_arcs -= expanded
+        for label, states in successors.items():
+            best = max(score + backward[state] for state, score in states.items())
+            # rounded: the order of a sum must not make a longer prefix better than its parent
             heapq.heappush(heap, (round(-best, 9), (*labels, label), states))
-    return found
+    return results
 
 
-def _follow(
-    acceptor: Acceptor, reached: Mapping[int, float]
+def _expand(
+    acceptor: Acceptor, forward: Mapping[int, float]
 ) -> tuple[dict[int, dict[int, float]], int]:
-    """Labels that may follow, behind any epsilons, each with the states it leads to and the best
-    scores there; and how many arcs were looked at."""
-    best = dict(reached)
-    todo = list(best)
-    heapq.heapify(todo)  # states in order: all that leads to one has been seen when it comes
-    found: dict[int, dict[int, float]] = {}
-    looked = 0
-    while todo:
-        state = heapq.heappop(todo)
+    """Return the next labels, after any epsilons, and the number of expanded arcs.
+
+    ``forward``: the best score of a prefix in each state that it reaches. Each next label comes
+    with the same for the prefix that it extends.
+    """
+    best = dict(forward)
+    queue = list(best)
+    heapq.heapify(queue)  # states in topological order: a state's score is final when it is popped
+    successors: dict[int, dict[int, float]] = {}
+    expanded = 0
+    while queue:
+        state = heapq.heappop(queue)
         before = best[state]
         for label, target, score in acceptor[state]:
             total = before + score
             if label == EPSILON:
                 if target not in best:
-                    heapq.heappush(todo, target)
+                    heapq.heappush(queue, target)
                 states = best
             else:
-                states = found.setdefault(label, {})
+                states = successors.setdefault(label, {})
             if total > states.get(target, -math.inf):
                 states[target] = total
-        looked += len(acceptor[state])
-    return found, looked
+        expanded += len(acceptor[state])
+    return successors, expanded
 
 
-def in_order(arcs: Sequence[Sequence[Arc]]) -> Acceptor:
-    """The acceptor with its states numbered so that arcs lead to later ones; those that cannot be
-    reached are left out."""
+def topological_sort(arcs: Sequence[Sequence[Arc]]) -> Acceptor:
+    """Renumber the states of an acyclic acceptor so that arcs lead to higher numbers; remove
+    unreachable states."""
     if not any(arcs):
         return []
-    done: list[int] = []
+    finished: list[int] = []
     seen = {0}
-    path = [(0, iter(arcs[0]))]
-    while path:
-        state, leaving = path[-1]
-        target = next((target for _, target, _ in leaving if target not in seen), None)
+    stack = [(0, iter(arcs[0]))]
+    while stack:
+        state, remaining = stack[-1]
+        target = next((target for _, target, _ in remaining if target not in seen), None)
         if target is None:
-            done.append(state)
-            path.pop()
+            finished.append(state)
+            stack.pop()
         else:
             seen.add(target)
-            path.append((target, iter(arcs[target])))
-    end = len(arcs) - 1
-    order = [state for state in reversed(done) if state != end] + [end]
-    place = {state: number for number, state in enumerate(order)}
-    return [[(label, place[t], score) for label, t, score in arcs[s]] for s in order]
+            stack.append((target, iter(arcs[target])))
+    final = len(arcs) - 1
+    order = [state for state in reversed(finished) if state != final] + [final]
+    index = {state: number for number, state in enumerate(order)}
+    return [[(label, index[t], score) for label, t, score in arcs[s]] for s in order]
 
 
-def _ahead(acceptor: Acceptor) -> list[float]:
-    """Best score from each state to the end."""
-    ahead = [-math.inf] * len(acceptor)
-    ahead[-1] = 0.0
+def _backward_scores(acceptor: Acceptor) -> list[float]:
+    """Return the best score from each state to the final state."""
+    backward = [-math.inf] * len(acceptor)
+    backward[-1] = 0.0
     for state in reversed(range(len(acceptor) - 1)):
-        ahead[state] = max(
-            (score + ahead[target] for _, target, score in acceptor[state]), default=-math.inf
+        backward[state] = max(
+            (score + backward[target] for _, target, score in acceptor[state]), default=-math.inf
         )
-    return ahead
+    return backward
 
 
 def posteriors(scores: Sequence[float]) -> list[float]:
-    """Scores of hypotheses, natural logarithms, as probabilities that sum to one."""
+    """Return the softmax of hypothesis scores (natural logarithms)."""
     highest = max(scores)
-    if highest == -math.inf:  # none is possible: each as likely
+    if highest == -math.inf:  # every hypothesis is impossible: uniform
         return [1 / len(scores)] * len(scores)
     weights = [math.exp(score - highest) for score in scores]
     return [weight / math.fsum(weights) for weight in weights]
 
 
-def word_posteriors(text: str, others: Sequence[str], weights: Sequence[float]) -> list[float]:
-    """Probability of each word of ``text``: the weight of the hypotheses that have it in its place
-    when aligned with ``text`` at least edit distance."""
-    found = [0.0] * len(text.split())
-    alignments = metrics.align([text] * len(others), list(others))
+def word_posteriors(text: str, hypotheses: Sequence[str], weights: Sequence[float]) -> list[float]:
+    """Return the posterior of each word of ``text``: the sum of the ``weights`` of the hypotheses
+    that have this word at its position in a minimum edit distance alignment with ``text``."""
+    result = [0.0] * len(text.split())
+    alignments = metrics.align([text] * len(hypotheses), list(hypotheses))
     for alignment, weight in zip(alignments, weights, strict=True):
-        own = [(mine, theirs) for mine, theirs in alignment if mine is not None]
-        for place, (mine, theirs) in enumerate(own):
-            found[place] += weight * (mine == theirs)
-    return [min(1.0, value) for value in found]
+        pairs = [(word, other) for word, other in alignment if word is not None]
+        for position, (word, other) in enumerate(pairs):
+            result[position] += weight * (word == other)
+    return [min(1.0, value) for value in result]

@@ -1,7 +1,7 @@
-"""Prefix-beam search by flashlight-text, without k2; with a lexicon and n-grams if wanted."""
+"""Prefix beam search by flashlight-text: over units, or over words with an n-gram model."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -14,17 +14,24 @@ from jointasr.lm.lexicon import Lexicon
 from jointasr.lm.ngram import BEGIN, END, NgramModel
 from jointasr.utils.errors import DataError
 
-WIDTH = 16  # prefixes kept without a lexicon
-NEAR = 10.0  # how far a prefix may be below the best, without a lexicon
-TIE = 4e-6  # share by which equal scores are told apart, else by where they are in memory
-ABSENT = -1  # what flashlight takes for "no such token" or word
-NOWHERE = -1e4  # log-posterior of what must not be
-Found = list[tuple[list[int], float]]
-"""sequences of labels, best first, with their scores"""
+BEAM_SIZE = 16
+"""prefixes per frame in a search over units"""
+BEAM_THRESHOLD = 10.0
+"""maximum difference of a prefix's score from the best one in a search over units"""
+WORD_BEAM_THRESHOLD = 50.0
+"""the same in a search over words"""
+TIE_BREAKING = 4e-6
+"""relative perturbation of scores; flashlight orders equal scores by their addresses in memory"""
+NO_TOKEN = -1
+"""flashlight's index of a missing token or word"""
+LOG_ZERO = -1e4
+"""log posterior of impossible labels"""
+Hypotheses = list[tuple[list[int], float]]
+"""label sequences with their scores, best first"""
 
 
 def require_flashlight() -> ModuleType:
-    """The decoder's module. Raises DataError, with the remedy, where it is missing."""
+    """Return flashlight's decoder module. Raises DataError with a remedy if it is missing."""
     try:
         from flashlight.lib.text import decoder
     except ImportError as error:
@@ -35,47 +42,62 @@ def require_flashlight() -> ModuleType:
     return decoder
 
 
-def units(log_probs: Tensor, frames: Tensor, width: int = WIDTH, near: float = NEAR) -> list[Found]:
-    """Sequences of units (Hannun et al. 2014, without language model) of each row, the scores the
-    log-probabilities of all their alignments in the beam.
+def search_units(
+    log_probs: Tensor,
+    frames: Tensor,
+    beam_size: int = BEAM_SIZE,
+    beam_threshold: float = BEAM_THRESHOLD,
+) -> list[Hypotheses]:
+    """Search each row of log posteriors (N, T, C), frames (N,), for its best unit sequences.
 
-    Keeps ``width`` prefixes per frame and those within ``near`` of the best.
+    Prefix beam search without a language model (Hannun et al., "First-pass large vocabulary
+    continuous speech recognition using bi-directional recurrent DNNs", 2014). A score is the
+    log-probability of all alignments in the beam. Each frame keeps ``beam_size`` prefixes, those
+    within ``beam_threshold`` of the best.
     """
     decoder = require_flashlight()
     options = decoder.LexiconFreeDecoderOptions(
-        beam_size=width,
+        beam_size=beam_size,
         beam_size_token=log_probs.shape[2],
-        beam_threshold=min(near, 1e30),
+        beam_threshold=min(beam_threshold, 1e30),
         lm_weight=0.0,
         sil_score=0.0,
         log_add=True,
         criterion_type=decoder.CriterionType.CTC,
     )
-    search = decoder.LexiconFreeDecoder(options, decoder.ZeroLM(), ABSENT, BLANK, [])
-    found = []
-    for row in _rows(log_probs, frames):
-        results = _decode(search, row)
-        found.append(_merged((_collapse(result.tokens), result.score) for result in results))
-    return found
+    search = decoder.LexiconFreeDecoder(options, decoder.ZeroLM(), NO_TOKEN, BLANK, [])
+    hypotheses = []
+    for scores in _split_rows(log_probs, frames):
+        results = _decode(search, scores)
+        hypotheses.append(_merge((_collapse(result.tokens), result.score) for result in results))
+    return hypotheses
 
 
-class Words:
-    """Search for words of a lexicon under an n-gram model; of use for many batches.
+class WordSearch:
+    """Prefix beam search for words of a lexicon with an n-gram model.
 
-    Scores are flashlight's, which lets a label doubled without blank pass for two and separators
-    be anywhere between words: rank what is found by :func:`jointasr.ctc.loss.ctc_loss`.
+    The scores are those of flashlight, which accepts a label repeated without a blank as two labels
+    and separators anywhere between words. Rank the hypotheses by the scores of
+    :func:`jointasr.ctc.loss.ctc_loss` and the n-gram model.
 
-    A label can be held for several frames only within a word, and between words flashlight always
-    reads a silence. So each word ends in the separator, which is that silence; where there is none
-    a word may end in its last label twice, and the silence is a column that nothing goes through.
+    Flashlight lets a label last several frames only within a word and requires a silence between
+    words. Therefore each word ends in the separator, which is the silence. Without a separator each
+    word has a second spelling that repeats its last label, and the silence is an additional label
+    with probability zero.
     """
 
     def __init__(
-        self, lexicon: Lexicon, model: NgramModel, scale: float, width: int, near: float = 50.0
+        self,
+        lexicon: Lexicon,
+        model: NgramModel,
+        scale: float,
+        beam_size: int,
+        beam_threshold: float = WORD_BEAM_THRESHOLD,
     ) -> None:
+        """``scale``: weight of the n-gram model."""
         decoder = require_flashlight()
         self._lexicon = lexicon
-        self._trie = decoder.Trie(lexicon.units + 1, BLANK)
+        self._trie = decoder.Trie(lexicon.num_units + 1, BLANK)
         for index, word in enumerate(lexicon.words):
             ids = lexicon.spellings[word]
             if lexicon.separator is not None:
@@ -83,12 +105,12 @@ class Words:
             else:
                 self._trie.insert([*ids], index, 0.0)
                 self._trie.insert([*ids, ids[-1]], index, 0.0)
-        silence = lexicon.units if lexicon.separator is None else lexicon.separator
+        silence = lexicon.num_units if lexicon.separator is None else lexicon.separator
         self._trie.smear(decoder.SmearingMode.NONE)
         options = decoder.LexiconDecoderOptions(
-            beam_size=width,
-            beam_size_token=lexicon.units + 1,
-            beam_threshold=near,
+            beam_size=beam_size,
+            beam_size_token=lexicon.num_units + 1,
+            beam_threshold=beam_threshold,
             lm_weight=scale,
             word_score=0.0,
             unk_score=-math.inf,
@@ -96,28 +118,29 @@ class Words:
             log_add=True,
             criterion_type=decoder.CriterionType.CTC,
         )
-        self._model = _language_model(decoder, lexicon, model)  # the decoder does not own it
+        self._model = _language_model(decoder, lexicon, model)  # not owned by the decoder
         self._search = decoder.LexiconDecoder(
-            options, self._trie, self._model, silence, BLANK, ABSENT, [], False
+            options, self._trie, self._model, silence, BLANK, NO_TOKEN, [], False
         )
 
-    def __call__(self, log_probs: Tensor, frames: Tensor) -> list[Found]:
-        """Sequences of word ids (from 1) of each row."""
-        found = []
-        for row in _rows(log_probs, frames):
-            if self._lexicon.separator is not None and len(row):
-                last = torch.full((1, row.shape[1]), NOWHERE)  # behind the last word one is free
+    def __call__(self, log_probs: Tensor, frames: Tensor) -> list[Hypotheses]:
+        """Search each row of log posteriors (N, T, C), frames (N,), for sequences of word ids (1 is
+        the first word)."""
+        hypotheses = []
+        for scores in _split_rows(log_probs, frames):
+            if self._lexicon.separator is not None and len(scores):
+                last = torch.full((1, scores.shape[1]), LOG_ZERO)  # for the last word's separator
                 last[0, [BLANK, self._lexicon.separator]] = 0.0
-                row = torch.cat([row, last])
-            row = torch.cat([row, torch.full((len(row), 1), NOWHERE)], dim=1)
-            results = _decode(self._search, row)
+                scores = torch.cat([scores, last])
+            scores = torch.cat([scores, torch.full((len(scores), 1), LOG_ZERO)], dim=1)
+            results = _decode(self._search, scores)
             words = (([w + 1 for w in r.words if w >= 0], r.score) for r in results)
-            found.append(_merged(words))
-        return found
+            hypotheses.append(_merge(words))
+        return hypotheses
 
 
 def _language_model(decoder: ModuleType, lexicon: Lexicon, model: NgramModel) -> Any:
-    """Our n-gram model as flashlight asks for it: a state for each history."""
+    """Return an n-gram model as a flashlight LM, with a state for each history."""
 
     class NGrams(decoder.LM):  # type: ignore[name-defined]
         def __init__(self) -> None:
@@ -132,10 +155,10 @@ def _language_model(decoder: ModuleType, lexicon: Lexicon, model: NgramModel) ->
 
         def score(self, state: Any, word: int) -> tuple[Any, float]:
             history, text = self.histories[state], lexicon.words[word]
-            after = state.child(word)
+            next_state = state.child(word)
             line = (*history, text)
-            self.histories.setdefault(after, line[max(0, len(line) - model.order + 1) :])
-            return after, self.log_prob(history, text)
+            self.histories.setdefault(next_state, line[max(0, len(line) - model.order + 1) :])
+            return next_state, self.log_prob(history, text)
 
         def finish(self, state: Any) -> tuple[Any, float]:
             return state, self.log_prob(self.histories[state], END)
@@ -149,26 +172,28 @@ def _language_model(decoder: ModuleType, lexicon: Lexicon, model: NgramModel) ->
     return NGrams()
 
 
-def _rows(log_probs: Tensor, frames: Tensor) -> list[Tensor]:
+def _split_rows(log_probs: Tensor, frames: Tensor) -> list[Tensor]:
+    """Return the log posteriors (frames, C) of each row on the CPU, perturbed so that no two are
+    equal."""
     lengths = frame_counts(log_probs, frames)
     check_finite(log_probs, lengths)
     scores = log_probs.detach().float().cpu()
-    places = torch.arange(scores.shape[1] * scores.shape[2], dtype=torch.float64)
-    golden = (places * (5**0.5 - 1) / 2) % 1 - 0.5  # no pattern, the same for every row
-    # by frames from each row's start, so that its neighbours do not matter
-    scores = (scores.double() * (1 + TIE * golden).view(scores.shape[1:])).float()
+    indices = torch.arange(scores.shape[1] * scores.shape[2], dtype=torch.float64)
+    # multiples of the golden ratio, equal for every row: independent of the batch
+    golden = (indices * (5**0.5 - 1) / 2) % 1 - 0.5
+    scores = (scores.double() * (1 + TIE_BREAKING * golden).view(scores.shape[1:])).float()
     return [row[:n] for row, n in zip(scores, lengths, strict=True)]
 
 
-def _decode(search: Any, row: Tensor) -> Any:
-    row = row.contiguous()
-    return search.decode(row.data_ptr(), *row.shape)
+def _decode(search: Any, scores: Tensor) -> Any:
+    scores = scores.contiguous()
+    return search.decode(scores.data_ptr(), *scores.shape)
 
 
-def _merged(found: Any) -> Found:
-    """The same labels once, their probabilities summed."""
+def _merge(hypotheses: Iterable[tuple[Sequence[int], float]]) -> Hypotheses:
+    """Merge hypotheses with the same labels, sum their probabilities, sort them."""
     totals: dict[tuple[int, ...], float] = {}
-    for labels, score in found:
+    for labels, score in hypotheses:
         key = tuple(labels)
         old = totals.get(key, -math.inf)
         high, low = max(old, score), min(old, score)
@@ -178,6 +203,6 @@ def _merged(found: Any) -> Found:
 
 
 def _collapse(tokens: Sequence[int]) -> list[int]:
-    """Labels of flashlight's path, which has a place more at either end."""
+    """Return the labels of flashlight's path, which has an extra token at either end."""
     path = [BLANK, *tokens[1:-1]]
-    return [unit for before, unit in pairwise(path) if unit not in (BLANK, before)]
+    return [label for previous, label in pairwise(path) if label not in (BLANK, previous)]

@@ -1,4 +1,4 @@
-"""From log-posteriors to token ids: greedy search, and each engine's own for the best."""
+"""Search for the best label sequence: greedy search and the search of each engine."""
 
 from collections.abc import Sequence
 
@@ -6,22 +6,22 @@ import torch
 from torch import Tensor
 
 from jointasr.ctc import graphs, prefix_beam
-from jointasr.ctc.lattice import USUAL, Beams, best_paths
+from jointasr.ctc.lattice import DEFAULT_BEAMS, Beams, best_paths
 from jointasr.ctc.loss import BLANK, Engine, check_finite, frame_counts
 from jointasr.utils.transfer import CopyToHost
 
 
 def greedy(log_probs: Tensor, frames: Tensor) -> list[list[int]]:
-    """Best unit of every frame, repeats merged, blanks removed.
+    """Return the best label of every frame with repeats merged and blanks removed, for each row.
 
-    log_probs (N, T, C), frames (N,) valid frames. Raises FloatingPointError naming the rows
-    whose posteriors are not finite.
+    log_probs: (N, T, C); frames: (N,) valid frames. Raises FloatingPointError with the rows of
+    non-finite posteriors.
     """
     return Greedy(log_probs, frames).labels()
 
 
 class Greedy:
-    """Greedy search of which the card does its part while others wait for no result."""
+    """Greedy search whose result is copied from the GPU asynchronously."""
 
     def __init__(self, log_probs: Tensor, frames: Tensor) -> None:
         self._log_probs, self._lengths = log_probs, frame_counts(log_probs, frames)
@@ -30,61 +30,61 @@ class Greedy:
         self._best = CopyToHost(torch.where(finite, best, -1))
 
     def labels(self) -> list[list[int]]:
-        """What :func:`greedy` returns."""
+        """Wait for the result and return it, as :func:`greedy` does."""
         paths = [row[:n] for row, n in zip(self._best.wait().tolist(), self._lengths, strict=True)]
         if any(-1 in path for path in paths):
             check_finite(self._log_probs, self._lengths)
-        return [collapse(path) for path in paths]
+        return [collapse_path(path) for path in paths]
 
 
-def greedy_scored(log_probs: Tensor, frames: Tensor) -> list[tuple[list[int], Tensor]]:
-    """As ``greedy``, and the log-posterior of each unit in the best of its frames, (units,).
+def greedy_with_scores(log_probs: Tensor, frames: Tensor) -> list[tuple[list[int], Tensor]]:
+    """Return for each row the labels of ``greedy`` and their scores (labels,).
 
-    Gradients pass through the log-posteriors.
+    A label's score is its log posterior in the best of its frames; gradients pass through it.
     """
     lengths = frame_counts(log_probs, frames)
     check_finite(log_probs, lengths)
     best = log_probs.max(dim=2)
     paths, scores = best.indices.tolist(), best.values.tolist()
-    found = []
+    results = []
     for row, n in enumerate(lengths):
-        ids, places = [], []
-        for unit, begin, end in spans(paths[row][:n]):
-            ids.append(unit)
-            places.append(max(range(begin, end), key=scores[row].__getitem__))
-        found.append((ids, best.values[row, places]))
-    return found
+        labels, peaks = [], []
+        for label, begin, end in label_spans(paths[row][:n]):
+            labels.append(label)
+            peaks.append(max(range(begin, end), key=scores[row].__getitem__))
+        results.append((labels, best.values[row, peaks]))
+    return results
 
 
-def spans(path: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Each label of a frame-by-frame path with its first frame and the one after its last."""
+def label_spans(path: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Return the labels of a path, one label per frame, with their first frame and the frame after
+    the last, without blanks."""
     ends = [t for t in range(1, len(path) + 1) if t == len(path) or path[t] != path[t - 1]]
     begins = [0, *ends][: len(ends)]
     return [(path[b], b, e) for b, e in zip(begins, ends, strict=True) if path[b] != BLANK]
 
 
-def collapse(path: Sequence[int]) -> list[int]:
-    """The labels that a frame-by-frame path stands for: repeats merged, then blanks removed."""
-    return [unit for unit, _, _ in spans(path)]
+def collapse_path(path: Sequence[int]) -> list[int]:
+    """Return the labels of a path, one label per frame: merge repeats, then remove blanks."""
+    return [label for label, _, _ in label_spans(path)]
 
 
 def one_best(
-    log_probs: Tensor, frames: Tensor, engine: Engine = "k2", beams: Beams = USUAL
+    log_probs: Tensor, frames: Tensor, engine: Engine = "k2", beams: Beams = DEFAULT_BEAMS
 ) -> list[list[int]]:
-    """Token ids by the engine's own search.
+    """Return the best label sequence of each row, found by the engine's search.
 
-    k2: the shortest path through the lattice on the CTC topology, that is the most probable
-    frame-by-frame path. torch: prefix-beam search, the most probable sequence of labels among those
-    in the beam. No frames give []. Raises FloatingPointError naming the rows whose posteriors
-    are not finite.
+    k2: the shortest path through the lattice on the CTC topology, which is the most probable path
+    of one label per frame. torch: prefix beam search for the most probable label sequence. A row
+    without frames gives []. Raises FloatingPointError with the rows of non-finite posteriors.
     """
     if engine == "torch":
-        return [found[0][0] for found in prefix_beam.units(log_probs, frames)]
+        return [hyps[0][0] for hyps in prefix_beam.search_units(log_probs, frames)]
     graph = graphs.topology(log_probs.shape[2], str(log_probs.device))
-    found = best_paths(graph, log_probs, frames, beams)
-    if any(ids is None for ids in found):
-        # Every state of the topology is final, so this takes posteriors at the edge of float32.
-        # Without a graph that forbids anything the best path is the best unit of every frame.
+    best = best_paths(graph, log_probs, frames, beams)
+    if any(labels is None for labels in best):
+        # Every state of the topology is final, so this happens only for posteriors at the limits of
+        # float32. The topology accepts every path, so the best one is the greedy one.
         exact = greedy(log_probs, frames)
-        return [b if a is None else a for a, b in zip(found, exact, strict=True)]
-    return [ids for ids in found if ids is not None]
+        return [b if a is None else a for a, b in zip(best, exact, strict=True)]
+    return [labels for labels in best if labels is not None]

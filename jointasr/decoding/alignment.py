@@ -11,12 +11,12 @@ from torch import Tensor
 
 from jointasr.ctc import search
 from jointasr.ctc.loss import (
-    BEAM,
+    OUTPUT_BEAM,
     Engine,
     check_finite,
-    dense,
+    dense_fsa_vec,
     frame_counts,
-    groups,
+    group_by_states,
     longest_first,
     min_frames,
     require_k2,
@@ -53,7 +53,7 @@ def paths(
     rows = [r for r, ids in enumerate(targets) if ids and lengths[r] >= min_frames(ids)]
     labels = _k2 if engine == "k2" else _torchaudio
     for row, path in labels(log_probs.detach(), lengths, targets, rows):
-        found[row] = search.spans(path)
+        found[row] = search.label_spans(path)
     return found
 
 
@@ -68,10 +68,10 @@ def _k2(
     rows: Sequence[int],
 ) -> Paths:
     k2 = require_k2(log_probs.device)
-    for group in groups(longest_first(rows, lengths), lengths, targets):
+    for group in group_by_states(longest_first(rows, lengths), lengths, targets):
         graph = k2.ctc_graph([list(targets[row]) for row in group], device=log_probs.device)
-        posteriors = dense(k2, log_probs, lengths, group)
-        lattice = k2.intersect_dense(graph, posteriors, output_beam=BEAM)
+        posteriors = dense_fsa_vec(k2, log_probs, lengths, group)
+        lattice = k2.intersect_dense(graph, posteriors, output_beam=OUTPUT_BEAM)
         best = k2.shortest_path(lattice, use_double_scores=True)
         labels, ends = best.labels.tolist(), best.arcs.shape().remove_axis(1).row_splits(1).tolist()
         for row, (begin, end) in zip(group, pairwise(ends), strict=True):

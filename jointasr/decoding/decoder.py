@@ -90,7 +90,7 @@ class Decoder:
             )
         if conf.ranks:
             assert models is not None, f"{conf.method} needs n-gram models"
-            self._paths = {order: path / arpa.NAME for order, path in models.items()}
+            self._paths = {order: path / arpa.FILE_NAME for order, path in models.items()}
             self._ngrams = arpa.read(self._paths[max(models)])
             first = arpa.read(self._paths[conf.lm.order])
             self._lexicon = lexicon.build(first.words, model.units)
@@ -141,13 +141,13 @@ class Decoder:
         listed = (conf.paths, self._beams, conf.lattice_prune)
         if conf.method == "beam":
             width = conf.lm.beam_size
-            by_beam = prefix_beam.Words(words, self._ngrams, scale, width)
+            by_beam = prefix_beam.WordSearch(words, self._ngrams, scale, width)
             return lambda log_probs, frames: [
                 [words.text(ids) for ids, _ in found[: conf.paths]]
                 for found in by_beam(log_probs, frames)
             ]
         if conf.method == "nbest":
-            graph = graphs.topology(words.units, str(self.device), conf.modified_topology)
+            graph = graphs.topology(words.num_units, str(self.device), conf.modified_topology)
             units = self.model.units
             return lambda log_probs, frames: [
                 list(dict.fromkeys(map(units.decode, found)))

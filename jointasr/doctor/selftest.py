@@ -16,7 +16,7 @@ from torch import Tensor
 
 from jointasr.ctc.lattice import best_paths
 from jointasr.ctc.loss import Engine, ctc_loss, require_k2
-from jointasr.ctc.search import collapse, greedy, one_best
+from jointasr.ctc.search import collapse_path, greedy, one_best
 from jointasr.utils.errors import DataError
 
 Test = Callable[[str], str]
@@ -68,7 +68,7 @@ def _brute_force(device: str) -> str:
         total = sum(
             math.exp(sum(float(scores[row, t, unit]) for t, unit in enumerate(path)))
             for path in itertools.product(range(3), repeat=frames)
-            if collapse(path) == target
+            if collapse_path(path) == target
         )
         worst = max(worst, abs(losses[row] + math.log(total)))
     return _require(worst < 1e-5, f"largest difference {worst:.1e}")

@@ -88,7 +88,7 @@ def _language_models(
         source = layout.lm_dir(Path(about.data), order)
         target = layout.lm_dir(making, order)
         target.mkdir()
-        shutil.copyfile(source / arpa.NAME, target / arpa.NAME)
+        shutil.copyfile(source / arpa.FILE_NAME, target / arpa.FILE_NAME)
 
 
 def _fit(making: Path, source: Path, device: torch.device) -> DevResults:

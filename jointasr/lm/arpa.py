@@ -1,4 +1,4 @@
-"""Language models as ARPA files, which SRILM, KenLM, kaldilm and many others read."""
+"""n-gram models as ARPA files, the format of SRILM, KenLM and kaldilm."""
 
 import math
 import re
@@ -8,17 +8,17 @@ from jointasr.lm.ngram import BEGIN, UNKNOWN, Gram, NgramModel
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
-NAME = "lm.arpa"
-NEVER = -99.0  # the format's logarithm of zero
+FILE_NAME = "lm.arpa"
+LOG_ZERO = -99.0  # log10 of zero in ARPA files
 
 
 def write(path: Path, model: NgramModel) -> None:
-    """Write ``model``."""
+    """Write ``model`` as an ARPA file."""
     files.write_text(path, text(model))
 
 
 def text(model: NgramModel) -> str:
-    """The file: logarithms to base 10, n-grams sorted."""
+    """Return ``model`` in ARPA format: logarithms to base 10, n-grams sorted."""
     tables = [dict(table) for table in model.probs]
     tables[0][(BEGIN,)] = 0.0
     lines = ["\\data\\", *(f"ngram {size}={len(table)}" for size, table in enumerate(tables, 1))]
@@ -33,10 +33,10 @@ def text(model: NgramModel) -> str:
 
 
 def read(path: Path) -> NgramModel:
-    """The model in an ARPA file, ours or another's.
+    """Read an ARPA file.
 
-    Raises DataError naming the file and the line that cannot be understood, counts that do not
-    agree, or the lack of <unk>.
+    Raises DataError with the file and the line that cannot be parsed, for n-gram counts that differ
+    from the header's, or if the model has no <unk>.
     """
     probs: list[dict[Gram, float]] = []
     backoffs: dict[Gram, float] = {}
@@ -54,9 +54,11 @@ def read(path: Path) -> NgramModel:
             ended = True
         elif not probs or ended or not _entry(fields, probs[-1], len(probs), backoffs):
             raise DataError(f"{path}:{number}: not a line of an ARPA file: {line!r}")
-    found = [len(table) for table in probs]
-    if found != expected or not ended or not expected:
-        raise DataError(f"{path}: {found} n-grams, its header says {expected}; is it cut short?")
+    counts = [len(table) for table in probs]
+    if counts != expected or not ended or not expected:
+        raise DataError(
+            f"{path}: {counts} n-grams, but its header has {expected}; is the file truncated?"
+        )
     probs[0].pop((BEGIN,), None)
     if (UNKNOWN,) not in probs[0]:
         raise DataError(f"{path}: no {UNKNOWN}; estimate the model with an open vocabulary")
@@ -66,7 +68,7 @@ def read(path: Path) -> NgramModel:
 def _entry(
     fields: list[str], table: dict[Gram, float], size: int, backoffs: dict[Gram, float]
 ) -> bool:
-    """Take in a line of n-grams; whether it is one."""
+    """Add the n-gram of a line to ``table``; return whether the line is valid."""
     gram = tuple(fields[1 : size + 1])
     if len(gram) < size or len(fields) > size + 2 or gram in table:
         return False
@@ -74,7 +76,7 @@ def _entry(
         prob, backoff = float(fields[0]), float(fields[size + 1]) if fields[size + 1 :] else 0.0
     except ValueError:
         return False
-    if not (NEVER <= prob <= 0 and NEVER <= backoff <= -NEVER):
+    if not (LOG_ZERO <= prob <= 0 and LOG_ZERO <= backoff <= -LOG_ZERO):
         return False
     table[gram] = 10.0**prob
     if fields[size + 1 :]:
@@ -83,4 +85,4 @@ def _entry(
 
 
 def _log10(value: float) -> float:
-    return math.log10(value) if value > 0 else NEVER
+    return math.log10(value) if value > 0 else LOG_ZERO

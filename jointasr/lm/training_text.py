@@ -1,4 +1,4 @@
-"""What n-gram models are made from: a fold's training text, and files with more."""
+"""Training text of n-gram models: the transcripts of a fold and additional files."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,24 +8,24 @@ from jointasr.lm import arpa, ngram
 from jointasr.text import lang
 from jointasr.utils import files
 
-ABOUT = "lm.json"
+META = "lm.json"
 
 
 def estimate(texts: Iterable[str], extra: Sequence[Path], order: int) -> ngram.NgramModel:
-    """The model of these transcripts and files, a sentence a line."""
-    more = (line for path in extra for line in files.read_text(path).splitlines())
-    return ngram.estimate((text.split() for text in sorted((*texts, *more))), order)
+    """Estimate a model from transcripts and files with one sentence per line."""
+    lines = (line for path in extra for line in files.read_text(path).splitlines())
+    return ngram.estimate((text.split() for text in sorted((*texts, *lines))), order)
 
 
-def check(path: Path, letters: str) -> None:
-    """Raise DataError naming a line of a file that is not spelled as transcripts are."""
+def check_characters(path: Path, letters: str) -> None:
+    """Raise DataError naming a line of a file with characters that transcripts cannot have."""
     for number, line in enumerate(files.read_text(path).splitlines(), 1):
         lang.check_characters(line, letters, source=f"{path}:{number}")
 
 
-def differences(folder: Path, train: Mapping[str, str], extra: Sequence[Path]) -> list[str]:
-    """What is wrong with a model's folder: [] where its file is what these texts give."""
-    order = datadir.read_json(folder / ABOUT)["order"]
+def find_differences(folder: Path, train: Mapping[str, str], extra: Sequence[Path]) -> list[str]:
+    """Return what is wrong with a model's folder: [] if its model is the one of these texts."""
+    order = datadir.read_json(folder / META)["order"]
     expected = arpa.text(estimate(train.values(), extra, order))
-    same = files.read_text(folder / arpa.NAME) == expected
-    return [] if same else ["not what its fold's training text gives"]
+    same = files.read_text(folder / arpa.FILE_NAME) == expected
+    return [] if same else ["not the model of its fold's training text"]

@@ -154,7 +154,7 @@ class Joint(nn.Module):
     def _encode_nbest(self, bert: TextEncoder, log_probs: Tensor, frames: Tensor) -> EncodedTexts:
         """Return the mean embedding of each n-best list, weighted by its hypotheses' posteriors, as
         a sequence of length one. No gradient passes through the weights."""
-        beams = prefix_beam.units(log_probs, frames)
+        beams = prefix_beam.search_units(log_probs, frames)
         nbest = [hypotheses[: self.emotion.paths] for hypotheses in beams]
         texts = [[self.units.decode(ids) for ids, _ in hypotheses] for hypotheses in nbest]
         vocabulary = sorted({text for row in texts for text in row})
@@ -178,7 +178,7 @@ def soft_transcripts(
     A word's posterior is the geometric mean of its units' posteriors, each in its best frame;
     gradients pass through it.
     """
-    scored = search.greedy_scored(log_probs, frames)
+    scored = search.greedy_with_scores(log_probs, frames)
     word_posteriors = [
         torch.cat([log_probs.new_zeros(0), *(_mean(scores[w]) for w in units.words(ids))])
         for ids, scores in scored

@@ -50,17 +50,17 @@ def language_models(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
             if not record.is_file():
                 continue
             inputs = set(datadir.read_json(record)["inputs"])
-            lm_dirs = [Path(path) for path in sorted(inputs) if (Path(path) / arpa.NAME).is_file()]
+            lm_dirs = [Path(path) for path in sorted(inputs) if (Path(path) / arpa.FILE_NAME).is_file()]
             others = inputs - {dev, str(model_dir), *map(str, lm_dirs)}
             not_dev[str(tune_dir)] = sorted(others or {dev} - inputs)
             for lm_dir in lm_dirs:
                 if str(lm_dir) in different:
                     continue  # checked for another system or training condition
-                extra = datadir.read_json(lm_dir / training_text.ABOUT)["extra"]
+                extra = datadir.read_json(lm_dir / training_text.META)["extra"]
                 extra_texts.update(extra)
                 train_dir = layout.set_dir(lm_dir.parent, "train", model.train)
                 train = datadir.read_table(train_dir / "text")
-                different[str(lm_dir)] = training_text.differences(
+                different[str(lm_dir)] = training_text.find_differences(
                     lm_dir, train, [Path(path) for path in extra]
                 )
     check = "language models that differ from their fold's training text"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jointasr.ctc import loss
 from jointasr.ctc.loss import ctc_loss, min_frames
-from jointasr.ctc.search import collapse
+from jointasr.ctc.search import collapse_path
 from jointasr.utils.errors import DataError
 
 pytestmark = pytest.mark.stack
@@ -34,7 +34,7 @@ def posteriors(n: int, t: int, c: int, seed: int, scale: float = 1.0) -> Tensor:
 def all_alignments(scores: Tensor, target: list[int]) -> float:
     """Minus log of the sum over every path of ``scores`` (T, C) that collapses to ``target``."""
     paths = product(range(scores.shape[1]), repeat=scores.shape[0])
-    fitting = [path for path in paths if collapse(path) == target]
+    fitting = [path for path in paths if collapse_path(path) == target]
     sums = [sum(float(scores[t, unit]) for t, unit in enumerate(path)) for path in fitting]
     return -float(torch.tensor(sums, dtype=torch.float64).logsumexp(0)) if sums else math.inf
 
@@ -237,7 +237,7 @@ def test_wide_lattices_are_made_in_groups(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_default_beam_of_k2_would_not_do() -> None:
-    """Why BEAM is what it is: k2's own 10 loses paths of an untrained model."""
+    """The output beam is wider than k2's default, which loses paths of an untrained model."""
     pytest.importorskip("k2")
     scores = posteriors(1, 200, 29, seed=9)
     frames, targets = torch.tensor([200]), [[1, 2, 3, 4] * 10]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jointasr.ctc import graphs, prefix_beam, search
 from jointasr.ctc.lattice import Beams, best_paths
-from jointasr.ctc.search import collapse, greedy, greedy_scored, one_best
+from jointasr.ctc.search import collapse_path, greedy, greedy_with_scores, one_best
 from jointasr.utils.errors import DataError
 
 pytestmark = pytest.mark.stack
@@ -138,14 +138,14 @@ def most_probable(scores: Tensor) -> list[int]:
     totals: dict[tuple[int, ...], float] = defaultdict(float)
     for path in product(range(scores.shape[1]), repeat=scores.shape[0]):
         logp = sum(float(scores[t, unit]) for t, unit in enumerate(path))
-        totals[tuple(collapse(path))] += math.exp(logp)
+        totals[tuple(collapse_path(path))] += math.exp(logp)
     return list(max(totals, key=lambda labels: totals[labels]))
 
 
 def test_prefix_beam_finds_the_most_probable_labels() -> None:
     scores = posteriors(30, 5, 4, seed=4, scale=1.0)
     frames = torch.tensor([5, 4, 3] * 10)
-    found = prefix_beam.units(scores, frames, width=1000, near=math.inf)
+    found = prefix_beam.search_units(scores, frames, beam_size=1000, beam_threshold=math.inf)
     expected = [most_probable(row[:n].double()) for row, n in zip(scores, frames, strict=True)]
     best = [some[0][0] for some in found]
     assert best == expected
@@ -157,8 +157,8 @@ def test_prefix_beam_finds_the_most_probable_labels() -> None:
 def test_prefix_beam_of_usual_width_is_close() -> None:
     scores = posteriors(60, 6, 4, seed=5)
     frames = torch.full((60,), 6)
-    exact = prefix_beam.units(scores, frames, width=1000, near=math.inf)
-    usual = prefix_beam.units(scores, frames)
+    exact = prefix_beam.search_units(scores, frames, beam_size=1000, beam_threshold=math.inf)
+    usual = prefix_beam.search_units(scores, frames)
     assert sum(a[0][0] == b[0][0] for a, b in zip(exact, usual, strict=True)) >= 57
 
 
@@ -166,7 +166,7 @@ def test_greedy_scores_are_each_units_best_posterior_and_carry_the_gradient() ->
     generator = torch.Generator().manual_seed(5)
     log_probs = torch.randn(6, 12, 4, generator=generator).log_softmax(-1).requires_grad_()
     frames = torch.tensor([12, 9, 1, 0, 12, 5])
-    found = greedy_scored(log_probs, frames)
+    found = greedy_with_scores(log_probs, frames)
     assert [ids for ids, _ in found] == greedy(log_probs, frames)
     for row, (ids, scores) in enumerate(found):
         expected, before = [], 0

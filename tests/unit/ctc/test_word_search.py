@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jointasr.ctc import graphs, lattice, nbest, prefix_beam
 from jointasr.ctc.loss import ctc_loss
-from jointasr.ctc.search import collapse
+from jointasr.ctc.search import collapse_path
 from jointasr.lm import arpa, lexicon, ngram
 from jointasr.lm.lexicon import Lexicon
 from jointasr.text.lang import Units
@@ -74,7 +74,7 @@ def every_path(scores: Tensor) -> dict[tuple[int, ...], float]:
     found: dict[tuple[int, ...], float] = {}
     rows = scores.double().tolist()
     for path in product(range(5), repeat=len(rows)):
-        units = tuple(collapse(path))
+        units = tuple(collapse_path(path))
         total = sum(row[unit] for row, unit in zip(rows, path, strict=True))
         found[units] = max(total, found.get(units, -math.inf))
     return found
@@ -101,9 +101,9 @@ def test_hlg_is_exhaustive_search(tmp_path: Path, separator: int | None, scale: 
     found, path = model(tmp_path)
     graph = graphs.decoding_graph(path, toy(separator), "cpu")
     scores, frames = posteriors(6, 5, seed=int(10 * scale))
-    for rows, lattices in lattice.searched(graph.scaled(scale), scores, frames, WIDE):
-        labels = lattice.of_labels(lattices)
-        acceptors = [lattice.acceptor(labels[place]) for place in range(len(rows))]
+    for rows, lattices in lattice.search_lattices(graph.scaled(scale), scores, frames, WIDE):
+        labels = lattice.label_acceptors(lattices)
+        acceptors = [lattice.arcs_by_state(labels[place]) for place in range(len(rows))]
         for row, acceptor in zip(rows, acceptors, strict=True):
             expected = exhaustive(scores[row, : int(frames[row])], found, separator, scale)[:8]
             best = nbest.n_best(acceptor, 8)
@@ -144,7 +144,7 @@ def test_beam_without_k2_finds_every_sentence(tmp_path: Path, separator: int | N
     found, _ = model(tmp_path)
     words = toy(separator)
     scores, frames = posteriors(8, 5, seed=9)
-    results = prefix_beam.Words(words, found, scale=0.5, width=10_000)(scores, frames)
+    results = prefix_beam.WordSearch(words, found, scale=0.5, beam_size=10_000)(scores, frames)
     for row, some in enumerate(results):
         known = exhaustive(scores[row, : int(frames[row])], found, separator, 0.5)
         assert {words.text(ids) for ids, _ in some} >= {" ".join(text) for _, text in known}
@@ -157,7 +157,7 @@ def test_usual_beam_keeps_the_best_sentence(tmp_path: Path) -> None:
     scores, frames = posteriors(8, 6, seed=2)
     scores = (3 * scores).log_softmax(2)
     every = [" ".join(some) for some in sentences(4)]
-    narrow = prefix_beam.Words(words, found, scale=0.5, width=30)(scores, frames)
+    narrow = prefix_beam.WordSearch(words, found, scale=0.5, beam_size=30)(scores, frames)
     for row, some in enumerate(narrow):
 
         def total(text: str, row: int = row) -> float:
@@ -170,7 +170,7 @@ def test_usual_beam_keeps_the_best_sentence(tmp_path: Path) -> None:
 
 def test_spellings_get_symbols_where_they_begin_others() -> None:
     spelled = {"A": [1], "AB": [1, 2], "AB2": [1, 2], "B": [2], "C": [3, 1]}
-    assert lexicon.disambiguated(spelled, 7) == {
+    assert lexicon.disambiguate(spelled, 7) == {
         "A": [1, 7],
         "AB": [1, 2, 7],
         "AB2": [1, 2, 8],
@@ -216,7 +216,7 @@ def test_beam_holds_labels_and_reads_no_other_row(kind: str, held: int) -> None:
     units = Units.char() if kind == "char" else Units.train_pieces(text, kind, 32)
     found = ngram.estimate([line.split() for line in text], 3)
     words = lexicon.build(found.words, units)
-    search = prefix_beam.Words(words, found, scale=0.5, width=100)
+    search = prefix_beam.WordSearch(words, found, scale=0.5, beam_size=100)
     for sentence in ("I CAN'T SAY", "IT IS A CAT", "CAN I SAY IT", "CAT"):
         ids = units.encode(sentence)
         frames = [x for unit in ids for x in [*[unit] * held, 0]]
@@ -239,10 +239,10 @@ def test_beam_of_units_tells_ties_apart() -> None:
     logits = 0.3 * torch.randn(8, 40, 29, generator=generator)
     scores = logits.bfloat16().float().log_softmax(2).bfloat16().float()
     frames = torch.full((8,), 40)
-    together = prefix_beam.units(scores, frames)
-    assert prefix_beam.units(scores, frames) == together
+    together = prefix_beam.search_units(scores, frames)
+    assert prefix_beam.search_units(scores, frames) == together
     for row, some in enumerate(together):
-        assert prefix_beam.units(scores[row : row + 1], frames[:1]) == [some]
+        assert prefix_beam.search_units(scores[row : row + 1], frames[:1]) == [some]
 
 
 @needs_k2
@@ -265,7 +265,7 @@ def test_pruning_keeps_the_best_sentence_and_alternatives(tmp_path: Path) -> Non
 def test_n_best_ends_when_it_has_looked_at_enough() -> None:
     """Of 4 ** 14 sequences with equal scores; and what it found is right."""
     arcs = [[(label, state + 1, -0.1) for label in (1, 2, 3, 4)] for state in range(14)]
-    acceptor = nbest.in_order([*arcs, [(nbest.END, 15, 0.0)], []])
-    found = nbest.n_best(acceptor, 50, work=20_000)
+    acceptor = nbest.topological_sort([*arcs, [(nbest.FINAL, 15, 0.0)], []])
+    found = nbest.n_best(acceptor, 50, max_arcs=20_000)
     assert found and all(score == pytest.approx(-1.4) for _, score in found)
     assert found[0][0] == (1,) * 14

@@ -61,7 +61,7 @@ def test_best_path_is_viterbis(engine: str) -> None:
     found = alignment.paths(scores, frames, targets, engine)
     for row, target in enumerate(targets):
         path = viterbi(scores[row, : int(frames[row])], target)
-        assert found[row] == search.spans(path)
+        assert found[row] == search.label_spans(path)
         assert [unit for unit, _, _ in found[row] or []] == target
 
 

@@ -82,7 +82,7 @@ def fold(tmp_path: Path, models: Path) -> tuple[checkpoint.TrainedModel, CutSet,
     for order in (2, 3):
         paths[order] = tmp_path / f"lm_{order}gram"
         paths[order].mkdir()
-        arpa.write(paths[order] / arpa.NAME, ngram.estimate(texts, order))
+        arpa.write(paths[order] / arpa.FILE_NAME, ngram.estimate(texts, order))
     return model, cuts, paths
 
 
@@ -110,7 +110,7 @@ def test_every_method_decodes(
     assert together.texts == alone.texts and together.texts.keys() == {cut.id for cut in cuts}
     for name, row in together.word_posteriors.items():
         assert row == pytest.approx(alone.word_posteriors[name], abs=1e-3)
-    known = set(arpa.read(paths[2] / arpa.NAME).words)
+    known = set(arpa.read(paths[2] / arpa.FILE_NAME).words)
     for name, text in together.texts.items():
         if method != "nbest":
             assert set(text.split()) <= known
@@ -211,4 +211,4 @@ def test_extra_text_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "more.txt"
     path.write_text("GOOD LINE\nB\u00c4D LINE\n")
     with pytest.raises(DataError, match=rf"{path}:2: character 'Ä'"):
-        training_text.check(path, LETTERS)
+        training_text.check_characters(path, LETTERS)

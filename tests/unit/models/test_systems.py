@@ -230,7 +230,7 @@ def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
         ctc = system.ctc_output(states)
         assert ctc.log_probs is not None
         vectors = []
-        for found in prefix_beam.units(ctc.log_probs, ctc.frames):
+        for found in prefix_beam.search_units(ctc.log_probs, ctc.frames):
             total = sum(math.exp(score) for _, score in found[:3])
             parts = [
                 math.exp(score) / total * average(system.bert([one.units.decode(ids)]).states)

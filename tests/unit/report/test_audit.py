@@ -144,7 +144,7 @@ def test_language_models_not_from_training_text_or_not_tuned_on_dev(recipe: Path
     inputs[f"{HOME}/test_clean"] = "digest"
     files.write_json(tuned / ".done", {"inputs": inputs})
     assert failed(run_audit()) == {
-        text: [f"{HOME}/lm_3gram: not what its fold's training text gives"],
+        text: [f"{HOME}/lm_3gram: not the model of its fold's training text"],
         weights: [f"exp/asr_noisy/fold_{FOLD}/tune_hlg: {HOME}/test_clean"],
     }
 
