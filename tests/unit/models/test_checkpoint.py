@@ -27,18 +27,18 @@ def test_outputs_survive_bit_by_bit_wherever_it_is_moved(
     home = tmp_path / "home"
     for name in (norm, "bert"):
         shutil.copytree(models / name, home / name)
-    one = build_model(tiny.conf(home, f"{kind}.yaml", norm=norm))
-    one.system.eval()
-    checkpoint.save(tmp_path / "best", one)
+    model = build_model(tiny.conf(home, f"{kind}.yaml", norm=norm))
+    model.system.eval()
+    checkpoint.save(tmp_path / "best", model)
     shutil.move(tmp_path / "best", tmp_path / "elsewhere")
     shutil.rmtree(home)  # it needs nothing of what it was made from
     monkeypatch.chdir(tmp_path / "elsewhere")
     back = checkpoint.load(Path())
-    assert (back.conf, back.labels) == (one.conf, one.labels)
-    assert back.units.digest == one.units.digest and not back.system.training
-    data = batch(one.units)
+    assert (back.conf, back.labels) == (model.conf, model.labels)
+    assert back.units.digest == model.units.digest and not back.system.training
+    data = batch(model.units)
     with torch.no_grad():
-        before, after = forward(one, data), forward(back, data)
+        before, after = forward(model, data), forward(back, data)
     for value, other in zip(before[:3], after[:3], strict=True):
         assert (value is None and other is None) or torch.equal(value, other)
 
@@ -84,7 +84,7 @@ def test_damage_is_named(models: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_half_written_is_left(models: Path, tmp_path: Path) -> None:
-    one = build_model(tiny.conf(models, "asr.yaml"))
+    model = build_model(tiny.conf(models, "asr.yaml"))
     for _ in range(2):
-        checkpoint.save(tmp_path, one)
+        checkpoint.save(tmp_path, model)
     assert not list(tmp_path.rglob("*.tmp"))

@@ -44,16 +44,16 @@ def test_every_conf_builds_and_takes_a_step(models: Path, name: str, recipe: Pat
     units = Units.char()
     if conf.units.type != "char":
         units = Units.train_pieces([" ".join(tiny.WORDS)] * 9, conf.units.type, 32)
-    one = build_model(conf, units)
-    optimisers = Optimisers(one.system, conf.optim)
+    model = build_model(conf, units)
+    optimisers = Optimisers(model.system, conf.optim)
     data = batch(units)
-    before = {key: value.clone() for key, value in one.system.named_parameters()}
-    one.system.train()
-    loss = losses.total_loss(conf, forward(one, data), data)
+    before = {key: value.clone() for key, value in model.system.named_parameters()}
+    model.system.train()
+    loss = losses.total_loss(conf, forward(model, data), data)
     loss.backward()
     assert optimisers.step(grad_scaler(False)) > 0
     assert torch.isfinite(loss)
-    moved = [key for key, value in one.system.named_parameters() if not value.equal(before[key])]
+    moved = [key for key, value in model.system.named_parameters() if not value.equal(before[key])]
     assert any("encoder" in key for key in moved) is not conf.encoder.freeze
     assert any("encoder" not in key for key in moved)
 
@@ -65,18 +65,18 @@ KINDS = ["asr", "ser", "joint", *(f"ablation/{name}" for name in FUSIONS)]
 @pytest.mark.parametrize("norm", ["layer", "group"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_padded_batch_equals_batch_of_one(models: Path, kind: str, norm: str) -> None:
-    one = build_model(tiny.conf(models, f"{kind}.yaml", norm=norm))
-    one.system.eval()
-    data = batch(one.units)
+    model = build_model(tiny.conf(models, f"{kind}.yaml", norm=norm))
+    model.system.eval()
+    data = batch(model.units)
     with torch.no_grad():
-        together = forward(one, data)
+        together = forward(model, data)
         for row, length in enumerate(data.lengths.tolist()):
             lone = data._replace(
                 waves=data.waves[row : row + 1, :length],
                 lengths=data.lengths[row : row + 1],
                 texts=data.texts[row : row + 1],
             )
-            alone = forward(one, lone)
+            alone = forward(model, lone)
             count = int(alone.frames)
             assert count == together.frames[row]
             if together.log_probs is not None and alone.log_probs is not None:
@@ -102,14 +102,14 @@ def test_what_the_emotion_loss_reaches(
         f"emotion.transcript={transcript}",
         f"emotion.modalities={modalities}",
     ]
-    one = build_model(tiny.conf(models, "joint.yaml", *settings))
-    one.system.train()
-    data = batch(one.units)
-    logits = forward(one, data).emotion_logits
+    model = build_model(tiny.conf(models, "joint.yaml", *settings))
+    model.system.train()
+    data = batch(model.units)
+    logits = forward(model, data).emotion_logits
     assert logits is not None
     loss = torch.nn.functional.cross_entropy(logits, data.emotions)
     loss.backward()
-    found = {name: p.grad for name, p in one.system.named_parameters()}
+    found = {name: p.grad for name, p in model.system.named_parameters()}
     reached = {name.split(".")[0] for name, grad in found.items() if grad is not None}
     expected = {"fusion"} if modalities == "acoustic" else {"bert", "fusion"}
     if gradient == "full":
@@ -121,9 +121,9 @@ def test_what_the_emotion_loss_reaches(
 
 def test_a_soft_transcript_fades_uncertain_words_into_the_mask(models: Path) -> None:
     """Certain words read as the hypothesis itself, hopeless ones as [MASK]."""
-    one = build_model(tiny.conf(models, "ablation/soft_text.yaml"))
-    assert isinstance(one.system.eval(), systems.Joint)
-    bert = one.system.bert
+    model = build_model(tiny.conf(models, "ablation/soft_text.yaml"))
+    assert isinstance(model.system.eval(), systems.Joint)
+    bert = model.system.bert
     assert bert is not None
     texts = ["GOOD ROAD", "", "OLD DREAM GAME"]
     words = [len(text.split()) for text in texts]
@@ -179,41 +179,41 @@ def test_fusions_that_cannot_be(models: Path) -> None:
 
 
 def test_without_a_text_branch_no_bert_is_read(models: Path, tmp_path: Path) -> None:
-    one = build_model(tiny.conf(models, "ablation/acoustic_only.yaml", "bert.model=nowhere"))
-    assert isinstance(one.system, systems.Joint) and one.system.bert is None
-    checkpoint.save(tmp_path / "best", one)
+    model = build_model(tiny.conf(models, "ablation/acoustic_only.yaml", "bert.model=nowhere"))
+    assert isinstance(model.system, systems.Joint) and model.system.bert is None
+    checkpoint.save(tmp_path / "best", model)
     assert not (tmp_path / "best" / "bert").exists()
     back = checkpoint.load(tmp_path / "best").system
     assert isinstance(back, systems.Joint) and back.bert is None
 
 
 def test_ctc_loss_reaches_the_encoder_whatever_the_gradient(models: Path) -> None:
-    one = build_model(tiny.conf(models, "joint.yaml", "emotion.gradient=stopped", "alpha=0"))
-    one.system.train()
-    data = batch(one.units)
-    losses.total_loss(one.conf, forward(one, data), data).backward()
-    layer = one.system.encoder.model.encoder.layers[0].attention.k_proj
+    model = build_model(tiny.conf(models, "joint.yaml", "emotion.gradient=stopped", "alpha=0"))
+    model.system.train()
+    data = batch(model.units)
+    losses.total_loss(model.conf, forward(model, data), data).backward()
+    layer = model.system.encoder.model.encoder.layers[0].attention.k_proj
     assert layer.weight.grad.abs().sum() > 0
 
 
 def test_what_bert_reads(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: dict[str, list[str]] = {}
     for kind in ("greedy", "oracle", "empty"):
-        one = build_model(tiny.conf(models, "joint.yaml", f"emotion.transcript={kind}"))
-        assert isinstance(one.system.eval(), systems.Joint)
-        data = batch(one.units)
-        own = one.system.bert.forward
+        model = build_model(tiny.conf(models, "joint.yaml", f"emotion.transcript={kind}"))
+        assert isinstance(model.system.eval(), systems.Joint)
+        data = batch(model.units)
+        own = model.system.bert.forward
 
         def spy(texts: list[str], kind: str = kind, own: Any = own) -> EncodedTexts:
             read[kind] = texts
             return own(texts)
 
-        monkeypatch.setattr(one.system.bert, "forward", spy)
-        output = forward(one, data)
+        monkeypatch.setattr(model.system.bert, "forward", spy)
+        output = forward(model, data)
         if kind == "greedy":
             assert output.log_probs is not None
             found = search.greedy(output.log_probs, output.frames)
-            assert read[kind] == [one.units.decode(ids) for ids in found]
+            assert read[kind] == [model.units.decode(ids) for ids in found]
             assert any(read[kind])
     assert read["oracle"] == batch(Units.char()).texts and read["empty"] == [""] * 4
 
@@ -221,10 +221,10 @@ def test_what_bert_reads(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
     """The logits of the expected embedding, put together by hand."""
     conf = tiny.conf(models, "joint.yaml", "emotion.transcript=nbest", "emotion.paths=3")
-    one = build_model(conf)
-    system = one.system.eval()
+    model = build_model(conf)
+    system = model.system.eval()
     assert isinstance(system, systems.Joint) and system.bert is not None
-    data = batch(one.units)
+    data = batch(model.units)
     with torch.no_grad():
         states = States(*system.encoder(data.waves, data.lengths))
         ctc = system.ctc_output(states)
@@ -233,7 +233,7 @@ def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
         for found in prefix_beam.search_units(ctc.log_probs, ctc.frames):
             total = sum(math.exp(score) for _, score in found[:3])
             parts = [
-                math.exp(score) / total * average(system.bert([one.units.decode(ids)]).states)
+                math.exp(score) / total * average(system.bert([model.units.decode(ids)]).states)
                 for ids, score in found[:3]
             ]
             vectors.append(torch.stack(parts).sum(0))
@@ -246,12 +246,12 @@ def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
 def test_asr_and_joint_start_alike_and_see_the_same_dropout(models: Path) -> None:
     outputs = []
     for kind in ("asr", "joint"):
-        one = build_model(
+        model = build_model(
             tiny.conf(models, f"{kind}.yaml", "head.init=fresh", "encoder.dropout=0.3")
         )
-        one.system.train()
+        model.system.train()
         torch.manual_seed(7)
-        outputs.append(forward(one, batch(one.units)).log_probs)
+        outputs.append(forward(model, batch(model.units)).log_probs)
     assert torch.equal(*outputs)
 
 
@@ -259,14 +259,14 @@ def test_head_is_mapped_by_symbol(models: Path, tmp_path: Path) -> None:
     """Whatever the order of the vocabulary, a unit's logit is that of its symbol."""
     vocabulary = list(reversed(tiny.VOCABULARY))
     folder = tiny.make_wav2vec2(tmp_path / "permuted", "layer", vocabulary)
-    one = build_model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}"))
-    one.system.eval()
-    data = batch(one.units)
-    names = ["<pad>", *one.units.symbols[1:]]
+    model = build_model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}"))
+    model.system.eval()
+    data = batch(model.units)
+    names = ["<pad>", *model.units.symbols[1:]]
     rows = [vocabulary.index(name) for name in names]
     theirs = AutoModelForCTC.from_pretrained(folder).eval()
     with torch.no_grad():
-        ours = forward(one, data).log_probs
+        ours = forward(model, data).log_probs
         assert ours is not None
         for row, length in enumerate(data.lengths.tolist()):
             lone = data.waves[row : row + 1, :length]
@@ -286,15 +286,15 @@ def test_vocabulary_without_a_character(models: Path, tmp_path: Path) -> None:
 
 
 def test_blank_bias_of_a_fresh_head(models: Path) -> None:
-    one = build_model(tiny.conf(models, "asr.yaml", "head.init=fresh", "head.blank_bias=-3"))
-    assert isinstance(one.system, systems.Asr)
-    assert one.system.head[-1].bias.tolist() == [-3.0] + [0.0] * 28
+    model = build_model(tiny.conf(models, "asr.yaml", "head.init=fresh", "head.blank_bias=-3"))
+    assert isinstance(model.system, systems.Asr)
+    assert model.system.head[-1].bias.tolist() == [-3.0] + [0.0] * 28
 
 
 def test_paper_head_has_two_hidden_layers(models: Path) -> None:
-    one = build_model(tiny.conf(models, "paper/paper_asr.yaml"))
-    assert isinstance(one.system, systems.Asr)
-    linear = [layer for layer in one.system.head if isinstance(layer, torch.nn.Linear)]
+    model = build_model(tiny.conf(models, "paper/paper_asr.yaml"))
+    assert isinstance(model.system, systems.Asr)
+    linear = [layer for layer in model.system.head if isinstance(layer, torch.nn.Linear)]
     assert [layer.out_features for layer in linear] == [1024, 1024, 29]
 
 
@@ -314,9 +314,9 @@ def test_skip_connection() -> None:
 
 
 def test_texts_in_a_batch_are_embedded_as_alone_and_truncation_is_counted(models: Path) -> None:
-    one = build_model(tiny.conf(models, "joint.yaml"))
-    assert isinstance(one.system.eval(), systems.Joint)
-    bert = one.system.bert
+    model = build_model(tiny.conf(models, "joint.yaml"))
+    assert isinstance(model.system.eval(), systems.Joint)
+    bert = model.system.bert
     texts = ["", "GOOD", "OLD DREAM GAME " * 10]
     assert bert is not None
     encoded = bert(texts)
@@ -328,11 +328,11 @@ def test_texts_in_a_batch_are_embedded_as_alone_and_truncation_is_counted(models
 
 
 def test_frozen_bert_stays_in_eval_mode(models: Path) -> None:
-    one = build_model(tiny.conf(models, "joint.yaml", "bert.freeze=true"))
-    assert isinstance(one.system.train(), systems.Joint)
-    assert not one.system.bert.model.training
-    assert not any(p.requires_grad for p in one.system.bert.parameters())
-    assert "bert" not in Optimisers(one.system, one.conf.optim).by_part
+    model = build_model(tiny.conf(models, "joint.yaml", "bert.freeze=true"))
+    assert isinstance(model.system.train(), systems.Joint)
+    assert not model.system.bert.model.training
+    assert not any(p.requires_grad for p in model.system.bert.parameters())
+    assert "bert" not in Optimisers(model.system, model.conf.optim).by_part
 
 
 def test_missing_bert_is_named(models: Path, tmp_path: Path) -> None:

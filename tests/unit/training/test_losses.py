@@ -1,4 +1,4 @@
-"""Equation 1 against its closed form, and what must not depend on batches."""
+"""Training losses against closed forms; independence of the grouping into batches."""
 
 import math
 from pathlib import Path
@@ -17,7 +17,7 @@ FRAMES, UNITS = [9, 6, 4], 5
 TARGETS = [[1, 2, 3], [4], []]
 
 
-def parts(seed: int = 0) -> tuple[Output, Batch]:
+def output_and_batch(seed: int = 0) -> tuple[Output, Batch]:
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(3, 9, UNITS, generator=generator).log_softmax(-1)
     logits = torch.randn(3, 4, generator=generator)
@@ -30,7 +30,7 @@ def parts(seed: int = 0) -> tuple[Output, Batch]:
 
 
 def rows(output: Output, batch: Batch, index: list[int]) -> tuple[Output, Batch]:
-    """Some rows of both."""
+    """Select rows of both."""
     assert output.log_probs is not None and output.emotion_logits is not None
     return (
         Output(output.frames[index], output.log_probs[index], output.emotion_logits[index]),
@@ -43,15 +43,15 @@ def rows(output: Output, batch: Batch, index: list[int]) -> tuple[Output, Batch]
     )
 
 
-def rows_of_emotions(
+def logits_rows(
     output: Output, batch: Batch, index: list[int]
 ) -> tuple[torch.Tensor | None, Batch]:
-    some, part = rows(output, batch, index)
-    return some.emotion_logits, part
+    selected, part = rows(output, batch, index)
+    return selected.emotion_logits, part
 
 
 def ctc(scores: torch.Tensor, target: list[int]) -> float:
-    """Forward algorithm over the expanded labels, in plain Python."""
+    """CTC loss by the forward algorithm in plain Python."""
     labels = [0] + [x for unit in target for x in (unit, 0)]
     alpha = [0.0] * len(labels)
     probs = scores.double().exp().tolist()
@@ -72,7 +72,7 @@ def number(loss: torch.Tensor | None) -> float:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.1, 1.0])
 def test_equation_1(models: Path, alpha: float) -> None:
-    output, batch = parts()
+    output, batch = output_and_batch()
     assert output.log_probs is not None and output.emotion_logits is not None
     conf = tiny.conf(models, "joint.yaml", f"alpha={alpha}")
     pairs = zip(output.log_probs.detach(), FRAMES, TARGETS, strict=True)
@@ -86,7 +86,7 @@ def test_equation_1(models: Path, alpha: float) -> None:
 
 
 def test_systems_have_their_own_loss_only(models: Path) -> None:
-    output, batch = parts()
+    output, batch = output_and_batch()
     conf = tiny.conf(models, "asr.yaml")
     asr, ser = losses.asr_loss(conf, output, batch), losses.ser_loss(output.emotion_logits, batch)
     assert losses.total_loss(conf, output._replace(emotion_logits=None), batch) == asr
@@ -96,21 +96,21 @@ def test_systems_have_their_own_loss_only(models: Path) -> None:
 @pytest.mark.parametrize("groups", [[[0, 1, 2]], [[0], [1, 2]], [[2], [0], [1]]])
 def test_sums_do_not_depend_on_grouping(models: Path, groups: list[list[int]]) -> None:
     conf = tiny.conf(models, "joint.yaml")
-    output, batch = parts()
-    whole = number(losses.total_loss(conf, output, batch))
+    output, batch = output_and_batch()
+    full = number(losses.total_loss(conf, output, batch))
     found = [number(losses.total_loss(conf, *rows(output, batch, group))) for group in groups]
-    assert sum(found) == pytest.approx(whole, rel=1e-6)
+    assert sum(found) == pytest.approx(full, rel=1e-6)
 
 
 def test_unlabelled_utterances_add_nothing(models: Path) -> None:
-    """Of one utterance the transcript is unknown, of another the emotion: the loss and its gradient
-    are those of what is there."""
+    """One utterance has no transcript, another no emotion: loss and gradient are those of the known
+    labels."""
     conf = tiny.conf(models, "joint.yaml", "alpha=0.3")
-    output, batch = parts()
+    output, batch = output_and_batch()
     emotions = torch.tensor([0, UNKNOWN_EMOTION, 2])
     found = losses.total_loss(conf, output, batch._replace(texts=[None, "", ""], emotions=emotions))
     asr = losses.asr_loss(conf, *rows(output, batch, [1, 2]))
-    ser = losses.ser_loss(*rows_of_emotions(output, batch, [0, 2]))
+    ser = losses.ser_loss(*logits_rows(output, batch, [0, 2]))
     assert asr is not None and ser is not None
     assert number(found) == pytest.approx(0.3 * number(ser) + 0.7 * number(asr), rel=1e-6)
     assert output.log_probs is not None and output.emotion_logits is not None
@@ -121,7 +121,7 @@ def test_unlabelled_utterances_add_nothing(models: Path) -> None:
 
 def test_infeasible_transcripts_are_counted_and_add_nothing(models: Path) -> None:
     conf = tiny.conf(models, "joint.yaml", "alpha=0")
-    output, batch = parts()
+    output, batch = output_and_batch()
     long = batch._replace(targets=[[1] * 9, *TARGETS[1:]])
     found = losses.total_loss(conf, output, long)
     rest = losses.total_loss(conf, *rows(output, batch, [1, 2]))
@@ -138,7 +138,7 @@ def test_infeasible_transcripts_are_counted_and_add_nothing(models: Path) -> Non
 
 
 def test_divergence_is_an_error(models: Path) -> None:
-    output, batch = parts()
+    output, batch = output_and_batch()
     assert output.log_probs is not None and output.emotion_logits is not None
     scores = output.log_probs.detach().clone()
     scores[1, 2, 0] = math.nan

@@ -1,4 +1,4 @@
-"""Optimisers per part, schedules in closed form."""
+"""Optimisers by part of a model; learning-rate schedules against closed forms."""
 
 import math
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_newbob_compares_with_the_epoch_before() -> None:
     ]
 
 
-def test_annealing_is_by_part(models: Path) -> None:
+def test_each_part_has_its_annealing_factor(models: Path) -> None:
     _, optimisers = system(models, "paper/paper_joint.yaml")
     for _ in range(2):
         optimisers.anneal()
@@ -61,22 +61,22 @@ def test_every_parameter_is_in_one_part(models: Path, name: str) -> None:
     model, optimisers = system(models, name)
     listed = [
         id(p)
-        for one in optimisers.by_part.values()
-        for group in one.param_groups
+        for optimiser in optimisers.by_part.values()
+        for group in optimiser.param_groups
         for p in group["params"]
     ]
-    wanted = [id(p) for p in model.system.parameters() if p.requires_grad]
-    assert sorted(listed) == sorted(wanted)
+    trainable = [id(p) for p in model.system.parameters() if p.requires_grad]
+    assert sorted(listed) == sorted(trainable)
     named = parts(model.system)
     inside = {id(p) for p in model.system.encoder.parameters()}
     assert all((id(p) in inside) == (part == "encoder") for part, ps in named.items() for p in ps)
     assert bool(named["bert"]) == (name == "joint.yaml")
 
 
-def test_weight_decay_is_for_matrices(models: Path) -> None:
+def test_weight_decay_applies_to_matrices_only(models: Path) -> None:
     _, optimisers = system(models, "joint.yaml", "optim.head.weight_decay=0.5")
-    for one in optimisers.by_part.values():
-        for group in one.param_groups:
+    for optimiser in optimisers.by_part.values():
+        for group in optimiser.param_groups:
             assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
     assert optimisers.by_part["head"].param_groups[0]["weight_decay"] == 0.5
 
@@ -89,8 +89,8 @@ def test_optimisers_of_the_paper(models: Path) -> None:
     for part in ("encoder", "bert"):
         assert type(optimisers.by_part[part]) is torch.optim.Adam
     assert optimisers.clip == 5.0
-    _, usual = system(models, "joint.yaml")
-    assert all(type(one) is torch.optim.AdamW for one in usual.by_part.values())
+    _, default = system(models, "joint.yaml")
+    assert all(type(optimiser) is torch.optim.AdamW for optimiser in default.by_part.values())
 
 
 def test_clipping_is_over_all_parts(models: Path) -> None:
@@ -99,9 +99,9 @@ def test_clipping_is_over_all_parts(models: Path) -> None:
     for p in trained:
         p.grad = torch.full_like(p, 0.25)
     seen: list[float] = []
-    for one in optimisers.by_part.values():
-        own = [p for group in one.param_groups for p in group["params"]]
-        one.step = lambda own=own: seen.append(sum(float(p.grad.square().sum()) for p in own))
+    for optimiser in optimisers.by_part.values():
+        own = [p for group in optimiser.param_groups for p in group["params"]]
+        optimiser.step = lambda own=own: seen.append(sum(float(p.grad.square().sum()) for p in own))
     norm = optimisers.step(grad_scaler(False))
     assert norm == pytest.approx(0.25 * math.sqrt(sum(p.numel() for p in trained)), rel=1e-4)
     assert math.sqrt(sum(seen)) == pytest.approx(0.5, rel=1e-3)
@@ -109,13 +109,13 @@ def test_clipping_is_over_all_parts(models: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="scalers of torch 1 need a GPU")
-def test_fp16_overflow_lowers_the_scale_and_moves_nothing(models: Path) -> None:
-    """The scaler sees the overflow of one part; no other part steps on what clipping made of it."""
+def test_fp16_overflow_lowers_the_scale_and_skips_the_step(models: Path) -> None:
+    """The overflow is in the gradient of one part; no part is updated."""
     model, optimisers = system(models, "joint.yaml")
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     before = {name: p.detach().clone() for name, p in model.system.named_parameters()}
     for value, scale, same in ((math.nan, 512.0, True), (1.0, 512.0, False)):
-        scaler.scale(torch.ones(1))  # as the loss of a step: readies the scaler
+        scaler.scale(torch.ones(1))  # initialises the scaler, like the loss of a step
         for p in model.system.parameters():
             p.grad = torch.full_like(p, 1024.0) if p.requires_grad else None
         model.system.bert.model.embeddings.word_embeddings.weight.grad[0, 0] = value
@@ -127,7 +127,7 @@ def test_fp16_overflow_lowers_the_scale_and_moves_nothing(models: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_gradient_that_is_not_finite_moves_nothing(models: Path, value: float) -> None:
+def test_nonfinite_gradient_skips_the_step(models: Path, value: float) -> None:
     model, optimisers = system(models, "joint.yaml")
     for p in model.system.parameters():
         p.grad = torch.ones_like(p) if p.requires_grad else None

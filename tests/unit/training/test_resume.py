@@ -1,4 +1,4 @@
-"""A training killed anywhere and run again ends as one never killed, bit by bit."""
+"""A training that is killed anywhere and run again ends with bit-identical results."""
 
 import os
 import random
@@ -19,8 +19,8 @@ from toy_training import fold_cuts, initial_model
 
 from jointasr.config import layout
 from jointasr.models import checkpoint
-from jointasr.training import trainer
 from jointasr.training.snapshots import Snapshots
+from jointasr.training.trainer import Trainer
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
@@ -35,32 +35,33 @@ KINDS = {
 
 
 class Killed(BaseException):
-    """Nothing of ours catches it, as nothing catches SIGKILL."""
+    """Not caught by the project's code, like SIGKILL."""
 
 
 def run(models: Path, name: str, out: Path, *overrides: str, kill: int = 0) -> bool:
-    """Train until the end, or until the step ``kill`` of this run begins; whether it ended."""
-    one = trainer.Trainer(
+    """Train to the end or to the beginning of step ``kill`` of this run; return whether it
+    ended."""
+    trainer = Trainer(
         initial_model(models, name, *COMMON, *KINDS[name], *overrides), *fold_cuts(), out, 0
     )
-    step, begun = one.step, 0
+    step, count = trainer.step, 0
 
-    def counted(*arguments: Any) -> Any:
-        nonlocal begun
-        begun += 1
-        if begun == kill:
+    def killed_step(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == kill:
             raise Killed
         return step(*arguments)
 
-    one.step = counted
+    trainer.step = killed_step
     try:
-        one.fit()
+        trainer.fit()
     except Killed:
         return False
     return True
 
 
-def result(out: Path) -> tuple[dict[str, torch.Tensor], str]:
+def results(out: Path) -> tuple[dict[str, torch.Tensor], str]:
     return load_file(out / "best" / checkpoint.WEIGHTS), (out / layout.HISTORY).read_text()
 
 
@@ -77,70 +78,75 @@ def test_killed_and_run_again(
         kills += 1
     assert kills
     assert kills < 4 or run(models, name, broken, *overrides)
-    (weights, history), (again, told) = result(whole), result(broken)
-    assert told == history
-    assert weights.keys() == again.keys()
-    assert all(torch.equal(value, again[key]) for key, value in weights.items())
+    (weights, history), (resumed_weights, resumed_history) = results(whole), results(broken)
+    assert resumed_history == history
+    assert weights.keys() == resumed_weights.keys()
+    assert all(torch.equal(value, resumed_weights[key]) for key, value in weights.items())
 
 
-def states(folder: Path) -> list[str]:
+def file_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
 def test_two_states_are_kept_and_a_damaged_one_is_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = Snapshots(tmp_path / "resume", {"options": {"alpha": "0.1"}})
-    assert kept.load() is None
+    snapshots = Snapshots(tmp_path / "resume", {"options": {"alpha": "0.1"}})
+    assert snapshots.load() is None
     for steps in (5, 12, 100):
-        kept.save(steps, {"steps": steps, "weights": torch.full((3,), float(steps))})
-    assert states(kept.folder) == ["100.json", "100.safetensors", "12.json", "12.safetensors"]
-    assert kept.load()["steps"] == 100
-    path = kept.folder / "100.safetensors"
-    whole = path.read_bytes()
+        snapshots.save(steps, {"steps": steps, "weights": torch.full((3,), float(steps))})
+    assert file_names(snapshots.folder) == [
+        "100.json",
+        "100.safetensors",
+        "12.json",
+        "12.safetensors",
+    ]
+    assert snapshots.load()["steps"] == 100
+    path = snapshots.folder / "100.safetensors"
+    content = path.read_bytes()
     damages: list[Callable[[], object]] = [
-        lambda: path.write_bytes(whole[:-7]),
-        lambda: path.write_bytes(whole[:200] + b"\0" + whole[201:]),
+        lambda: path.write_bytes(content[:-7]),
+        lambda: path.write_bytes(content[:200] + b"\0" + content[201:]),
         lambda: path.unlink(),
     ]
     for damage in damages:
-        path.write_bytes(whole)
+        path.write_bytes(content)
         damage()
         caplog.clear()
-        found = kept.load()
-        assert found is not None and found["steps"] == 12
-        assert torch.equal(found["weights"], torch.full((3,), 12.0))
+        state = snapshots.load()
+        assert state is not None and state["steps"] == 12
+        assert torch.equal(state["weights"], torch.full((3,), 12.0))
         assert "100.safetensors is damaged: trying the previous state" in caplog.text
-    (kept.folder / "12.safetensors").unlink()
-    assert kept.load() is None
-    for steps in (101, 102):  # the damaged ones go like any other
-        kept.save(steps, {"steps": steps})
-    assert [name for name in states(kept.folder) if not name.startswith("10")] == []
-    assert kept.load() == {"steps": 102}
-    kept.clear()
-    assert not kept.folder.exists()
+    (snapshots.folder / "12.safetensors").unlink()
+    assert snapshots.load() is None
+    for steps in (101, 102):  # damaged ones are removed as well
+        snapshots.save(steps, {"steps": steps})
+    assert [name for name in file_names(snapshots.folder) if not name.startswith("10")] == []
+    assert snapshots.load() == {"steps": 102}
+    snapshots.clear()
+    assert not snapshots.folder.exists()
 
 
 def test_killed_while_it_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the moment, the state before is found."""
-    kept = Snapshots(tmp_path / "resume", {})
-    kept.save(1, {"steps": 1})
+    """At any moment the previous state can be loaded."""
+    snapshots = Snapshots(tmp_path / "resume", {})
+    snapshots.save(1, {"steps": 1})
 
     def die(*_: object) -> None:
         raise Killed
 
-    for place in (
+    for function in (
         "utils.files.write_tensors",
         "training.snapshots._digest",
         "utils.files.write_json",
     ):
         with monkeypatch.context() as patched:
-            patched.setattr(f"jointasr.{place}", die)
+            patched.setattr(f"jointasr.{function}", die)
             with pytest.raises(Killed):
-                kept.save(2, {"steps": 2})
-        assert kept.load() == {"steps": 1}
-    kept.save(2, {"steps": 2})
-    assert kept.load() == {"steps": 2}
+                snapshots.save(2, {"steps": 2})
+        assert snapshots.load() == {"steps": 1}
+    snapshots.save(2, {"steps": 2})
+    assert snapshots.load() == {"steps": 2}
 
 
 def test_state_of_another_training_is_refused(
@@ -149,9 +155,9 @@ def test_state_of_another_training_is_refused(
     Snapshots(tmp_path, {"options": {"alpha": "0.1"}, "code": "a"}).save(1, {"steps": 1})
     other = Snapshots(tmp_path, {"options": {"alpha": "0.3"}, "code": "a"})
     newer = Snapshots(tmp_path, {"options": {"alpha": "0.1"}, "code": "b"})
-    for one, what in ((other, "options"), (newer, "code")):
+    for changed, what in ((other, "options"), (newer, "code")):
         with pytest.raises(DataError, match=f"the unfinished training has other {what}; continue"):
-            one.load()
+            changed.load()
     monkeypatch.setenv("JOINTASR_ON_CHANGE", "accept-code")
     assert newer.load() == {"steps": 1}
     with pytest.raises(DataError, match="other options"):
@@ -163,7 +169,7 @@ def test_state_of_another_training_is_refused(
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
 def test_signals(recipe: Path, models: Path, tmp_path: Path, number: signal.Signals) -> None:
-    """TERM and USR1: a state is saved first; in any case the same command goes on."""
+    """TERM and USR1 save a state first; after any signal the same command resumes."""
     out = tmp_path / "out"
     overrides = [*tiny.settings(models), "train.epochs=40", "train.save_minutes=0.005"]
     options = ["--conf", "joint.yaml", "--condition", "clean", "--name", "joint"]
@@ -177,9 +183,9 @@ def test_signals(recipe: Path, models: Path, tmp_path: Path, number: signal.Sign
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == (128 + number if number != signal.SIGKILL else -number), said
-    assert (f"{number.name}: state saved, exiting" in said) == (number != signal.SIGKILL)
+    _, log = process.communicate(timeout=120)
+    assert process.returncode == (128 + number if number != signal.SIGKILL else -number), log
+    assert (f"{number.name}: state saved, exiting" in log) == (number != signal.SIGKILL)
     assert not (out / ".done").exists()
     again = [*command[:-2], "train.epochs=40", "train.save_minutes=0.005"]
     process = subprocess.Popen(again, env=env, stderr=subprocess.PIPE, text=True)
@@ -199,38 +205,39 @@ def test_signals(recipe: Path, models: Path, tmp_path: Path, number: signal.Sign
 def test_killed_at_random_steps(
     recipe: Path, models: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """SIGKILL to the program or to a reader of audio, at a random step of a random state's age;
-    after every few resumes the weights and the curve are those of a training never killed."""
+    """SIGKILL to the program or to a data loader's worker at random steps, with random intervals
+    between saved states: after each chain of resumes weights and history equal those of a training
+    that was not killed."""
     resumes = int(request.config.getoption("--resumes"))
     whole = tmp_path / "whole"
-    steps = begin(models, whole, 0).wait(timeout=300) or last_step(whole)
-    expected = result(whole)
+    steps = start(models, whole, 0).wait(timeout=300) or last_step(whole)
+    expected = results(whole)
     for chain in range(0, resumes, 5):
         generator = random.Random(chain)
         out = tmp_path / f"chain{chain}"
-        places = sorted(generator.sample(range(1, steps), min(5, resumes - chain)))
-        for place in places:
-            process = begin(models, out, generator.choice([0, 0.001, 1000]))
-            while process.poll() is None and last_step(out) < place:
+        kill_steps = sorted(generator.sample(range(1, steps), min(5, resumes - chain)))
+        for kill_step in kill_steps:
+            process = start(models, out, generator.choice([0, 0.001, 1000]))
+            while process.poll() is None and last_step(out) < kill_step:
                 time.sleep(0.005)
             assert process.poll() is None, out.with_suffix(".log").read_text()
-            readers = subprocess.run(
+            workers = subprocess.run(
                 ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
             ).stdout.split()
-            victim = int(generator.choice([str(process.pid), *readers]))
+            victim = int(generator.choice([str(process.pid), *workers]))
             os.kill(victim, signal.SIGKILL)
             assert process.wait(timeout=120)
-            who = "the program" if victim == process.pid else "a reader"
+            who = "the program" if victim == process.pid else "a worker"
             print(f"chain {chain // 5 + 1}: {who} killed after step {last_step(out)} of {steps}")
-        assert begin(models, out, 1000).wait(timeout=300) == 0
-        (weights, history), (again, told) = expected, result(out)
-        assert told == history
-        assert all(torch.equal(value, again[key]) for key, value in weights.items())
-        print(f"chain {chain // 5 + 1}: the same {len(weights)} tensors and curve")
+        assert start(models, out, 1000).wait(timeout=300) == 0
+        (weights, history), (resumed_weights, resumed_history) = expected, results(out)
+        assert resumed_history == history
+        assert all(torch.equal(value, resumed_weights[key]) for key, value in weights.items())
+        print(f"chain {chain // 5 + 1}: equal: {len(weights)} tensors and the history")
 
 
-def begin(models: Path, out: Path, minutes: float) -> "subprocess.Popen[bytes]":
-    """A training that saves a state every so many minutes; its log is added to ``out.log``."""
+def start(models: Path, out: Path, minutes: float) -> "subprocess.Popen[bytes]":
+    """Start a training that saves a state every ``minutes``; append its log to ``out.log``."""
     command = [sys.executable, "-m", "jointasr.bin.train", "--conf", "joint.yaml"]
     command += ["--name", "joint", "--condition", "clean", "--fold", "Ses01F"]
     command += ["--data", "data/folds/speaker/Ses01F"]
@@ -242,6 +249,6 @@ def begin(models: Path, out: Path, minutes: float) -> "subprocess.Popen[bytes]":
 
 
 def last_step(out: Path) -> int:
-    """The last step that a training's log tells of."""
+    """Return the last step in a training's log."""
     steps = re.findall(r", step (\d+): loss", out.with_suffix(".log").read_text())
     return int(steps[-1]) if steps else 0

@@ -1,4 +1,4 @@
-"""Training, decoding and export through their programs, on tones that a tiny model can learn."""
+"""Training and decoding by their programs, on synthetic tones that a tiny model can learn."""
 
 import json
 import logging
@@ -25,7 +25,8 @@ from jointasr.decoding import decode
 from jointasr.decoding.decoder import Decoder
 from jointasr.models import checkpoint, encoder, systems
 from jointasr.text.lang import Units
-from jointasr.training import epoch, losses, optim, step, trainer
+from jointasr.training import epoch, losses, optim, step
+from jointasr.training.trainer import Trainer
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
@@ -39,7 +40,7 @@ def curve(out: Path, name: str) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", ["asr", "ser", "joint"])
-def test_learns_keeps_the_best_and_decodes(
+def test_training_and_decoding(
     recipe: Path,
     models: Path,
     kind: str,
@@ -57,7 +58,7 @@ def test_learns_keeps_the_best_and_decodes(
     assert "Writing" not in log and "%|" not in log and "LOAD REPORT" not in log
 
     back = checkpoint.load(out / "best")
-    again = trainer.Trainer(back, *fold_cuts(), out / "again", 0).evaluate(fold_cuts()[1])
+    again = Trainer(back, *fold_cuts(), out / "again", 0).evaluate(fold_cuts()[1])
     meta = json.loads((out / "model.json").read_text())
     chosen = meta["selected"]
     assert chosen["on"] == "data/folds/speaker/Ses01F/dev_clean"
@@ -86,7 +87,7 @@ def test_learns_keeps_the_best_and_decodes(
     if kind == "joint":
         with pytest.raises(DataError, match=r"option alpha \(was 0.1, now 0.7\) changed"):
             train(monkeypatch, models, kind, "train.epochs=6", "alpha=0.7")
-    else:  # has no use for it
+    else:  # not used by the system
         train(monkeypatch, models, kind, "train.epochs=6", "alpha=0.7")
         assert f"{out}: up to date" in capsys.readouterr().out
     shutil.move(out, out.with_name("first"))
@@ -125,16 +126,16 @@ def check_tables(kind: str, source: Path, out: Path) -> None:
             assert best[name] == tiny.LABELS[shares.index(max(shares))]
 
 
-def fit(model: checkpoint.TrainedModel, out: Path, seed: int = 0) -> trainer.Trainer:
-    one = trainer.Trainer(model, *fold_cuts(), out, seed)
-    one.fit()
-    return one
+def fit(model: checkpoint.TrainedModel, out: Path, seed: int = 0) -> Trainer:
+    trainer = Trainer(model, *fold_cuts(), out, seed)
+    trainer.fit()
+    return trainer
 
 
-def test_best_is_the_epoch_of_least_error_not_the_last(
+def test_best_epoch_has_the_lowest_error(
     recipe: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sum of a system's own error rates decides; of equals the lower loss, then the earlier."""
+    """The sum of a system's error rates decides, then the loss, then the earlier epoch."""
     scripted = [
         epoch.DevScores(4.0, 30.0, 40.0),  # error 90
         epoch.DevScores(3.0, 10.0, 20.0),  # 90, with a lower loss
@@ -143,29 +144,29 @@ def test_best_is_the_epoch_of_least_error_not_the_last(
     ]
     seen: list[dict[str, torch.Tensor]] = []
 
-    def evaluate(self: trainer.Trainer, _: object) -> epoch.DevScores:
+    def evaluate(self: Trainer, _: object) -> epoch.DevScores:
         state = {checkpoint.canonical(k): v.clone() for k, v in self.system.state_dict().items()}
         seen.append(state)
         return scripted[len(seen) - 1]
 
-    monkeypatch.setattr(trainer.Trainer, "evaluate", evaluate)
-    one = trainer.Trainer(
+    monkeypatch.setattr(Trainer, "evaluate", evaluate)
+    trainer = Trainer(
         initial_model(models, "joint.yaml", "train.epochs=4"), *fold_cuts(), tmp_path, 0
     )
-    assert one.fit() == epoch.BestEpoch(2, scripted[1])
-    kept = load_file(tmp_path / "best" / checkpoint.WEIGHTS)
-    assert all(torch.equal(value, seen[1][name]) for name, value in kept.items())
-    assert any(not torch.equal(value, seen[3][name]) for name, value in kept.items())
+    assert trainer.fit() == epoch.BestEpoch(2, scripted[1])
+    best = load_file(tmp_path / "best" / checkpoint.WEIGHTS)
+    assert all(torch.equal(value, seen[1][name]) for name, value in best.items())
+    assert any(not torch.equal(value, seen[3][name]) for name, value in best.items())
 
 
-def test_errors_that_are_summed() -> None:
+def test_error_is_the_sum_of_error_rates() -> None:
     assert epoch.DevScores(1.0, 20.0, 70.0).error == pytest.approx(50.0)
     assert epoch.DevScores(1.0, 20.0, None).error == pytest.approx(20.0)
     assert epoch.DevScores(1.0, None, 70.0).error == pytest.approx(30.0)
 
 
-def test_accumulation_is_one_larger_batch(recipe: Path, models: Path, tmp_path: Path) -> None:
-    """Two batches of different sizes, accumulated, move the model as both in one."""
+def test_accumulation_equals_a_larger_batch(recipe: Path, models: Path, tmp_path: Path) -> None:
+    """Accumulating two batches of different sizes gives the update of a single larger batch."""
     cuts = list(fold_cuts()[0])
 
     def steps(order: list[list[int]], accumulate: int) -> dict[str, torch.Tensor]:
@@ -173,24 +174,22 @@ def test_accumulation_is_one_larger_batch(recipe: Path, models: Path, tmp_path: 
         model = initial_model(
             models, "joint.yaml", *settings, "emotion.dropout=0", "bert.freeze=true"
         )
-        one = trainer.Trainer(
-            model, dataset.CutSet.from_cuts(cuts[:8]), fold_cuts()[1], tmp_path, 0
-        )
-        one.sampler.known = 0, order
-        one.train_epoch(one.batches(range(1)))
-        assert one.state.steps == 1
-        return {name: p.detach().clone() for name, p in one.system.named_parameters()}
+        trainer = Trainer(model, dataset.CutSet.from_cuts(cuts[:8]), fold_cuts()[1], tmp_path, 0)
+        trainer.sampler.known = 0, order
+        trainer.train_epoch(trainer.batches(range(1)))
+        assert trainer.state.steps == 1
+        return {name: p.detach().clone() for name, p in trainer.system.named_parameters()}
 
-    apart, whole = steps([[0, 1, 2, 3, 4], [5, 6, 7]], 2), steps([list(range(8))], 1)
-    for name, value in whole.items():  # Adam's first step is about the sign of the gradient
-        close = torch.isclose(apart[name], value, atol=2e-5)
+    accumulated, single = steps([[0, 1, 2, 3, 4], [5, 6, 7]], 2), steps([list(range(8))], 1)
+    for name, value in single.items():  # Adam's first step depends on the sign of the gradient
+        close = torch.isclose(accumulated[name], value, atol=2e-5)
         assert close.float().mean() > 0.999, name
 
 
-def test_streams_are_matched_between_systems(
+def test_systems_share_random_streams(
     recipe: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """asr and joint see the same audio and, batch by batch, the same dropout in the encoder."""
+    """asr and joint get the same audio and, for each batch, the same dropout in the encoder."""
     seen: dict[str, list[torch.Tensor]] = {}
     own = encoder.Encoder.forward
     for kind in ("asr", "joint"):
@@ -213,10 +212,10 @@ def test_streams_are_matched_between_systems(
     assert all(torch.equal(*pair) for pair in zip(seen["asr"], seen["joint"], strict=True))
 
 
-def test_stopped_gradient_trains_the_same_recogniser_as_alpha_0(
+def test_stopped_gradient_scales_the_gradient_of_asr(
     recipe: Path, models: Path, tmp_path: Path
 ) -> None:
-    """With the emotion loss kept off the encoder, asr's gradient is (1 - alpha) of asr's own."""
+    """Without the emotion loss the encoder's gradient is (1 - alpha) times that of asr."""
     conf = ["emotion.gradient=stopped", "train.epochs=1", "alpha=0.1"]
     joint = initial_model(models, "joint.yaml", *conf)
     asr = initial_model(models, "asr.yaml", "train.epochs=1")
@@ -231,7 +230,7 @@ def test_stopped_gradient_trains_the_same_recogniser_as_alpha_0(
     torch.testing.assert_close(grads[0], 0.9 * grads[1], rtol=1e-4, atol=1e-7)
 
 
-def test_engines_train_alike(recipe: Path, models: Path, tmp_path: Path) -> None:
+def test_engines_have_equal_losses(recipe: Path, models: Path, tmp_path: Path) -> None:
     pytest.importorskip("k2")
     losses = {}
     for engine in ("torch", "k2"):
@@ -247,10 +246,12 @@ def test_confs_of_the_paper_train(
 ) -> None:
     conf = tiny.conf(models, f"paper/{name}.yaml", "train.epochs=3", "schedule.newbob_threshold=9")
     torch.manual_seed(0)
-    one = fit(checkpoint.initial(conf, Units.char(), tiny.LABELS), tmp_path)
+    trainer = fit(checkpoint.initial(conf, Units.char(), tiny.LABELS), tmp_path)
     assert all(map(math.isfinite, curve(tmp_path, "train/loss")))
     base = conf.optim.encoder
-    assert one.optimisers.base_rates["encoder"] == pytest.approx(base.lr * base.newbob_factor**2)
+    assert trainer.optimisers.base_rates["encoder"] == pytest.approx(
+        base.lr * base.newbob_factor**2
+    )
     rates = curve(tmp_path, "rate/encoder")
     assert rates[0] == pytest.approx(base.lr)
     assert rates[-1] == pytest.approx(base.lr * base.newbob_factor)
@@ -262,15 +263,15 @@ def test_divergence_names_the_batch(recipe: Path, models: Path, tmp_path: Path) 
         model.system.encoder.model.feature_projection.projection.bias.data[0] = math.nan
         with pytest.raises(DataError, match=r"2 steps in a row .*lower the learning rates") as end:
             fit(model, tmp_path / kind)
-        told = json.loads((tmp_path / kind / "bad_batch.json").read_text())
-        assert f"({' '.join(told[0]['ids'])})" in str(end.value)
-        kept = load_file(tmp_path / kind / "bad_batch.safetensors")
+        saved = json.loads((tmp_path / kind / "bad_batch.json").read_text())
+        assert f"({' '.join(saved[0]['ids'])})" in str(end.value)
+        tensors = load_file(tmp_path / kind / "bad_batch.safetensors")
         said = {cut.id: cut.supervisions[0].text for cut in fold_cuts()[0]}
-        assert told[0]["texts"] == [said[name] for name in told[0]["ids"]]
-        assert kept["waves.0"].shape == (len(told[0]["ids"]), int(kept["lengths.0"].max()))
-        one = trainer.Trainer(model, *fold_cuts(), tmp_path / kind, 0)
+        assert saved[0]["texts"] == [said[name] for name in saved[0]["ids"]]
+        assert tensors["waves.0"].shape == (len(saved[0]["ids"]), int(tensors["lengths.0"].max()))
+        trainer = Trainer(model, *fold_cuts(), tmp_path / kind, 0)
         with pytest.raises(DataError, match="lower the learning rates"):
-            one.evaluate(fold_cuts()[1])
+            trainer.evaluate(fold_cuts()[1])
         assert not (tmp_path / kind / "best").exists()
 
 
@@ -285,14 +286,14 @@ def test_excluded_parts_are_reported(
     settings = ["train.epochs=1", "emotion.transcript=oracle"]
     with caplog.at_level(logging.INFO):
         model = initial_model(models, "joint.yaml", *settings)
-        trainer.Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
+        Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
     assert (
         "epoch 1: 1 transcripts need more frames than there are and gave no CTC loss" in caplog.text
     )
     assert "epoch 1: 1 transcripts were truncated to BERT's maximum length" in caplog.text
 
 
-def test_nothing_learnable_is_an_error(recipe: Path, models: Path, tmp_path: Path) -> None:
+def test_no_feasible_transcript_is_an_error(recipe: Path, models: Path, tmp_path: Path) -> None:
     train_cuts, dev_cuts = fold_cuts()
     listed = list(train_cuts)
     for cut in listed:
@@ -300,7 +301,7 @@ def test_nothing_learnable_is_an_error(recipe: Path, models: Path, tmp_path: Pat
     model = initial_model(models, "asr.yaml", "train.epochs=1")
     cuts = dataset.CutSet.from_cuts(listed)
     with pytest.raises(DataError, match="every transcript needs more frames than there are"):
-        trainer.Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
+        Trainer(model, cuts, dev_cuts, tmp_path, 0).fit()
 
 
 def test_unusable_utterance_stops_before_training(
@@ -310,7 +311,7 @@ def test_unusable_utterance_stops_before_training(
     listed = list(dev_cuts)
     listed[2].supervisions[0].custom["emotion"] = "xxx"
     with pytest.raises(DataError, match=f"utterance {listed[2].id}: emotion xxx"):
-        trainer.Trainer(
+        Trainer(
             initial_model(models, "ser.yaml"),
             train_cuts,
             dataset.CutSet.from_cuts(listed),
@@ -329,18 +330,18 @@ def test_precision_on_a_cpu(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.skipif(torch.__version__ < "2", reason="CPUs of torch 1 cannot mix all layers")
 @pytest.mark.parametrize("norm", ["layer", "group"])
-def test_mixed_precision_is_near_to_full(
+def test_mixed_precision_is_close_to_float32(
     recipe: Path, models: Path, tmp_path: Path, norm: str
 ) -> None:
-    """bfloat16 under autocast, which a CPU can do as well; losses are still in float32."""
+    """Autocast to bfloat16, which CPUs support as well; the losses are in float32."""
     found = []
     for precision in (None, torch.bfloat16):
         torch.manual_seed(0)
         conf = tiny.conf(models, "joint.yaml", *FAST, f"ctc={ENGINE}", norm=norm)
         model = checkpoint.initial(conf, Units.char(), tiny.LABELS)
-        one = trainer.Trainer(model, *fold_cuts(), tmp_path / str(precision), 0)
-        one.train_step.dtype = precision
-        found.append(one.train_epoch(one.batches(range(1))).loss)
+        trainer = Trainer(model, *fold_cuts(), tmp_path / str(precision), 0)
+        trainer.train_step.dtype = precision
+        found.append(trainer.train_epoch(trainer.batches(range(1))).loss)
     assert found[0] != found[1]
     assert found[1] == pytest.approx(found[0], rel=0.02)
 
