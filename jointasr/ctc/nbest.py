@@ -27,7 +27,7 @@ def n_best(acceptor: Acceptor, n: int, max_arcs: int = MAX_ARCS) -> list[tuple[L
 
     A* search over label prefixes with the exact score of the best completion of each state as
     heuristic. A prefix keeps its best score in every state that it reaches, which determinizes the
-    acceptor as far as needed, so each sequence is found once, in order. Soong and Huang (1991), "A
+    acceptor only where needed, so each sequence is found once, in order. Soong and Huang (1991), "A
     tree-trellis based fast search for finding the n best sentence hypotheses in continuous speech
     recognition", search over paths in this way.
     """

@@ -1,4 +1,4 @@
-"""Every function of k2 that we call, against a table of what both generations offer."""
+"""The functions of k2 that the project calls exist in both supported releases."""
 
 import ast
 import inspect
@@ -9,9 +9,8 @@ from jointasr.utils.project import ROOT
 
 pytestmark = pytest.mark.stack
 
-# Parameters that 1.23.4 (torch 1.13) and 1.24.4 (torch 2) have in common, in order; a name in
-# brackets only helps to find it. Positional use relies on the order, use by name on the names.
-BOTH = {
+# The first parameters, in order, that k2 1.23.4 (torch 1.13) and 1.24.4 (torch 2) have in common.
+COMMON = {
     "DenseFsaVec": "log_probs supervision_segments allow_truncate",
     "Fsa": "",  # of arcs, and from_str, from_openfst below
     "Fsa.from_str": "s acceptor num_aux_labels",
@@ -28,7 +27,7 @@ BOTH = {
     "intersect_dense": "a_fsas b_fsas output_beam",
     "intersect_dense_pruned": "a_fsas b_fsas search_beam output_beam min_active_states "
     "max_active_states",
-    "invert": "fsa",  # of 1.24.4 not looked at; icefall calls it so with every k2
+    "invert": "fsa",  # not checked for 1.24.4; icefall calls it in the same way
     "prune_on_arc_post": "fsas threshold_prob use_double_scores",
     "remove_epsilon": "fsa",
     "shortest_path": "fsa use_double_scores",
@@ -37,7 +36,7 @@ BOTH = {
 
 
 def used() -> dict[str, set[str]]:
-    """What of k2 the project's code calls, with the names of arguments it gives."""
+    """Return the functions of k2 that the project calls, with the names of keyword arguments."""
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "jointasr").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -53,28 +52,28 @@ def used() -> dict[str, set[str]]:
 
 
 def _of_k2(node: ast.expr) -> bool:
-    """Whether an expression is the module, or its class Fsa."""
+    """Return whether an expression is the module k2 or its class Fsa."""
     text = ast.unparse(node)
     return text in ("k2", "k2.Fsa") or (text.startswith("require_k2(") and text.endswith(")"))
 
 
-def test_only_what_both_generations_have_is_called() -> None:
+def test_only_common_functions_are_called() -> None:
     calls = used()
-    assert len(calls) >= 12  # else this does not find them
-    assert calls.keys() <= BOTH.keys(), calls.keys() - BOTH.keys()
+    assert len(calls) >= 12  # else they are not found
+    assert calls.keys() <= COMMON.keys(), calls.keys() - COMMON.keys()
     for name, arguments in calls.items():
-        assert arguments <= set(BOTH[name].split()), name
+        assert arguments <= set(COMMON[name].split()), name
 
 
-def test_nothing_is_in_the_table_for_nothing() -> None:
-    assert BOTH.keys() == used().keys()
+def test_table_has_no_unused_functions() -> None:
+    assert COMMON.keys() == used().keys()
 
 
-@pytest.mark.parametrize("name", [name for name, parameters in BOTH.items() if parameters])
-def test_this_k2_is_as_the_table_says(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name, parameters in COMMON.items() if parameters])
+def test_installed_k2_has_the_parameters(name: str) -> None:
     k2 = pytest.importorskip("k2")
     owner, _, last = name.rpartition(".")
     function = getattr(getattr(k2, owner) if owner else k2, last)
     parameters = [p for p in inspect.signature(function).parameters if p != "self"]
-    wanted = BOTH[name].split()
-    assert parameters[: len(wanted)] == wanted
+    expected = COMMON[name].split()
+    assert parameters[: len(expected)] == expected

@@ -1,4 +1,4 @@
-"""CTC losses: against a sum over all alignments, torch in double precision, and each other."""
+"""CTC losses against a sum over all alignments, torch in double precision, and each other."""
 
 import builtins
 import math
@@ -32,10 +32,11 @@ def posteriors(n: int, t: int, c: int, seed: int, scale: float = 1.0) -> Tensor:
 
 
 def all_alignments(scores: Tensor, target: list[int]) -> float:
-    """Minus log of the sum over every path of ``scores`` (T, C) that collapses to ``target``."""
+    """Return minus the log of the sum over the paths of ``scores`` (T, C) that collapse to
+    ``target``."""
     paths = product(range(scores.shape[1]), repeat=scores.shape[0])
-    fitting = [path for path in paths if collapse_path(path) == target]
-    sums = [sum(float(scores[t, unit]) for t, unit in enumerate(path)) for path in fitting]
+    alignments = [path for path in paths if collapse_path(path) == target]
+    sums = [sum(float(scores[t, unit]) for t, unit in enumerate(path)) for path in alignments]
     return -float(torch.tensor(sums, dtype=torch.float64).logsumexp(0)) if sums else math.inf
 
 
@@ -53,7 +54,7 @@ def test_loss_is_the_sum_over_all_alignments(engine: loss.Engine, frames: int) -
 
 
 def test_gradient_is_that_of_the_sum_over_all_alignments(engine: loss.Engine) -> None:
-    """Finite differences of the brute-force sum: the gradient with respect to log-posteriors."""
+    """The gradient with respect to log posteriors, against finite differences."""
     scores = posteriors(1, 4, 3, seed=5)
     leaf = scores.clone().requires_grad_()
     ctc_loss(leaf, torch.tensor([4]), [[1, 2]], engine).sum().backward()
@@ -69,7 +70,7 @@ def test_gradient_is_that_of_the_sum_over_all_alignments(engine: loss.Engine) ->
 
 
 def reference(scores: Tensor, frames: Tensor, targets: list[list[int]]) -> Tensor:
-    """torch's CTC on float64 copies of the same posteriors."""
+    """Return torch's CTC loss of float64 copies of the posteriors."""
     return torch.nn.functional.ctc_loss(
         scores.double().transpose(0, 1),
         torch.tensor([label for target in targets for label in target], dtype=torch.long),
@@ -81,7 +82,8 @@ def reference(scores: Tensor, frames: Tensor, targets: list[list[int]]) -> Tenso
 
 
 def random_cases(batches: int, size: int) -> Iterator[tuple[Tensor, Tensor, list[list[int]]]]:
-    """Logits, frames, targets: flat to peaked, repeats, empty, impossible and single frames."""
+    """Yield logits, frames and targets: flat and peaked posteriors, repeats, empty and infeasible
+    targets, single frames."""
     generator = torch.Generator().manual_seed(1)
 
     def number(low: int, high: int) -> int:
@@ -103,7 +105,7 @@ def random_cases(batches: int, size: int) -> Iterator[tuple[Tensor, Tensor, list
 def test_k2_equals_torch_in_a_thousand_random_cases() -> None:
     pytest.importorskip("k2")
     worst_loss = worst_slope = 0.0
-    cases = impossible = 0
+    cases = infeasible = 0
     for logits, frames, targets in random_cases(batches=100, size=10):
         mine, theirs = (logits.clone().requires_grad_() for _ in range(2))
         losses = ctc_loss(mine.log_softmax(2), frames, targets, "k2")
@@ -119,9 +121,9 @@ def test_k2_equals_torch_in_a_thousand_random_cases() -> None:
         difference = (losses - expected)[fits].abs() / expected[fits].abs().clamp(min=1)
         worst_loss = max([worst_loss, *difference.tolist()])
         worst_slope = max(worst_slope, float((mine.grad - theirs.grad)[fits].abs().max()))
-        cases, impossible = cases + len(targets), impossible + int((~fits).sum())
+        cases, infeasible = cases + len(targets), infeasible + int((~fits).sum())
     print(f"{cases} cases: loss {worst_loss:.1e}, gradient {worst_slope:.1e}")
-    assert cases == 1000 and 20 < impossible < 500
+    assert cases == 1000 and 20 < infeasible < 500
     assert worst_loss <= 1e-6
     assert worst_slope <= 1e-5  # no case has more than 200 frames
 
@@ -167,13 +169,13 @@ def test_edge_cases(engine: loss.Engine) -> None:
     assert losses[3].item() == pytest.approx(-leaf[3, 0, 2].item(), rel=1e-6)
     path = leaf[6, 0, 1] + leaf[6, 1, 2] + leaf[6, 2, 0] + leaf[6, 3, 2]
     assert losses[6].item() == pytest.approx(-path.item(), rel=1e-6)
-    losses.sum().backward()  # infinite as it is, every gradient stays finite
+    losses.sum().backward()  # the sum is infinite, the gradients are finite
     assert leaf.grad is not None and leaf.grad.isfinite().all()
     touched = leaf.grad.abs().sum(dim=2) > 0
     assert touched.sum(dim=1).tolist() == [0, 0, 7, 1, 0, 0, 4]
 
 
-def test_nothing_but_impossible_targets(engine: loss.Engine) -> None:
+def test_only_infeasible_targets(engine: loss.Engine) -> None:
     leaf = posteriors(2, 3, 4, seed=4).requires_grad_()
     losses = ctc_loss(leaf, torch.tensor([1, 0]), [[1, 2], [3]], engine)
     assert losses.isinf().all()
@@ -189,10 +191,10 @@ def test_all_targets_empty(engine: loss.Engine) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_posteriors_that_are_not_finite_are_named(engine: loss.Engine, value: float) -> None:
+def test_nonfinite_posteriors_are_named(engine: loss.Engine, value: float) -> None:
     scores = posteriors(4, 6, 5, seed=6)
     scores[2, 3, 1] = value
-    scores[1, 5] = value  # beyond its frames: not looked at
+    scores[1, 5] = value  # padding
     frames, targets = torch.tensor([6, 5, 6, 6]), [[1], [2], [3], [1]]
     with pytest.raises(FloatingPointError, match=r"rows \[2\] .*from frame 3"):
         ctc_loss(scores, frames, targets, engine)
@@ -228,15 +230,15 @@ def test_half_precision_is_converted(engine: loss.Engine) -> None:
     assert half.item() == ctc_loss(scores.float(), frames, [[1, 2]], engine).item()
 
 
-def test_wide_lattices_are_made_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_lattices_are_computed_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("k2")
     logits, frames, targets = next(random_cases(1, 10))
-    whole = ctc_loss(logits.log_softmax(2), frames, targets, "k2")
+    expected = ctc_loss(logits.log_softmax(2), frames, targets, "k2")
     monkeypatch.setattr(loss, "MAX_STATES", 1)
-    assert torch.equal(whole, ctc_loss(logits.log_softmax(2), frames, targets, "k2"))
+    assert torch.equal(expected, ctc_loss(logits.log_softmax(2), frames, targets, "k2"))
 
 
-def test_the_default_beam_of_k2_would_not_do() -> None:
+def test_default_beam_of_k2_is_too_narrow() -> None:
     """The output beam is wider than k2's default, which loses paths of an untrained model."""
     pytest.importorskip("k2")
     scores = posteriors(1, 200, 29, seed=9)

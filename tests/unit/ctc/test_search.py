@@ -1,4 +1,4 @@
-"""Greedy, lattice and prefix-beam search against each other and against enumeration."""
+"""Greedy, lattice and prefix beam search against each other and against enumeration."""
 
 import math
 from collections import defaultdict
@@ -24,7 +24,7 @@ def posteriors(n: int, t: int, c: int, seed: int, scale: float = 3.0) -> Tensor:
 
 
 def peaked(paths: list[list[int]], classes: int) -> tuple[Tensor, Tensor]:
-    """Posteriors whose best units are ``paths``, and their frames."""
+    """Return log posteriors whose best labels are ``paths``, and their frame counts."""
     frames = torch.tensor([len(path) for path in paths])
     scores = torch.zeros(len(paths), max(1, int(frames.max())), classes)
     for row, path in enumerate(paths):
@@ -61,7 +61,7 @@ def test_repeats_blanks_and_empty_results(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_frames_beyond_the_end_are_not_looked_at(method: str) -> None:
+def test_padding_is_ignored(method: str) -> None:
     scores, frames = peaked([[1, 0, 2, 2], [3, 3]], classes=5)
     scores[1, 2:] = math.nan
     assert search_with(method, scores, frames) == [[1, 2], [3]]
@@ -69,7 +69,7 @@ def test_frames_beyond_the_end_are_not_looked_at(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_posteriors_that_are_not_finite_are_an_error(method: str, value: float) -> None:
+def test_nonfinite_posteriors_are_an_error(method: str, value: float) -> None:
     scores, frames = peaked([[1, 0, 2, 2], [3, 3, 0, 0]], classes=5)
     scores[1, 2, 0] = value
     with pytest.raises(FloatingPointError, match=r"rows \[1\]"):
@@ -77,12 +77,12 @@ def test_posteriors_that_are_not_finite_are_an_error(method: str, value: float) 
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_utterance_has_frames(method: str) -> None:
+def test_batch_without_frames(method: str) -> None:
     assert search_with(method, torch.zeros(2, 3, 4), torch.tensor([0, 0])) == [[], []]
 
 
 @pytest.mark.parametrize(("classes", "scale"), [(5, 3.0), (29, 0.5), (29, 3.0), (200, 8.0)])
-def test_best_path_through_the_topology_is_the_greedy_one(classes: int, scale: float) -> None:
+def test_best_path_on_the_topology_is_the_greedy_path(classes: int, scale: float) -> None:
     pytest.importorskip("k2")
     scores = posteriors(40, 80, classes, seed=classes, scale=scale)
     frames = torch.randint(0, 81, (40,), generator=torch.Generator().manual_seed(0))
@@ -91,7 +91,7 @@ def test_best_path_through_the_topology_is_the_greedy_one(classes: int, scale: f
     assert one_best(scores, frames, "k2") == greedy(scores, frames)
 
 
-def test_ids_below_zero_and_blank_do_not_leave_the_lattice() -> None:
+def test_only_labels_are_returned() -> None:
     pytest.importorskip("k2")
     scores = posteriors(20, 30, 6, seed=1)
     found = one_best(scores, torch.full((20,), 30), "k2")
@@ -99,7 +99,7 @@ def test_ids_below_zero_and_blank_do_not_leave_the_lattice() -> None:
 
 
 def test_narrow_search_gives_a_result_for_every_utterance() -> None:
-    """Beams far too narrow may lose the best path, never an utterance."""
+    """Beams that are too narrow may lose the best path but not an utterance."""
     pytest.importorskip("k2")
     scores = posteriors(10, 60, 29, seed=2, scale=0.1)
     frames = torch.full((10,), 60)
@@ -109,7 +109,7 @@ def test_narrow_search_gives_a_result_for_every_utterance() -> None:
         one_best(scores, frames, "k2", Beams(0.01, 0.01, max_active_states=1))
 
 
-def test_a_hopeless_utterance_has_no_path_and_no_crash() -> None:
+def test_utterance_without_a_path() -> None:
     """The graph accepts only a sequence that needs three frames."""
     k2 = pytest.importorskip("k2")
     graph = k2.ctc_graph([[1, 2, 3]])
@@ -117,7 +117,7 @@ def test_a_hopeless_utterance_has_no_path_and_no_crash() -> None:
     assert best_paths(graph, scores, frames) == [None, [1, 2, 3], [], None]
 
 
-def test_hopeless_on_the_topology_falls_back_to_the_same_path(
+def test_utterance_without_a_path_on_the_topology_gets_the_greedy_path(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("k2")
@@ -127,14 +127,14 @@ def test_hopeless_on_the_topology_falls_back_to_the_same_path(
     assert one_best(scores, frames, "k2") == [greedy(scores, frames)[0], [1], []]
 
 
-def test_topology_is_made_once_per_size() -> None:
+def test_topology_is_cached() -> None:
     pytest.importorskip("k2")
     assert graphs.topology(7, "cpu") is graphs.topology(7, "cpu")
     assert graphs.topology(7, "cpu") is not graphs.topology(8, "cpu")
 
 
 def most_probable(scores: Tensor) -> list[int]:
-    """The label sequence whose alignments together are most probable, by enumeration."""
+    """Return the label sequence with the highest probability, by enumeration of all paths."""
     totals: dict[tuple[int, ...], float] = defaultdict(float)
     for path in product(range(scores.shape[1]), repeat=scores.shape[0]):
         logp = sum(float(scores[t, unit]) for t, unit in enumerate(path))
@@ -145,24 +145,24 @@ def most_probable(scores: Tensor) -> list[int]:
 def test_prefix_beam_finds_the_most_probable_labels() -> None:
     scores = posteriors(30, 5, 4, seed=4, scale=1.0)
     frames = torch.tensor([5, 4, 3] * 10)
-    found = prefix_beam.search_units(scores, frames, beam_size=1000, beam_threshold=math.inf)
+    hypotheses = prefix_beam.search_units(scores, frames, beam_size=1000, beam_threshold=math.inf)
     expected = [most_probable(row[:n].double()) for row, n in zip(scores, frames, strict=True)]
-    best = [some[0][0] for some in found]
+    best = [hyps[0][0] for hyps in hypotheses]
     assert best == expected
-    assert best != greedy(scores, frames)  # else this would not test the sum
-    for some in found:  # nothing is lost or counted twice
-        assert math.fsum(math.exp(score) for _, score in some) == pytest.approx(1, abs=1e-5)
+    assert best != greedy(scores, frames)  # the sum over alignments matters
+    for hyps in hypotheses:  # every alignment is counted once
+        assert math.fsum(math.exp(score) for _, score in hyps) == pytest.approx(1, abs=1e-5)
 
 
-def test_prefix_beam_of_usual_width_is_close() -> None:
+def test_prefix_beam_with_default_beams_is_close() -> None:
     scores = posteriors(60, 6, 4, seed=5)
     frames = torch.full((60,), 6)
     exact = prefix_beam.search_units(scores, frames, beam_size=1000, beam_threshold=math.inf)
-    usual = prefix_beam.search_units(scores, frames)
-    assert sum(a[0][0] == b[0][0] for a, b in zip(exact, usual, strict=True)) >= 57
+    default = prefix_beam.search_units(scores, frames)
+    assert sum(a[0][0] == b[0][0] for a, b in zip(exact, default, strict=True)) >= 57
 
 
-def test_greedy_scores_are_each_units_best_posterior_and_carry_the_gradient() -> None:
+def test_greedy_scores_are_the_labels_best_posteriors_with_gradient() -> None:
     generator = torch.Generator().manual_seed(5)
     log_probs = torch.randn(6, 12, 4, generator=generator).log_softmax(-1).requires_grad_()
     frames = torch.tensor([12, 9, 1, 0, 12, 5])
@@ -170,7 +170,7 @@ def test_greedy_scores_are_each_units_best_posterior_and_carry_the_gradient() ->
     assert [ids for ids, _ in found] == greedy(log_probs, frames)
     for row, (ids, scores) in enumerate(found):
         expected, before = [], 0
-        for t in range(int(frames[row])):  # frame by frame, the rule itself
+        for t in range(int(frames[row])):  # the definition, frame by frame
             unit = int(log_probs[row, t].argmax())
             value = log_probs[row, t, unit].item()
             if unit and unit == before:

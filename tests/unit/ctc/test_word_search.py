@@ -1,4 +1,4 @@
-"""Searches with a lexicon and n-grams against enumeration: every sentence, every alignment."""
+"""Search with a lexicon and n-grams against enumeration of all sentences and alignments."""
 
 import math
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ TEXT = ["A AB CC", "AB A", "A", "CC A ABA", "B CC", "AB AB A", "ABA B"]
 WIDE = lattice.Beams(200.0, 200.0, 0, 1_000_000)
 
 
-def toy(separator: int | None) -> Lexicon:
+def toy_lexicon(separator: int | None) -> Lexicon:
     return Lexicon(list(WORDS), dict(WORDS), separator, 5)
 
 
-def model(tmp_path: Path, order: int = 2) -> tuple[ngram.NgramModel, Path]:
-    found, path = ngram.estimate([line.split() for line in TEXT], order), tmp_path / f"{order}.arpa"
-    arpa.write(path, found)
-    return found, path
+def toy_model(tmp_path: Path, order: int = 2) -> tuple[ngram.NgramModel, Path]:
+    model, path = ngram.estimate([line.split() for line in TEXT], order), tmp_path / f"{order}.arpa"
+    arpa.write(path, model)
+    return model, path
 
 
 def posteriors(n: int, t: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -53,24 +53,24 @@ def spelled(words: list[str], separator: int | None) -> tuple[int, ...]:
     return tuple(units[len(between) :])
 
 
-def best_by_graph(found: ngram.NgramModel, words: list[str]) -> float:
-    """Largest probability that a graph of the model, with backoffs as arcs, gives a sentence: where
-    it is free to it backs off more than it has to."""
+def best_by_graph(model: ngram.NgramModel, words: list[str]) -> float:
+    """Return the highest log-probability of a sentence in a graph with backoff arcs, which may also
+    be taken where the n-gram exists."""
 
     def best(word: str, history: tuple[str, ...]) -> float:
         gram = (*history, word)
-        own = math.log(found.probs[len(history)].get(gram, 0) or 1e-300)
+        direct = math.log(model.probs[len(history)].get(gram, 0) or 1e-300)
         if not history:
-            return own
-        return max(own, math.log(found.backoffs.get(history, 1.0)) + best(word, history[1:]))
+            return direct
+        return max(direct, math.log(model.backoffs.get(history, 1.0)) + best(word, history[1:]))
 
     line = ("<s>", *words, "</s>")
-    order = found.order
+    order = model.order
     return sum(best(line[i], line[max(0, i - order + 1) : i]) for i in range(1, len(line)))
 
 
 def every_path(scores: Tensor) -> dict[tuple[int, ...], float]:
-    """Units, and the score of their best alignment, by enumeration of all paths."""
+    """Return label sequences with the scores of their best alignments, by enumeration."""
     found: dict[tuple[int, ...], float] = {}
     rows = scores.double().tolist()
     for path in product(range(5), repeat=len(rows)):
@@ -81,12 +81,12 @@ def every_path(scores: Tensor) -> dict[tuple[int, ...], float]:
 
 
 def exhaustive(
-    scores: Tensor, found: ngram.NgramModel, separator: int | None, scale: float
+    scores: Tensor, model: ngram.NgramModel, separator: int | None, scale: float
 ) -> list[tuple[float, list[str]]]:
-    """Every sentence that fits the frames, best first."""
+    """Return all sentences that fit the frames, with their scores, best first."""
     alignments = every_path(scores)
     results = [
-        (alignments[units] + scale * best_by_graph(found, words), words)
+        (alignments[units] + scale * best_by_graph(model, words), words)
         for words in sentences(len(scores))
         if (units := spelled(words, separator)) in alignments
     ]
@@ -97,30 +97,30 @@ def exhaustive(
 @pytest.mark.parametrize("separator", [None, 4], ids=["pieces", "characters"])
 @pytest.mark.parametrize("scale", [0.3, 1.0])
 def test_hlg_is_exhaustive_search(tmp_path: Path, separator: int | None, scale: float) -> None:
-    """The n best sentences, in order, with their scores."""
-    found, path = model(tmp_path)
-    graph = graphs.decoding_graph(path, toy(separator), "cpu")
+    """The n best sentences in order, with their scores."""
+    model, path = toy_model(tmp_path)
+    graph = graphs.decoding_graph(path, toy_lexicon(separator), "cpu")
     scores, frames = posteriors(6, 5, seed=int(10 * scale))
     for rows, lattices in lattice.search_lattices(graph.scaled(scale), scores, frames, WIDE):
         labels = lattice.label_acceptors(lattices)
-        acceptors = [lattice.arcs_by_state(labels[place]) for place in range(len(rows))]
+        acceptors = [lattice.arcs_by_state(labels[i]) for i in range(len(rows))]
         for row, acceptor in zip(rows, acceptors, strict=True):
-            expected = exhaustive(scores[row, : int(frames[row])], found, separator, scale)[:8]
+            expected = exhaustive(scores[row, : int(frames[row])], model, separator, scale)[:8]
             best = nbest.n_best(acceptor, 8)
             texts = [" ".join(words) for _, words in expected]
-            assert [toy(separator).text(ids) for ids, _ in best] == texts
+            assert [toy_lexicon(separator).text(ids) for ids, _ in best] == texts
             assert [s for _, s in best] == pytest.approx([s for s, _ in expected], abs=1e-4)
-    one = lattice.best_paths(graph.scaled(scale), scores, frames, WIDE)
-    many = lattice.n_best(graph.scaled(scale), scores, frames, 1, WIDE)
-    assert one == [list(some[0]) for some in many]
+    best_paths = lattice.best_paths(graph.scaled(scale), scores, frames, WIDE)
+    one_best = lattice.n_best(graph.scaled(scale), scores, frames, 1, WIDE)
+    assert best_paths == [list(hyps[0]) for hyps in one_best]
 
 
 @needs_k2
 def test_rescored_lattices_are_those_of_the_larger_model(tmp_path: Path) -> None:
-    """A graph of the bigram, rescored by the trigram, has the sentences of the trigram's graph."""
+    """Lattices of the bigram rescored by the trigram have the sentences of the trigram's graph."""
     scale = 0.7
-    words = toy(4)
-    (_, small), (_, large) = model(tmp_path, 2), model(tmp_path, 3)
+    words = toy_lexicon(4)
+    (_, small), (_, large) = toy_model(tmp_path, 2), toy_model(tmp_path, 3)
     scores, frames = posteriors(8, 6, seed=5)
     direct = graphs.decoding_graph(large, words, "cpu").scaled(scale)
     graph = graphs.decoding_graph(small, words, "cpu").scaled(scale)
@@ -141,34 +141,34 @@ def test_n_best_units_of_the_topology(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("separator", [None, 4], ids=["pieces", "characters"])
 def test_beam_without_k2_finds_every_sentence(tmp_path: Path, separator: int | None) -> None:
-    found, _ = model(tmp_path)
-    words = toy(separator)
+    model, _ = toy_model(tmp_path)
+    words = toy_lexicon(separator)
     scores, frames = posteriors(8, 5, seed=9)
-    results = prefix_beam.WordSearch(words, found, scale=0.5, beam_size=10_000)(scores, frames)
-    for row, some in enumerate(results):
-        known = exhaustive(scores[row, : int(frames[row])], found, separator, 0.5)
-        assert {words.text(ids) for ids, _ in some} >= {" ".join(text) for _, text in known}
+    results = prefix_beam.WordSearch(words, model, scale=0.5, beam_size=10_000)(scores, frames)
+    for row, hyps in enumerate(results):
+        expected = exhaustive(scores[row, : int(frames[row])], model, separator, 0.5)
+        assert {words.text(ids) for ids, _ in hyps} >= {" ".join(text) for _, text in expected}
 
 
-def test_usual_beam_keeps_the_best_sentence(tmp_path: Path) -> None:
-    """Ranked by all their alignments, a narrow beam's sentences have the best of all among them."""
-    found, _ = model(tmp_path)
-    words = toy(4)
+def test_narrow_beam_keeps_the_best_sentence(tmp_path: Path) -> None:
+    """Scored over all alignments, the best sentence is among those of a narrow beam."""
+    model, _ = toy_model(tmp_path)
+    words = toy_lexicon(4)
     scores, frames = posteriors(8, 6, seed=2)
     scores = (3 * scores).log_softmax(2)
-    every = [" ".join(some) for some in sentences(4)]
-    narrow = prefix_beam.WordSearch(words, found, scale=0.5, beam_size=30)(scores, frames)
-    for row, some in enumerate(narrow):
+    every = [" ".join(sentence) for sentence in sentences(4)]
+    narrow = prefix_beam.WordSearch(words, model, scale=0.5, beam_size=30)(scores, frames)
+    for row, hyps in enumerate(narrow):
 
         def total(text: str, row: int = row) -> float:
             units = spelled(text.split(), 4)
             (loss,) = ctc_loss(scores[row : row + 1], frames[row : row + 1], [units], "torch")
-            return -float(loss) + 0.5 * found.log_prob(text.split())
+            return -float(loss) + 0.5 * model.log_prob(text.split())
 
-        assert max((words.text(ids) for ids, _ in some), key=total) == max(every, key=total)
+        assert max((words.text(ids) for ids, _ in hyps), key=total) == max(every, key=total)
 
 
-def test_spellings_get_symbols_where_they_begin_others() -> None:
+def test_disambiguation_symbols() -> None:
     spelled = {"A": [1], "AB": [1, 2], "AB2": [1, 2], "B": [2], "C": [3, 1]}
     assert lexicon.disambiguate(spelled, 7) == {
         "A": [1, 7],
@@ -179,8 +179,8 @@ def test_spellings_get_symbols_where_they_begin_others() -> None:
     }
 
 
-def test_word_posteriors_are_those_of_all_sentences() -> None:
-    """Two candidates that agree on a word lend it both their weights."""
+def test_word_posteriors_sum_over_hypotheses() -> None:
+    """Hypotheses that have the same word at a position add their weights."""
     weights = nbest.posteriors([math.log(0.5), math.log(0.3), math.log(0.2)])
     assert weights == pytest.approx([0.5, 0.3, 0.2])
     found = nbest.word_posteriors("A B C", ["A B C", "A C", "X B D"], weights)
@@ -192,12 +192,12 @@ def test_word_posteriors_are_those_of_all_sentences() -> None:
 @needs_k2
 @pytest.mark.parametrize("kind", ["char", "bpe"])
 def test_real_units_spell_what_the_graph_accepts(tmp_path: Path, kind: str) -> None:
-    """Posteriors sure of a sentence's units give back the sentence."""
+    """Peaked posteriors of a sentence's units give the sentence."""
     text = ["I CAN'T SAY", "SAY I CAN", "CAN I SAY IT", "IT IS A CAT", "A CAT IS IT"] * 3
     units = Units.char() if kind == "char" else Units.train_pieces(text, kind, 32)
     path = tmp_path / "lm.arpa"
-    arpa.write(path, found := ngram.estimate([line.split() for line in text], 3))
-    words = lexicon.build(found.words, units)
+    arpa.write(path, model := ngram.estimate([line.split() for line in text], 3))
+    words = lexicon.build(model.words, units)
     fsa = graphs.decoding_graph(path, words, "cpu").scaled(0.5)
     for sentence in ("I CAN'T SAY", "IT IS A CAT", "CAT"):
         ids = [unit for unit in units.encode(sentence) for _ in range(2)]
@@ -209,17 +209,17 @@ def test_real_units_spell_what_the_graph_accepts(tmp_path: Path, kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe"])
-@pytest.mark.parametrize("held", [1, 2, 3])
-def test_beam_holds_labels_and_reads_no_other_row(kind: str, held: int) -> None:
-    """A unit may last several frames; what stands in a neighbour's padding does not matter."""
+@pytest.mark.parametrize("duration", [1, 2, 3])
+def test_beam_search_with_repeated_frames_and_padding(kind: str, duration: int) -> None:
+    """A unit may last several frames; the padding of other rows has no effect."""
     text = ["I CAN'T SAY", "SAY I CAN", "CAN I SAY IT", "IT IS A CAT", "A CAT IS IT"] * 3
     units = Units.char() if kind == "char" else Units.train_pieces(text, kind, 32)
-    found = ngram.estimate([line.split() for line in text], 3)
-    words = lexicon.build(found.words, units)
-    search = prefix_beam.WordSearch(words, found, scale=0.5, beam_size=100)
+    model = ngram.estimate([line.split() for line in text], 3)
+    words = lexicon.build(model.words, units)
+    search = prefix_beam.WordSearch(words, model, scale=0.5, beam_size=100)
     for sentence in ("I CAN'T SAY", "IT IS A CAT", "CAN I SAY IT", "CAT"):
         ids = units.encode(sentence)
-        frames = [x for unit in ids for x in [*[unit] * held, 0]]
+        frames = [x for unit in ids for x in [*[unit] * duration, 0]]
         scores = torch.full((2, len(frames) + 1, units.size), -6.0)
         scores[1, range(len(frames)), frames] = 6.0
         scores = scores.log_softmax(2)
@@ -227,29 +227,29 @@ def test_beam_holds_labels_and_reads_no_other_row(kind: str, held: int) -> None:
         _, (first, *others) = search(scores, lengths)
         assert words.text(first[0]) == sentence
         (loss,) = ctc_loss(scores[1:], lengths[1:], [ids], "torch")
-        expected = -float(loss) + 0.5 * found.log_prob(sentence.split())
+        expected = -float(loss) + 0.5 * model.log_prob(sentence.split())
         assert first[1] == pytest.approx(expected, abs=0.05)
         scores[0, 1:] = 40.0
         assert search(scores, lengths)[1] == [first, *others]
 
 
-def test_beam_of_units_tells_ties_apart() -> None:
-    """Rounded to bfloat16 many scores are equal: the same alone as in a batch, twice the same."""
+def test_beam_search_breaks_ties_reproducibly() -> None:
+    """Scores rounded to bfloat16 have ties: results do not depend on the batch or the run."""
     generator = torch.Generator().manual_seed(3)
     logits = 0.3 * torch.randn(8, 40, 29, generator=generator)
     scores = logits.bfloat16().float().log_softmax(2).bfloat16().float()
     frames = torch.full((8,), 40)
     together = prefix_beam.search_units(scores, frames)
     assert prefix_beam.search_units(scores, frames) == together
-    for row, some in enumerate(together):
-        assert prefix_beam.search_units(scores[row : row + 1], frames[:1]) == [some]
+    for row, hyps in enumerate(together):
+        assert prefix_beam.search_units(scores[row : row + 1], frames[:1]) == [hyps]
 
 
 @needs_k2
 def test_pruning_keeps_the_best_sentence_and_alternatives(tmp_path: Path) -> None:
-    """On posteriors that know nothing as well."""
-    _, path = model(tmp_path)
-    fsa = graphs.decoding_graph(path, toy(4), "cpu").scaled(0.5)
+    """Also on uniform posteriors."""
+    _, path = toy_model(tmp_path)
+    fsa = graphs.decoding_graph(path, toy_lexicon(4), "cpu").scaled(0.5)
     for spread in (0.0, 0.3, 1.0):
         generator = torch.Generator().manual_seed(int(10 * spread))
         scores = (spread * torch.randn(3, 60, 5, generator=generator)).log_softmax(2)
@@ -257,13 +257,13 @@ def test_pruning_keeps_the_best_sentence_and_alternatives(tmp_path: Path) -> Non
         best = lattice.best_paths(fsa, scores, frames)
         for prune in (1e-3, 0.5):
             listed = lattice.n_best(fsa, scores, frames, 20, prune=prune)
-            assert all(tuple(ids or []) in some for ids, some in zip(best, listed, strict=True))
+            assert all(tuple(ids or []) in hyps for ids, hyps in zip(best, listed, strict=True))
         full = lattice.n_best(graphs.topology(5, "cpu"), scores, frames, 20, prune=1e-3)
-        assert all(len(some) > 1 for some in full)
+        assert all(len(hyps) > 1 for hyps in full)
 
 
-def test_n_best_ends_when_it_has_looked_at_enough() -> None:
-    """Of 4 ** 14 sequences with equal scores; and what it found is right."""
+def test_n_best_stops_after_max_arcs() -> None:
+    """4 ** 14 sequences have equal scores; those that are found are correct."""
     arcs = [[(label, state + 1, -0.1) for label in (1, 2, 3, 4)] for state in range(14)]
     acceptor = nbest.topological_sort([*arcs, [(nbest.FINAL, 15, 0.0)], []])
     found = nbest.n_best(acceptor, 50, max_arcs=20_000)

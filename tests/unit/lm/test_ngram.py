@@ -1,4 +1,4 @@
-"""Modified Kneser-Ney against Chen and Goodman's formulas in exact fractions, coded apart."""
+"""Modified Kneser-Ney smoothing against the formulas of Chen and Goodman in exact fractions."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ def occurrences(text: list[list[str]], gram: tuple[str, ...]) -> int:
 
 
 class Exact:
-    """The report's section 3, read literally: every quantity found by looking through the text."""
+    """Section 3 of Chen and Goodman (1998), computed directly from the text."""
 
     def __init__(self, text: list[list[str]], order: int) -> None:
         self.text, self.order = text, order
@@ -111,7 +111,7 @@ def test_arpa_is_read_back(tmp_path: Path, order: int) -> None:
         assert again.log_prob(words) == pytest.approx(model.log_prob(words), rel=1e-6)
 
 
-def test_another_library_reads_the_same(tmp_path: Path) -> None:
+def test_arpa_library_gives_the_same_scores(tmp_path: Path) -> None:
     other = pytest.importorskip("arpa")
     model, path = model_of(3), tmp_path / "lm.arpa"
     arpa.write(path, model)
@@ -121,7 +121,7 @@ def test_another_library_reads_the_same(tmp_path: Path) -> None:
         assert theirs.log_s(" ".join(words)) == pytest.approx(expected, rel=1e-6)
 
 
-def test_perplexity_of_certainty_is_near_one() -> None:
+def test_perplexity_of_a_known_sentence_is_near_one() -> None:
     model = ngram.estimate([["a", "b", "c"]] * 400 + [["x"], ["x"], ["y"]], 3)
     assert 1 < model.perplexity([["a", "b", "c"], []]) < 1.05
     assert math.isnan(model.perplexity([[]]))
