@@ -1,4 +1,4 @@
-"""A saved model is complete, movable, the same on every stack, and checked when it is read."""
+"""A saved model is complete, independent of its location and stack, and checked when loaded."""
 
 import pickle
 import shutil
@@ -15,23 +15,23 @@ from jointasr.utils.errors import DataError
 
 pytestmark = pytest.mark.stack
 
-# what torch 1.13 and torch 2 both write for the wav2vec2 of tiny.py
+# parameters written by torch 1.13 and torch 2 for the wav2vec2 of tiny.py
 POSITIONS = "encoder.model.encoder.pos_conv_embed.conv"
 
 
 @pytest.mark.parametrize("norm", ["layer", "group"])
 @pytest.mark.parametrize("kind", ["asr", "ser", "joint"])
-def test_outputs_survive_bit_by_bit_wherever_it_is_moved(
+def test_moved_model_has_identical_outputs(
     models: Path, tmp_path: Path, kind: str, norm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = tmp_path / "home"
+    pretrained = tmp_path / "pretrained"
     for name in (norm, "bert"):
-        shutil.copytree(models / name, home / name)
-    model = build_model(tiny.conf(home, f"{kind}.yaml", norm=norm))
+        shutil.copytree(models / name, pretrained / name)
+    model = build_model(tiny.conf(pretrained, f"{kind}.yaml", norm=norm))
     model.system.eval()
     checkpoint.save(tmp_path / "best", model)
     shutil.move(tmp_path / "best", tmp_path / "elsewhere")
-    shutil.rmtree(home)  # it needs nothing of what it was made from
+    shutil.rmtree(pretrained)  # the pretrained models are not needed
     monkeypatch.chdir(tmp_path / "elsewhere")
     back = checkpoint.load(Path())
     assert (back.conf, back.labels) == (model.conf, model.labels)
@@ -43,7 +43,7 @@ def test_outputs_survive_bit_by_bit_wherever_it_is_moved(
         assert (value is None and other is None) or torch.equal(value, other)
 
 
-def test_names_are_those_of_both_stacks(models: Path, tmp_path: Path) -> None:
+def test_parameter_names_do_not_depend_on_the_stack(models: Path, tmp_path: Path) -> None:
     checkpoint.save(tmp_path, build_model(tiny.conf(models, "joint.yaml")))
     names = set(load_file(tmp_path / checkpoint.WEIGHTS))
     positions = {name for name in names if name.startswith(POSITIONS)}
@@ -51,7 +51,7 @@ def test_names_are_those_of_both_stacks(models: Path, tmp_path: Path) -> None:
     assert not any("parametrizations" in name for name in names)
 
 
-def test_only_weights_and_text(models: Path, tmp_path: Path) -> None:
+def test_files_are_text_or_safetensors(models: Path, tmp_path: Path) -> None:
     checkpoint.save(tmp_path, build_model(tiny.conf(models, "joint.yaml")))
     for path in tmp_path.rglob("*"):
         if path.is_file() and path.name != checkpoint.WEIGHTS:
@@ -61,7 +61,7 @@ def test_only_weights_and_text(models: Path, tmp_path: Path) -> None:
                 pickle.loads(path.read_bytes())
 
 
-def test_damage_is_named(models: Path, tmp_path: Path) -> None:
+def test_damaged_weights_are_named(models: Path, tmp_path: Path) -> None:
     checkpoint.save(tmp_path, build_model(tiny.conf(models, "asr.yaml")))
     path = tmp_path / checkpoint.WEIGHTS
     tensors = load_file(path)
@@ -83,7 +83,7 @@ def test_damage_is_named(models: Path, tmp_path: Path) -> None:
         checkpoint.load(tmp_path)
 
 
-def test_nothing_half_written_is_left(models: Path, tmp_path: Path) -> None:
+def test_no_temporary_files_remain(models: Path, tmp_path: Path) -> None:
     model = build_model(tiny.conf(models, "asr.yaml"))
     for _ in range(2):
         checkpoint.save(tmp_path, model)

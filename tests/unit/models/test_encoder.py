@@ -1,4 +1,4 @@
-"""The encoder against transformers' own models, alone and in padded batches."""
+"""The encoder against the models of transformers, for single utterances and padded batches."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def options(**changes: object) -> Any:
 
 
 def waves(lengths: list[int] = LENGTHS) -> list[np.ndarray]:
-    """Noise with an offset and a scale of its own each, so that normalisation matters."""
+    """Return noise with different offsets and scales, so that normalisation matters."""
     generator = np.random.default_rng(5)
     return [
         (0.1 * row + (row + 1) * 0.05 * generator.standard_normal(n)).astype(np.float32)
@@ -82,7 +82,7 @@ def checkpoint(folder: Path, kind: str, norm: str, normalise: bool) -> Path:
 
 @torch.no_grad()
 def alone(folder: Path, normalise: bool, heads: Any = AutoModelForCTC) -> list[torch.Tensor]:
-    """What transformers' own model says of each wave, one at a time."""
+    """Return the output of the transformers model for each wave, one at a time."""
     model = heads.from_pretrained(folder).eval()
     extractor = Wav2Vec2FeatureExtractor(do_normalize=normalise)
     found = []
@@ -95,14 +95,14 @@ def alone(folder: Path, normalise: bool, heads: Any = AutoModelForCTC) -> list[t
 @pytest.mark.parametrize("normalise", [True, False])
 @pytest.mark.parametrize("norm", ["layer", "group"])
 @pytest.mark.parametrize("kind", list(FAMILY))
-def test_padded_batch_equals_each_alone(
+def test_padded_batch_equals_single_utterances(
     tmp_path: Path, kind: str, norm: str, normalise: bool
 ) -> None:
     folder = checkpoint(tmp_path / "model", kind, norm, normalise)
-    ours = encoder.load(str(folder)).eval()
+    loaded = encoder.load(str(folder)).eval()
     head = AutoModelForCTC.from_pretrained(folder).lm_head
     with torch.no_grad():
-        hidden, frames = ours(pad(waves()), torch.tensor(LENGTHS))
+        hidden, frames = loaded(pad(waves()), torch.tensor(LENGTHS))
         logits = head(hidden)
     expected = alone(folder, normalise)
     assert frames.tolist() == [len(row) for row in expected]
@@ -114,32 +114,35 @@ def test_padded_batch_equals_each_alone(
         torch.testing.assert_close(got[: len(want)], want, atol=1e-4, rtol=0)
 
 
-def test_frames_are_the_models_own(models: Path) -> None:
-    ours = encoder.load(str(models / "layer"))
+def test_frame_counts_equal_those_of_transformers(models: Path) -> None:
+    loaded = encoder.load(str(models / "layer"))
     samples = torch.arange(300, 4000, 7)
-    theirs = ours.model._get_feat_extract_output_lengths(samples)
-    assert torch.equal(ours.frames(samples), theirs.clamp(min=0))
-    assert ours.frames(torch.tensor([ours.min_samples - 1, ours.min_samples])).tolist() == [0, 1]
-    assert ours.min_samples == 720
+    theirs = loaded.model._get_feat_extract_output_lengths(samples)
+    assert torch.equal(loaded.frames(samples), theirs.clamp(min=0))
+    assert loaded.frames(torch.tensor([loaded.min_samples - 1, loaded.min_samples])).tolist() == [
+        0,
+        1,
+    ]
+    assert loaded.min_samples == 720
 
 
-def test_conv_features_are_the_models_own(models: Path) -> None:
-    ours = encoder.load(str(models / "group"))
+def test_conv_features_equal_those_of_transformers(models: Path) -> None:
+    loaded = encoder.load(str(models / "group"))
     with torch.no_grad():
-        for wave, got in zip(waves(), ours.conv_features(waves()), strict=True):
+        for wave, got in zip(waves(), loaded.conv_features(waves()), strict=True):
             model = AutoModel.from_pretrained(models / "group").eval()
             want = model.feature_extractor(torch.from_numpy(wave)[None])[0].T
             np.testing.assert_allclose(got, want.numpy(), atol=1e-5)
             assert got.dtype == np.float32
 
 
-def test_frozen_convolutions_stay_as_they_are(models: Path) -> None:
-    ours = encoder.load(str(models / "layer"), options())
-    assert ours.train().training and not ours.conv.training
-    hidden, _ = ours(pad(waves()), torch.tensor(LENGTHS))
+def test_frozen_convolutions_do_not_change(models: Path) -> None:
+    loaded = encoder.load(str(models / "layer"), options())
+    assert loaded.train().training and not loaded.conv.training
+    hidden, _ = loaded(pad(waves()), torch.tensor(LENGTHS))
     hidden.square().sum().backward()
-    assert all(p.grad is None and not p.requires_grad for p in ours.conv.parameters())
-    assert ours.model.feature_projection.projection.weight.grad.abs().sum() > 0
+    assert all(p.grad is None and not p.requires_grad for p in loaded.conv.parameters())
+    assert loaded.model.feature_projection.projection.weight.grad.abs().sum() > 0
     free = encoder.load(str(models / "layer"), options(freeze_conv=False)).train()
     free(pad(waves()), torch.tensor(LENGTHS))[0].square().sum().backward()
     assert all(p.grad is not None for p in free.conv.parameters())
@@ -147,41 +150,41 @@ def test_frozen_convolutions_stay_as_they_are(models: Path) -> None:
 
 @pytest.mark.parametrize("norm", ["layer", "group"])
 def test_frozen_encoder_has_no_dropout(models: Path, norm: str) -> None:
-    ours = encoder.load(str(models / norm), options(freeze=True, dropout=0.5, layerdrop=0.5))
+    loaded = encoder.load(str(models / norm), options(freeze=True, dropout=0.5, layerdrop=0.5))
     batch = pad(waves()), torch.tensor(LENGTHS)
-    ours.eval()
-    expected = ours(*batch)[0]
-    ours.train()
-    assert all(torch.equal(ours(*batch)[0], expected) for _ in range(5))
-    assert not expected.requires_grad and not any(p.requires_grad for p in ours.parameters())
+    loaded.eval()
+    expected = loaded(*batch)[0]
+    loaded.train()
+    assert all(torch.equal(loaded(*batch)[0], expected) for _ in range(5))
+    assert not expected.requires_grad and not any(p.requires_grad for p in loaded.parameters())
 
 
-def test_options_reach_the_model(models: Path) -> None:
-    ours = encoder.load(str(models / "layer"), options(dropout=0.3, layerdrop=0.25)).train()
-    rates = {m.p for m in ours.model.encoder.modules() if isinstance(m, torch.nn.Dropout)}
-    assert rates == {0.3} and ours.config.layerdrop == 0.25
-    assert not ours.config.apply_spec_augment
+def test_options_are_passed_to_the_model(models: Path) -> None:
+    loaded = encoder.load(str(models / "layer"), options(dropout=0.3, layerdrop=0.25)).train()
+    rates = {m.p for m in loaded.model.encoder.modules() if isinstance(m, torch.nn.Dropout)}
+    assert rates == {0.3} and loaded.config.layerdrop == 0.25
+    assert not loaded.config.apply_spec_augment
     batch = pad(waves()), torch.tensor(LENGTHS)
-    assert not torch.equal(ours(*batch)[0], ours(*batch)[0])
+    assert not torch.equal(loaded(*batch)[0], loaded(*batch)[0])
 
 
 def test_gradient_checkpointing_changes_no_gradient(models: Path) -> None:
     found = []
     for on in (False, True):
-        ours = encoder.load(str(models / "layer"), options(gradient_checkpointing=on)).train()
+        loaded = encoder.load(str(models / "layer"), options(gradient_checkpointing=on)).train()
         torch.manual_seed(0)
-        ours(pad(waves()), torch.tensor(LENGTHS))[0].square().sum().backward()
-        found.append(ours.model.encoder.layers[0].attention.k_proj.weight.grad)
+        loaded(pad(waves()), torch.tensor(LENGTHS))[0].square().sum().backward()
+        found.append(loaded.model.encoder.layers[0].attention.k_proj.weight.grad)
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 
 
-def test_random_start_has_the_architecture_only(models: Path) -> None:
+def test_random_init_uses_only_the_architecture(models: Path) -> None:
     pretrained = encoder.load(str(models / "layer"), options())
     fresh = encoder.load(str(models / "layer"), options(init="random"))
     assert fresh.dim == pretrained.dim and fresh.digest() != pretrained.digest()
 
 
-def test_digest_is_of_the_convolutions_and_normalisation(models: Path) -> None:
+def test_digest_depends_on_convolutions_and_normalisation(models: Path) -> None:
     first, second = (encoder.load(str(models / "layer")) for _ in range(2))
     second.model.encoder.layers[0].attention.k_proj.weight.data += 1
     assert first.digest() == second.digest()
@@ -199,7 +202,7 @@ def test_normalisation_default_without_a_preprocessor_file(models: Path, tmp_pat
         assert encoder.load(str(tmp_path / norm)).normalise is expected
 
 
-def test_head_of_the_checkpoint(models: Path, tmp_path: Path) -> None:
+def test_ctc_head_of_the_checkpoint(models: Path, tmp_path: Path) -> None:
     head = encoder.ctc_head(str(models / "layer"))
     assert head is not None and head.vocabulary["|"] == 4 and head.layer.out_features == 32
     encoder.load(str(models / "layer")).model.save_pretrained(tmp_path / "headless")
@@ -239,7 +242,7 @@ def test_weights_that_do_not_fit_are_refused(models: Path, tmp_path: Path) -> No
         encoder.load(str(folder))
 
 
-def test_too_short_an_utterance(models: Path) -> None:
-    ours = encoder.load(str(models / "layer"))
+def test_utterance_too_short_for_a_frame(models: Path) -> None:
+    loaded = encoder.load(str(models / "layer"))
     with pytest.raises(DataError, match="719 samples is too short"):
-        ours(pad(waves([719, 5000])), torch.tensor([719, 5000]))
+        loaded(pad(waves([719, 5000])), torch.tensor([719, 5000]))

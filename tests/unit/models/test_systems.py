@@ -1,4 +1,4 @@
-"""The three systems: what reaches what, whatever the batch, from every shipped configuration."""
+"""The three systems: gradients, independence of the batch, every shipped configuration."""
 
 import math
 from importlib.util import find_spec
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.stack
 
 
 def confs() -> list[Any]:
-    """(name, recipe) of every shipped configuration of a system, alone and in every recipe."""
+    """Return (name, recipe) of every shipped configuration of a system, for every recipe."""
     found = []
     for recipe in [conf_files.ROOT, *shipped_confs.RECIPES]:
         for name in shipped_confs.names(recipe):
@@ -92,11 +92,11 @@ def test_padded_batch_equals_batch_of_one(models: Path, kind: str, norm: str) ->
 @pytest.mark.parametrize("gradient", ["full", "stopped"])
 @pytest.mark.parametrize("transcript", ["greedy", "oracle", "empty", "soft"])
 @pytest.mark.parametrize("modalities", ["both", "linguistic", "acoustic"])
-def test_what_the_emotion_loss_reaches(
+def test_gradient_of_the_emotion_loss(
     models: Path, modalities: str, transcript: str, gradient: str
 ) -> None:
-    """The CTC head only through a soft transcript, for a hypothesis is a decision; the encoder
-    through that and the acoustics, unless it is stopped."""
+    """It reaches the CTC head only through a soft transcript, and the encoder through this and the
+    acoustic states, unless it is stopped."""
     settings = [
         f"emotion.gradient={gradient}",
         f"emotion.transcript={transcript}",
@@ -119,23 +119,23 @@ def test_what_the_emotion_loss_reaches(
     assert reached == expected
 
 
-def test_a_soft_transcript_fades_uncertain_words_into_the_mask(models: Path) -> None:
-    """Certain words read as the hypothesis itself, hopeless ones as [MASK]."""
+def test_soft_transcript_interpolates_words_with_the_mask(models: Path) -> None:
+    """Posterior 1 gives the word's own embedding, posterior 0 that of [MASK]."""
     model = build_model(tiny.conf(models, "ablation/soft_text.yaml"))
     assert isinstance(model.system.eval(), systems.Joint)
     bert = model.system.bert
     assert bert is not None
     texts = ["GOOD ROAD", "", "OLD DREAM GAME"]
     words = [len(text.split()) for text in texts]
-    sure = bert(texts, [torch.ones(count) for count in words]).states
-    torch.testing.assert_close(sure.hidden, bert(texts).states.hidden)
-    assert sure.lengths.equal(bert(texts).states.lengths)
-    lost = bert(texts, [torch.tensor([0.0, 1.0]), torch.ones(0), torch.ones(3)]).states
+    certain = bert(texts, [torch.ones(count) for count in words]).states
+    torch.testing.assert_close(certain.hidden, bert(texts).states.hidden)
+    assert certain.lengths.equal(bert(texts).states.lengths)
+    uncertain = bert(texts, [torch.tensor([0.0, 1.0]), torch.ones(0), torch.ones(3)]).states
     ids = bert.tokenizer(["good road"], return_tensors="pt")["input_ids"]
     ids[0, 1 : 1 + len(bert.tokenizer.tokenize("good"))] = bert.tokenizer.mask_token_id
     masked = bert.model(input_ids=ids).last_hidden_state[0]
-    torch.testing.assert_close(lost.hidden[0, : ids.shape[1]], masked)
-    torch.testing.assert_close(lost.hidden[1:], sure.hidden[1:])
+    torch.testing.assert_close(uncertain.hidden[0, : ids.shape[1]], masked)
+    torch.testing.assert_close(uncertain.hidden[1:], certain.hidden[1:])
 
 
 def test_word_posterior_is_the_geometric_mean_of_its_units_posteriors() -> None:
@@ -153,8 +153,8 @@ def test_word_posterior_is_the_geometric_mean_of_its_units_posteriors() -> None:
     assert words[1].tolist() == []
 
 
-def test_co_attention_is_what_its_definition_says(models: Path) -> None:
-    """One head, softmax(q k / sqrt(dim)) v written out, on unpadded sequences."""
+def test_co_attention_equals_its_definition(models: Path) -> None:
+    """One head, softmax(q k / sqrt(dim)) v, on unpadded sequences."""
     torch.manual_seed(3)
     conf = schema.Emotion(dim=6, heads=1, dropout=0.0)
     layer = fusion.CoAttention([5, 4], conf, 3).eval()
@@ -171,14 +171,14 @@ def test_co_attention_is_what_its_definition_says(models: Path) -> None:
     torch.testing.assert_close(layer(*pair)[0], layer.classify(torch.cat(pooled)))
 
 
-def test_fusions_that_cannot_be(models: Path) -> None:
+def test_invalid_fusions(models: Path) -> None:
     with pytest.raises(DataError, match="co_attention needs modalities: both"):
         tiny.conf(models, "ablation/co_attention.yaml", "emotion.modalities=acoustic")
     with pytest.raises(DataError, match="dim 16 cannot be shared by 3 heads"):
         tiny.conf(models, "ablation/co_attention.yaml", "emotion.heads=3")
 
 
-def test_without_a_text_branch_no_bert_is_read(models: Path, tmp_path: Path) -> None:
+def test_acoustic_only_system_loads_no_bert(models: Path, tmp_path: Path) -> None:
     model = build_model(tiny.conf(models, "ablation/acoustic_only.yaml", "bert.model=nowhere"))
     assert isinstance(model.system, systems.Joint) and model.system.bert is None
     checkpoint.save(tmp_path / "best", model)
@@ -187,7 +187,7 @@ def test_without_a_text_branch_no_bert_is_read(models: Path, tmp_path: Path) -> 
     assert isinstance(back, systems.Joint) and back.bert is None
 
 
-def test_ctc_loss_reaches_the_encoder_whatever_the_gradient(models: Path) -> None:
+def test_ctc_loss_reaches_the_encoder_with_stopped_gradient(models: Path) -> None:
     model = build_model(tiny.conf(models, "joint.yaml", "emotion.gradient=stopped", "alpha=0"))
     model.system.train()
     data = batch(model.units)
@@ -196,8 +196,8 @@ def test_ctc_loss_reaches_the_encoder_whatever_the_gradient(models: Path) -> Non
     assert layer.weight.grad.abs().sum() > 0
 
 
-def test_what_bert_reads(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: dict[str, list[str]] = {}
+def test_transcripts_given_to_bert(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts_of: dict[str, list[str]] = {}
     for kind in ("greedy", "oracle", "empty"):
         model = build_model(tiny.conf(models, "joint.yaml", f"emotion.transcript={kind}"))
         assert isinstance(model.system.eval(), systems.Joint)
@@ -205,7 +205,7 @@ def test_what_bert_reads(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         own = model.system.bert.forward
 
         def spy(texts: list[str], kind: str = kind, own: Any = own) -> EncodedTexts:
-            read[kind] = texts
+            texts_of[kind] = texts
             return own(texts)
 
         monkeypatch.setattr(model.system.bert, "forward", spy)
@@ -213,13 +213,13 @@ def test_what_bert_reads(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if kind == "greedy":
             assert output.log_probs is not None
             found = search.greedy(output.log_probs, output.frames)
-            assert read[kind] == [model.units.decode(ids) for ids in found]
-            assert any(read[kind])
-    assert read["oracle"] == batch(Units.char()).texts and read["empty"] == [""] * 4
+            assert texts_of[kind] == [model.units.decode(ids) for ids in found]
+            assert any(texts_of[kind])
+    assert texts_of["oracle"] == batch(Units.char()).texts and texts_of["empty"] == [""] * 4
 
 
-def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
-    """The logits of the expected embedding, put together by hand."""
+def test_nbest_transcripts_are_weighted_by_posteriors(models: Path) -> None:
+    """The logits of the expected embedding, computed term by term."""
     conf = tiny.conf(models, "joint.yaml", "emotion.transcript=nbest", "emotion.paths=3")
     model = build_model(conf)
     system = model.system.eval()
@@ -243,7 +243,7 @@ def test_bert_reads_the_likeliest_weighted(models: Path) -> None:
         torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_asr_and_joint_start_alike_and_see_the_same_dropout(models: Path) -> None:
+def test_asr_and_joint_have_the_same_initial_head_and_dropout(models: Path) -> None:
     outputs = []
     for kind in ("asr", "joint"):
         model = build_model(
@@ -256,7 +256,7 @@ def test_asr_and_joint_start_alike_and_see_the_same_dropout(models: Path) -> Non
 
 
 def test_head_is_mapped_by_symbol(models: Path, tmp_path: Path) -> None:
-    """Whatever the order of the vocabulary, a unit's logit is that of its symbol."""
+    """A unit's logit is that of its symbol for any order of the vocabulary."""
     vocabulary = list(reversed(tiny.VOCABULARY))
     folder = tiny.make_wav2vec2(tmp_path / "permuted", "layer", vocabulary)
     model = build_model(tiny.conf(models, "asr.yaml", f"encoder.model={folder}"))
@@ -285,7 +285,7 @@ def test_vocabulary_without_a_character(models: Path, tmp_path: Path) -> None:
     build_model(tiny.conf(models, "ser.yaml", f"encoder.model={folder}"))
 
 
-def test_blank_bias_of_a_fresh_head(models: Path) -> None:
+def test_blank_bias_of_a_new_head(models: Path) -> None:
     model = build_model(tiny.conf(models, "asr.yaml", "head.init=fresh", "head.blank_bias=-3"))
     assert isinstance(model.system, systems.Asr)
     assert model.system.head[-1].bias.tolist() == [-3.0] + [0.0] * 28
@@ -313,7 +313,7 @@ def test_skip_connection() -> None:
     torch.testing.assert_close(skip(x), plain(x) + plain.project(x))
 
 
-def test_texts_in_a_batch_are_embedded_as_alone_and_truncation_is_counted(models: Path) -> None:
+def test_texts_are_encoded_independently_and_truncation_is_counted(models: Path) -> None:
     model = build_model(tiny.conf(models, "joint.yaml"))
     assert isinstance(model.system.eval(), systems.Joint)
     bert = model.system.bert

@@ -12,6 +12,8 @@ from toy_training import fold_cuts, initial_model
 from jointasr.training.epoch import BestEpoch, DevScores, EpochStats
 from jointasr.training.trainer import Trainer
 
+pytestmark = pytest.mark.stack
+
 KEYS = "place done best history newbob system optimisers scaler"
 """of states on disk: states of older versions must stay loadable"""
 
