@@ -26,7 +26,7 @@ def save_and_raise(out: Path, group: Sequence[Batch], steps: int, rank: int) -> 
     files.write_json(path.with_suffix(".json"), utterances)
     ids = " ".join(utt for batch in group for utt in batch.ids)
     raise DataError(
-        f"skipped {steps} steps in a row: their loss or gradient is not finite. The audio of the "
-        f"last one is in {path} ({ids}): check it, or lower the learning rates (optim.*.lr), then "
-        "start over with --force true"
+        f"skipped {steps} steps in a row because their loss or gradient is not finite. The audio "
+        f"of the last one is in {path} ({ids}): check it, or lower the learning rates "
+        "(optim.*.lr), then start over with --force true"
     )
