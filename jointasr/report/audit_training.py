@@ -50,7 +50,9 @@ def language_models(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
             if not record.is_file():
                 continue
             inputs = set(datadir.read_json(record)["inputs"])
-            lm_dirs = [Path(path) for path in sorted(inputs) if (Path(path) / arpa.FILE_NAME).is_file()]
+            lm_dirs = [
+                Path(path) for path in sorted(inputs) if (Path(path) / arpa.FILE_NAME).is_file()
+            ]
             others = inputs - {dev, str(model_dir), *map(str, lm_dirs)}
             not_dev[str(tune_dir)] = sorted(others or {dev} - inputs)
             for lm_dir in lm_dirs:
