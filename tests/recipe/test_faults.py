@@ -74,7 +74,7 @@ def test_full_disk_while_writing_tables(tmp_path: Path) -> None:
     """The old table stays."""
     path = tmp_path / "text"
     datadir.write_table(path, {"a": "OLD"})
-    code = "import sys\nfrom pathlib import Path\nfrom jointasr import datadir\n"
+    code = "import sys\nfrom pathlib import Path\nfrom jointasr.data import datadir\n"
     code += "from jointasr.utils.errors import run\n"
     code += "table = {str(n).zfill(5): 'WORDS' for n in range(9999)}\n"
     code += "run(lambda: datadir.write_table(Path(sys.argv[1]), table))\n"

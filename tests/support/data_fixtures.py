@@ -1,14 +1,9 @@
 """Small corpora made by code, in the layout of ``data/local``, for the tests of the data stages."""
 
-import logging
-import os
-import runpy
 import subprocess
-import sys
-import tempfile
-import traceback
 from pathlib import Path
 
+import forked
 import numpy as np
 import soundfile
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
@@ -125,40 +120,8 @@ def make_musan(recipe: Path) -> None:
 
 
 def bin_run(recipe: Path, name: str, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run ``jointasr.bin.<name>`` in the recipe dir as a step does.
-
-    In a fork of this process: a new interpreter would take seconds to import torch and lhotse.
-    """
-    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
-        pid = os.fork()
-        if pid == 0:
-            os.chdir(recipe)
-            os.dup2(stdout.fileno(), 1)
-            os.dup2(stderr.fileno(), 2)
-            os._exit(_run_module(f"jointasr.bin.{name}", [name, *args]))
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        for file in (stdout, stderr):
-            file.seek(0)
-        return subprocess.CompletedProcess([name, *args], code, stdout.read(), stderr.read())
-
-
-def _run_module(module: str, argv: list[str]) -> int:
-    """Run a module as the main program, free of pytest's capturing; return its exit code."""
-    logging.root.handlers.clear()
-    sys.modules.pop(module, None)
-    with open(1, "w", closefd=False) as sys.stdout, open(2, "w", closefd=False) as sys.stderr:
-        sys.argv = argv
-        try:
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
-        except SystemExit as exit:
-            if isinstance(exit.code, str):
-                print(exit.code, file=sys.stderr)
-                return 1
-            return exit.code or 0
-        except BaseException:
-            traceback.print_exc()
-            return 1
-        return 0
+    """Run ``jointasr.bin.<name>`` in the recipe dir as a step does."""
+    return forked.run_module(f"jointasr.bin.{name}", *args, cwd=recipe)
 
 
 def program(recipe: Path, name: str, *args: str) -> str:

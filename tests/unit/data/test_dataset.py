@@ -190,10 +190,11 @@ def test_order_in_other_processes(cuts: CutSet, tmp_path: Path) -> None:
     script = (
         "import json, sys\n"
         "from lhotse import CutSet\n"
-        "from jointasr import schema\n"
-        "from jointasr.data.sampler import Plan\n"
+        "from jointasr.config import schema\n"
+        "from jointasr.data.sampler import TrainingSampler\n"
         "cuts = CutSet.from_file(sys.argv[1]).to_eager()\n"
-        "print(json.dumps(Plan(cuts, schema.Batch(max_duration=6), lambda *_: 1.0, 0).epoch(0)))\n"
+        "plan = TrainingSampler(cuts, schema.Batch(max_duration=6), lambda *_: 1.0, 0)\n"
+        "print(json.dumps(plan.epoch(0)))\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "cuts.jsonl")],

@@ -2,9 +2,9 @@
 
 import csv
 import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import soundfile
@@ -64,13 +64,7 @@ def write(path: Path, table: list[dict[str, str]], delimiter: str = ",") -> Path
 
 
 def prepare(*options: str, source: str = "audio/corpus.csv") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, PREPARE, *options, source, "out", str(ROOT / "conf/joint.yaml")],
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return forked.run_file(PREPARE, *options, source, "out", str(ROOT / "conf/joint.yaml"))
 
 
 def done(*options: str, source: str = "audio/corpus.csv") -> str:

@@ -15,8 +15,6 @@ from jointasr.utils.project import ROOT
 from local import prepare_iemocap
 from local.iemocap import counts, turns
 
-pytestmark = pytest.mark.stack
-
 COUNTS = ROOT / "egs" / "iemocap" / "conf" / "counts.tsv"
 
 

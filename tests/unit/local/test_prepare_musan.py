@@ -12,8 +12,6 @@ from lhotse import RecordingSet
 from jointasr.utils.errors import DataError
 from local import prepare_musan
 
-pytestmark = pytest.mark.stack
-
 
 def prepare(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
     monkeypatch.setattr(sys, "argv", ["prepare_musan.py", *map(str, arguments)])

@@ -18,7 +18,7 @@ from jointasr.utils.project import ROOT
 HOLD = """
 import sys, time
 from pathlib import Path
-from jointasr import locks
+from jointasr.utils import locks
 with locks.held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

@@ -15,7 +15,7 @@ PARENT = """
 import os, sys, time
 from pathlib import Path
 from jointasr.utils.project import ROOT
-from jointasr import processes
+from jointasr.utils import processes
 early, out = sys.argv[1] == "early", Path(sys.argv[2])
 parent = os.getpid()
 if os.fork() == 0:
