@@ -14,7 +14,7 @@ from jointasr.config import conf_files, layout, scenarios
 from jointasr.config.model_description import HAS_WORDS
 from jointasr.decoding import steps
 from jointasr.prep.jobs import TrainingJob, training_jobs
-from jointasr.training.step import training_step
+from jointasr.training.fingerprint import training_step
 from jointasr.utils import done
 from jointasr.utils.errors import run
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from jointasr.config import conf_files, layout, schema
-from jointasr.training.step import training_step
+from jointasr.training.fingerprint import training_step
 from jointasr.utils import distributed, done, files, provenance
 from jointasr.utils.errors import DataError, run
 

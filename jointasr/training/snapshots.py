@@ -1,6 +1,5 @@
 """Snapshots of a training on disk: written atomically, with checksums; the last two are kept."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Mapping
@@ -39,7 +38,7 @@ class Snapshots:
         values = _flatten(state, tensors)
         path = self.folder / f"{steps}.safetensors"
         files.write_tensors(path, tensors)
-        record = {"sha256": _digest(path), "identity": self.identity, "state": values}
+        record = {"sha256": files.sha256(path), "identity": self.identity, "state": values}
         files.write_json(path.with_suffix(".json"), record)
         for old in self._steps()[:-MAX_SNAPSHOTS]:
             for suffix in (".json", ".safetensors"):  # without its record a state is ignored
@@ -56,7 +55,7 @@ class Snapshots:
             path = self.folder / f"{steps}.safetensors"
             try:
                 record = datadir.read_json(path.with_suffix(".json"))
-                valid = path.is_file() and _digest(path) == record["sha256"]
+                valid = path.is_file() and files.sha256(path) == record["sha256"]
             except (DataError, KeyError):
                 valid = False
             if not valid:
@@ -111,11 +110,3 @@ def _unflatten(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, list):
         return [_unflatten(item, tensors) for item in value]
     return value
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

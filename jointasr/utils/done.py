@@ -154,16 +154,8 @@ def _input_digest(path: Path) -> str:
     about = path.stat()
     key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
     if key not in _digests or time.time() - about.st_mtime < SETTLED_SECONDS:
-        _digests[key] = _file_digest(path)
+        _digests[key] = files.sha256(path)
     return _digests[key]
-
-
-def _file_digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _identity(done: Path) -> dict[str, object]:

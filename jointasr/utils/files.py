@@ -1,6 +1,7 @@
 """Text files, and files that are there complete or not at all, whatever happens meanwhile."""
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -53,6 +54,15 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole text file."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,7 +9,7 @@ from jointasr.bin import jobs
 from jointasr.config import layout, scenarios
 from jointasr.decoding import steps
 from jointasr.prep.jobs import TrainingJob, training_jobs
-from jointasr.training import step
+from jointasr.training import fingerprint
 from jointasr.utils import done, files
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
@@ -91,7 +91,7 @@ def trained(job: TrainingJob) -> Path:
         "budget": {}, "selected": {"on": str(dev)},
     }  # fmt: skip
     files.write_json(job.out / "model.json", about)
-    done.write(*step.training_step(job.out, conf, *fold, job.seed, 1))
+    done.write(*fingerprint.training_step(job.out, conf, *fold, job.seed, 1))
     return job.out
 
 

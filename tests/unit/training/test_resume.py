@@ -137,7 +137,7 @@ def test_killed_while_it_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     for function in (
         "utils.files.write_tensors",
-        "training.snapshots._digest",
+        "utils.files.sha256",
         "utils.files.write_json",
     ):
         with monkeypatch.context() as patched:

@@ -24,7 +24,7 @@ from jointasr.decoding import decode
 from jointasr.decoding.decoder import Decoder
 from jointasr.models import checkpoint, encoder, systems
 from jointasr.text.lang import Units
-from jointasr.training import epoch, losses, optim, step
+from jointasr.training import epoch, fingerprint, losses, optim
 from jointasr.training.trainer import Trainer
 from jointasr.utils.errors import DataError
 
@@ -424,11 +424,11 @@ def test_export_is_a_checkpoint_of_the_hub(
 
 
 def test_folder_of_the_users_own_is_known_by_its_files(models: Path, tmp_path: Path) -> None:
-    names = {path.name for path in step.model_files(str(models / "layer"))}
+    names = {path.name for path in fingerprint.model_files(str(models / "layer"))}
     assert {"config.json", "model.safetensors", "vocab.json"} <= names
-    assert step.model_files("facebook/wav2vec2-base") == []
+    assert fingerprint.model_files("facebook/wav2vec2-base") == []
     (tmp_path / ".done").write_text("{}")
-    assert step.model_files(str(tmp_path)) == [tmp_path]
+    assert fingerprint.model_files(str(tmp_path)) == [tmp_path]
     (tmp_path / ".done").unlink()
     with pytest.raises(DataError, match=r"no config.json in it"):
-        step.model_files(str(tmp_path))
+        fingerprint.model_files(str(tmp_path))

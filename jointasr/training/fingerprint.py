@@ -1,6 +1,6 @@
-"""What decides the result of a training: the options and inputs that its ``.done`` records.
+"""Fingerprint of a training: the options and inputs that its ``.done`` file records.
 
-Imports no library of the models: ``jointasr.bin.jobs`` decides here which trainings are finished.
+Does not import torch: ``jointasr.bin.jobs`` uses it to find out which trainings are finished.
 """
 
 from pathlib import Path
@@ -23,13 +23,13 @@ FOREIGN = {
 def training_step(
     out: Path, conf: schema.Config, data: Path, condition: str, fold: str, seed: int, processes: int
 ) -> done.Step:
-    """Return the step that trains ``conf`` on a fold's folder ``data`` and writes ``out``.
+    """Return the step that trains ``conf`` on a fold folder ``data`` and writes ``out``.
 
     Raises DataError for a model folder without a model.
     """
     options = {**flat(conf), "seed": seed, "fold": fold, "stack": provenance.stack()}
     if processes > 1:
-        options["processes"] = processes  # each draws its own dropout
+        options["processes"] = processes  # dropout differs in each process
     inputs = [layout.set_dir(data, split, condition) for split in ("train", "dev")]
     inputs.append(layout.lang_dir(data, conf.units.type, conf.units.size))
     inputs += model_files(conf.encoder.model)
@@ -39,8 +39,10 @@ def training_step(
 
 
 def model_files(model: str) -> list[Path]:
-    """Return what identifies a pretrained model: the folder where a step of the recipe made it, the
-    files of any other folder, nothing for a hub id.
+    """Return the inputs that identify a pretrained model.
+
+    These are the folder if a step of the recipe wrote it, the files of any other folder, and
+    nothing for a hub id.
 
     Raises DataError for a folder without a model.
     """
