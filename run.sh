@@ -72,7 +72,7 @@ if [ "$accept_code" = true ]; then JOINTASR_ON_CHANGE=accept-code; fi
 if [ "$force" = true ]; then JOINTASR_ON_CHANGE=force; fi
 partial=()
 if [ "$allow_partial" = true ]; then partial=(--allow-partial); fi
-overrides=$set${ctc:+ ctc=$ctc}  # quoted: folders may hold blanks
+overrides=$set${ctc:+ ctc=$ctc}  # quoted: names of folders may contain spaces
 overrides+=${encoder:+ encoder.model=\"$encoder\"}${bert:+ bert.model=\"$bert\"}
 COMMAND="./run.sh --recipe $recipe --conf $conf --conditions ${conditions@Q} --folds ${folds@Q}"
 COMMAND+=" --seed ${seed@Q}${overrides:+ --set ${overrides@Q}}"

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Time SpeechBrain's training and ours, by turns, on the same files, model and threads.
+"""Time training with SpeechBrain and with jointasr on the same files, model and threads.
 
-Run by utils/bench_peers.sh in an environment that has both. SpeechBrain is used by its public
-classes, as its documentation shows: Brain, DynamicItemDataset, its wav2vec2 and its augmenter.
+Epochs of the two alternate. utils/bench_peers.sh runs this in an environment that has both.
+SpeechBrain is used through its public classes, as in its documentation: Brain, DynamicItemDataset,
+Wav2Vec2 and Augmenter.
 """
 
 import argparse
@@ -33,10 +34,10 @@ PLAIN = ["augment.speeds=[100]", "augment.max_bands=0", "augment.max_chunks=0"]
 
 
 class Peer(sb.Brain):
-    """SpeechBrain's training of one task."""
+    """Training of one task with SpeechBrain."""
 
     def compute_forward(self, batch: Any, stage: sb.Stage) -> Any:
-        """Log-probabilities, and relative lengths of the batch's waves."""
+        """Return log-probabilities and the relative lengths of the waveforms."""
         waves, lengths = batch.sig
         if self.hparams.augment is not None:
             waves, lengths = self.hparams.augment(waves, lengths)
@@ -46,7 +47,7 @@ class Peer(sb.Brain):
         return self.modules.head(hidden).log_softmax(-1), lengths
 
     def compute_objectives(self, predictions: Any, batch: Any, stage: sb.Stage) -> Any:
-        """The loss."""
+        """Return the loss."""
         scores, lengths = predictions
         if self.hparams.pool is not None:
             return nll_loss(scores, batch.emotion.data[:, 0])
@@ -54,7 +55,7 @@ class Peer(sb.Brain):
 
 
 def peer(task: str, model: Path, out: Path) -> Peer:
-    """A Brain around the model."""
+    """Return a SpeechBrain trainer of a model."""
     network = Wav2Vec2(str(model), str(out / "hub"), freeze=False, freeze_feature_extractor=True)
     width = network.model.config.hidden_size
     augment = None
@@ -82,7 +83,7 @@ def peer(task: str, model: Path, out: Path) -> Peer:
 
 
 def loader(cuts: CutSet, wavs: Path, size: int, order: str) -> Any:
-    """SpeechBrain's loader of the cuts' wavs."""
+    """Return a SpeechBrain data loader of the audio of cuts."""
     items = {
         cut.id: {
             "wav": str(wavs / f"{cut.id}.wav"),
@@ -123,11 +124,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", choices=("asr", "ser"), required=True)
     parser.add_argument("--shape", choices=("tiny", "base", "large"), default="tiny")
-    parser.add_argument("--batch", type=int, default=4, help="utterances in a batch of theirs")
+    parser.add_argument("--batch", type=int, default=4, help="utterances per SpeechBrain batch")
     parser.add_argument("--order", choices=("sorted", "shuffled"), default="shuffled")
-    parser.add_argument("--minutes", type=float, default=10, help="of audio in an epoch")
-    parser.add_argument("--rounds", type=int, default=3, help="epochs of each, by turns")
-    parser.add_argument("--set", nargs="*", default=[], help="overrides of our conf")
+    parser.add_argument("--minutes", type=float, default=10, help="minutes of audio per epoch")
+    parser.add_argument("--rounds", type=int, default=3, help="epochs of each toolkit")
+    parser.add_argument("--set", nargs="*", default=[], help="overrides of jointasr conf keys")
     args = parser.parse_args()
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as name:
@@ -149,8 +150,8 @@ def main() -> None:
 def timings(
     args: argparse.Namespace, cuts: CutSet, model: Path, folder: Path
 ) -> tuple[list[float], list[float]]:
-    """Seconds of epochs over the cuts: ours, theirs."""
-    # as much audio in a step as theirs: the limit counts padding, which the plan has little of
+    """Return the seconds per epoch of jointasr and of SpeechBrain."""
+    # the same audio per step: the limit includes padding, of which jointasr's batches have little
     seconds = args.batch * sum(cut.duration for cut in cuts) / len(cuts)
     overrides = [f"encoder.model={model}", f"batch.max_duration={seconds}", "ctc=torch"]
     overrides += ["batch.workers=0", "train.precision=fp32", "train.save_minutes=1e6"]
@@ -161,13 +162,13 @@ def timings(
     brain = peer(args.task, model, folder)
     batches = loader(cuts, folder / "corpus" / "wavs", args.batch, args.order)
     ours, theirs = [], []
-    for epoch in range(args.rounds + 1):  # the first warms up
+    for epoch in range(args.rounds + 1):  # the first epoch is a warm-up
         start = time.perf_counter()
         mine.train_epoch(mine.batches(range(epoch, epoch + 1)))
         mine.state.next_epoch()
         middle = time.perf_counter()
         brain.fit([epoch], batches, progressbar=False)
-        brain.init_optimizers = lambda: None  # the next epoch goes on with them
+        brain.init_optimizers = lambda: None  # keep the optimizers in the next epoch
         ours.append(middle - start)
         theirs.append(time.perf_counter() - middle)
     return ours[1:], theirs[1:]

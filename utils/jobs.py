@@ -1,4 +1,4 @@
-"""What job runners share: arrays and tables of jobs, signals, progress, how failures are told."""
+"""Common parts of the job runners: arrays and tables of jobs, signals, progress, failure report."""
 
 from __future__ import annotations
 
@@ -14,58 +14,60 @@ from pathlib import Path
 from typing import NamedTuple
 
 LOG_TAIL = 20  # lines shown of the first failed job's log
-QUIET_SECONDS = 10.0  # between progress lines where there is no terminal
-
+QUIET_SECONDS = 10.0  # between progress lines if the output is not a terminal
 
 LIBC = ctypes.CDLL(None)
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-LIMIT = 128 + signal.SIGUSR1  # exit code of a job that came near its time limit once too often
+LIMIT = (
+    128 + signal.SIGUSR1
+)  # exit code of a job that reached its time limit after the last requeue
 
 
 class Job(NamedTuple):
-    """One program to run; ``log`` gets its output."""
+    """A program to run; its output goes to ``log``."""
 
     log: Path
     command: list[str]
 
 
 class Stopped(Exception):
-    """A signal (its number) asks us to end."""
+    """The runner received a signal; the argument is its number."""
 
 
 def install_signal_handlers() -> None:
-    """Turn signals into Stopped, but those that the caller had ignored, as nohup does."""
+    """Raise Stopped on signals, except those that the caller ignores (e.g. under nohup)."""
 
     def stop(number: int, frame: object) -> None:
         raise Stopped(number)
 
-    for each in SIGNALS:
-        if signal.getsignal(each) != signal.SIG_IGN:
-            signal.signal(each, stop)
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
 
 
 def ignore_signals() -> None:
-    """Ignore further signals: ending is under way."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    """Ignore further signals while shutting down."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
-def with_parent(number: int) -> Callable[[], None]:
-    """What a child calls first so that Linux sends it ``number`` if its parent is killed."""
+def die_with_parent(number: int) -> Callable[[], None]:
+    """Return a ``preexec_fn`` that makes Linux send signal ``number`` to the child when its parent
+    dies."""
 
-    def ask() -> None:
+    def set_death_signal() -> None:
         if hasattr(LIBC, "prctl"):
             LIBC.prctl(1, number)  # 1 = PR_SET_PDEATHSIG
 
-    return ask
+    return set_death_signal
 
 
 def parse(
-    argv: list[str], description: str, more: Sequence[str] = ()
+    argv: list[str], description: str, extra_options: Sequence[str] = ()
 ) -> tuple[argparse.Namespace, list[Job]]:
-    """Options and jobs of a command line; ``more`` options with a value may be given as well.
+    """Parse a command line into options and jobs; ``extra_options`` are options with a value.
 
-    ValueError or OSError says what is wrong with it.
+    Raises ValueError or OSError for a wrong command line or table.
     """
     parser = argparse.ArgumentParser(
         description=description,
@@ -73,18 +75,29 @@ def parse(
         usage="%(prog)s [options] [JOB=1:N] log prog args... | --table FILE prog args...",
     )
     add = parser.add_argument
-    add("--gpu", type=int, default=0, metavar="N", help="cards for each job")
-    add("--max-jobs", type=int, default=0, metavar="N", help="at a time (default: cores, or cards)")
-    add("--nodes", type=int, default=1, metavar="N", help="machines for each job (on a cluster)")
-    add("--mem", default="", metavar="G", help="for each job (on a cluster)")
-    add("--dry-run", action="store_true", help="say what would be run")
-    for name in more:
+    add("--gpu", type=int, default=0, metavar="N", help="GPUs per job")
+    add(
+        "--max-jobs",
+        type=int,
+        default=0,
+        metavar="N",
+        help="jobs at a time (default: one per core or GPU)",
+    )
+    add("--nodes", type=int, default=1, metavar="N", help="machines per job (cluster only)")
+    add("--mem", default="", metavar="G", help="memory per job (cluster only)")
+    add("--dry-run", action="store_true", help="only print the jobs")
+    for name in extra_options:
         add(f"--{name}", help=argparse.SUPPRESS)
-    add("--table", type=Path, metavar="FILE", help="the jobs, one a line; -: from standard input")
+    add(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="table of jobs, one per line; - reads standard input",
+    )
     options, array, words = _split(argv)
     args = parser.parse_args(options)
     if args.gpu < 0 or args.max_jobs < 0 or args.nodes < 1:
-        raise ValueError("--gpu and --max-jobs are not negative, --nodes is 1 at least")
+        raise ValueError("--gpu and --max-jobs must not be negative, --nodes must be at least 1")
     if args.table:
         if array:
             raise ValueError(f"{array[0]}={array[1]}:{array[2]} and --table exclude each other")
@@ -92,21 +105,21 @@ def parse(
     else:
         jobs = _array(array, words)
     logs = [job.log for job in jobs]
-    twice = next((log for log in logs if logs.count(log) > 1), None)
-    if twice:
-        raise ValueError(f"several jobs would write the log {twice}")
+    duplicate = next((log for log in logs if logs.count(log) > 1), None)
+    if duplicate:
+        raise ValueError(f"several jobs would write the log {duplicate}")
     return args, jobs
 
 
 def _split(argv: list[str]) -> tuple[list[str], tuple[str, int, int] | None, list[str]]:
-    """Options, the array NAME=first:last (which may stand among them), and the words after."""
+    """Return the options, the array (NAME, first, last), which may be among them, and the rest."""
     options: list[str] = []
     array = None
     i = 0
     while i < len(argv):
-        found = re.fullmatch(r"([A-Za-z]\w*)=(\d+)(?::(\d+))?", argv[i])
-        if found:
-            array = (found[1], int(found[2]), int(found[3] or found[2]))
+        match = re.fullmatch(r"([A-Za-z]\w*)=(\d+)(?::(\d+))?", argv[i])
+        if match:
+            array = (match[1], int(match[2]), int(match[3] or match[2]))
             i += 1
         elif argv[i].startswith("-"):
             length = 1 if "=" in argv[i] or argv[i] in ("-h", "--help", "--dry-run") else 2
@@ -152,7 +165,7 @@ def _table(path: Path, words: list[str]) -> list[Job]:
 
 
 def report(failed: list[tuple[Job, str]], total: int, command: list[str]) -> None:
-    """Which jobs failed and why, the end of the first one's log, and the command to run again."""
+    """Print which jobs failed and why, the end of the first log, and the command to re-run."""
     name = Path(command[0]).name
     lines = [f"error: {name}: {len(failed)} of {total} jobs failed:"]
     lines += [f"  {job.log}: {why}" for job, why in failed]
@@ -162,47 +175,48 @@ def report(failed: list[tuple[Job, str]], total: int, command: list[str]) -> Non
         text = log.read_text(encoding="utf-8", errors="replace")
         lines += [f"  | {line}" for line in text.splitlines()[-LOG_TAIL:]]
     else:
-        lines.append("  | it could not be written")
-    lines.append("next: mend what the log names, then run the same again. This job alone was:")
+        lines.append("  | (the log could not be written)")
+    lines.append("next: fix the error in the log and run the same command again. Failed job:")
     lines.append(f"  {shlex.join(failed[0][0].command)}")
-    lines.append("and all jobs:")
+    lines.append("all jobs:")
     lines.append(f"  {shlex.join(command)}")
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def cause(code: int) -> str:
-    """What an exit code says."""
+    """Describe an exit code."""
     if code <= 128 or code - 128 not in set(signal.Signals):
         return f"exit code {code}"
     number = signal.Signals(code - 128)
-    why = ", often for want of memory" if number == signal.SIGKILL else ""
+    why = ", often out of memory" if number == signal.SIGKILL else ""
     return f"exit code {code} (killed by {number.name}{why})"
 
 
 class Progress:
-    """`3 of 12 done, 1 failed, 40 s`: one changing line on a terminal, else a line now and then."""
+    """Print `3 of 12 done, 1 failed`: one updated line on a terminal, else occasional lines."""
 
     def __init__(self, name: str, total: int) -> None:
         self.name, self.total = name, total
-        self.begun = self.last = time.monotonic()
-        self.said = (0, 0)
+        self.started = self.last = time.monotonic()
+        self.printed = (0, 0)
         self.terminal = sys.stdout.isatty()
 
     def show(self, ended: int, failed: int) -> None:
-        """Say that so many have ended, so many of them badly, if it is time to."""
+        """Print the numbers of ended and failed jobs if they changed and enough time has passed."""
         now = time.monotonic()
-        over = ended == self.total
-        news = (ended, failed) != self.said and (over or now - self.last >= QUIET_SECONDS)
-        if not (news or (self.terminal and (over or now - self.last >= 1))):
+        finished = ended == self.total
+        changed = (ended, failed) != self.printed
+        due = changed and (finished or now - self.last >= QUIET_SECONDS)
+        if not (due or (self.terminal and (finished or now - self.last >= 1))):
             return
-        self.last, self.said = now, (ended, failed)
-        elapsed = now - self.begun
+        self.last, self.printed = now, (ended, failed)
+        elapsed = now - self.started
         text = f"{self.name}: {ended - failed} of {self.total} done, {failed} failed"
         text += f", {_duration(elapsed)}"
-        if ended and not over:
+        if ended and not finished:
             text += f", about {_duration(elapsed / ended * (self.total - ended))} left"
         if self.terminal:
-            print(f"\r\033[K{text}", end="\n" if over else "", flush=True)
+            print(f"\r\033[K{text}", end="\n" if finished else "", flush=True)
         else:
             print(text, flush=True)
 

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Run jobs on this machine, several at a time, each with a log of its own.
+"""Run jobs on this machine, several at a time, each with its own log.
 
-An array of jobs, JOB replaced by its number in the log and in every argument:
+An array of jobs; JOB is replaced by the job number in the log and in all arguments:
 
   utils/run.py JOB=1:4 exp/log/x.JOB.log prog --part JOB
 
-Jobs of a table, a line `id<TAB>log<TAB>more arguments, tab-separated` each, in the table's order:
+A table of jobs, run in its order, with lines `id<TAB>log<TAB>argument<TAB>...`:
 
   utils/run.py --gpu 1 --table jobs.tsv prog common arguments
 
-One job: utils/run.py exp/log/x.log prog arguments. Arguments are passed as they are, without a
-shell. With --gpu N each running job sees N cards of its own (of those in CUDA_VISIBLE_DEVICES where
-the caller set it); without any card the jobs run on the CPU. A job that fails does not stop the
-others; at the end the failed ones are listed and the exit code is 1. TERM and INT end all jobs,
-which may save what they have first; a second signal kills them.
+A single job: utils/run.py exp/log/x.log prog arguments. Arguments are passed literally, without a
+shell. With --gpu N each running job has N GPUs to itself (of those in CUDA_VISIBLE_DEVICES, if
+set); without a GPU the jobs run on the CPU. A failing job does not stop the others; in the end the
+failed jobs are listed and the exit code is 1. TERM and INT terminate all jobs, which may save their
+state first; a second signal kills them.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from jobs import (
     Progress,
     Stopped,
     cause,
+    die_with_parent,
     ignore_signals,
     install_signal_handlers,
     parse,
     report,
-    with_parent,
 )
 
-GRACE_SECONDS = 120.0  # between TERM and KILL: a training's state may be gigabytes
+GRACE_SECONDS = 120.0  # between TERM and KILL; a training state may be gigabytes
 
 
 class Running(NamedTuple):
-    """A job at work in a slot (0, 1, ...)."""
+    """A running job and its slot (0, 1, ...)."""
 
     job: Job
     process: subprocess.Popen[bytes]
@@ -54,11 +54,11 @@ class Running(NamedTuple):
     started: float
 
 
-# ---- where to run it ---------------------------------------------------------------------------
+# ---- slots and GPUs ----------------------------------------------------------------------------
 
 
-def cards() -> list[str]:
-    """The cards jobs may use, as CUDA_VISIBLE_DEVICES names them."""
+def visible_gpus() -> list[str]:
+    """Return the GPUs that jobs may use, as named in CUDA_VISIBLE_DEVICES."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         names = [name.strip() for name in allowed.split(",")]
@@ -70,36 +70,36 @@ def cards() -> list[str]:
     return done.stdout.split() if done.returncode == 0 else []
 
 
-def slots(gpu: int, max_jobs: int, found: list[str]) -> list[dict[str, str]]:
-    """For each job that may run at a time, what is added to its environment.
+def slots(gpu: int, max_jobs: int, gpus: list[str]) -> list[dict[str, str]]:
+    """Return the environment variables to set for each job that may run at a time.
 
-    With cards, slot i has ``gpu`` cards of its own; more slots than cards share them in turn.
+    With GPUs, each slot has ``gpu`` GPUs; if there are more slots than GPUs, slots share them.
     """
-    if not gpu or not found:
+    if not gpu or not gpus:
         cores = len(os.sched_getaffinity(0))
-        return [{}] * (max_jobs or max(1, cores // max(1, gpu)))  # a process for each card wanted
-    if gpu > len(found):
-        raise ValueError(f"--gpu {gpu}: there are {len(found)} cards ({', '.join(found)})")
-    sets = [found[i : i + gpu] for i in range(0, len(found) - gpu + 1, gpu)]
+        return [{}] * (max_jobs or max(1, cores // max(1, gpu)))  # one process per requested GPU
+    if gpu > len(gpus):
+        raise ValueError(f"--gpu {gpu}: there are {len(gpus)} GPUs ({', '.join(gpus)})")
+    sets = [gpus[i : i + gpu] for i in range(0, len(gpus) - gpu + 1, gpu)]
     return [
-        # nvidia-smi counts cards in the order of the bus, CUDA by speed unless told otherwise
+        # nvidia-smi numbers GPUs in bus order, CUDA by default by speed
         {"CUDA_VISIBLE_DEVICES": ",".join(sets[i % len(sets)]), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         for i in range(max_jobs or len(sets))
     ]
 
 
-# ---- running it --------------------------------------------------------------------------------
+# ---- processes ---------------------------------------------------------------------------------
 
 
 def start(job: Job, slot: int, environment: dict[str, str]) -> Running:
-    """Start a job in a process group of its own; its log never mixes with an older one."""
+    """Start a job in its own process group, with a new log."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    new = job.log.with_name(job.log.name + ".new")
-    log = new.open("a+b", buffering=0)
+    temporary = job.log.with_name(job.log.name + ".new")
+    log = temporary.open("a+b", buffering=0)
     log.truncate(0)
     command = shlex.join(job.command).replace("\n", "\n# ")
     log.write(f"# {command}\n# Started at {_now()}\n#\n".encode())
-    new.replace(job.log)
+    temporary.replace(job.log)
     try:
         process = subprocess.Popen(
             job.command,
@@ -108,7 +108,7 @@ def start(job: Job, slot: int, environment: dict[str, str]) -> Running:
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment},
             start_new_session=True,
-            preexec_fn=with_parent(signal.SIGTERM),  # should the runner be killed
+            preexec_fn=die_with_parent(signal.SIGTERM),
         )
     except OSError:
         log.close()
@@ -117,15 +117,15 @@ def start(job: Job, slot: int, environment: dict[str, str]) -> Running:
 
 
 def _signal(running: Running, number: int) -> None:
-    """Send a signal to a job and to all it started."""
+    """Send a signal to a job and its child processes."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(running.process.pid, number)
 
 
 def finish(running: Running) -> int:
-    """Exit code of an ended job (128 + n for signal n, as shells say), put into its log."""
+    """Wait for a job, write its exit code to its log and return it (128 + n for signal n)."""
     code = running.process.wait()
-    _signal(running, signal.SIGTERM)  # what it may have left behind
+    _signal(running, signal.SIGTERM)  # child processes that are still running
     code = 128 - code if code < 0 else code
     elapsed = time.monotonic() - running.started
     with running.log as log:
@@ -136,27 +136,28 @@ def finish(running: Running) -> int:
 
 
 def stop(running: list[Running]) -> None:
-    """End jobs: TERM, and KILL for those that do not obey, at once when a second signal comes."""
-    said, begun = False, time.monotonic()
+    """Terminate jobs; kill them after GRACE_SECONDS, or at once on a second signal."""
+    announced, begin = False, time.monotonic()
     with contextlib.suppress(Stopped):
-        for one in running:
-            _signal(one, signal.SIGTERM)
-        while any(one.process.poll() is None for one in running):
-            passed = time.monotonic() - begun
-            if passed > GRACE_SECONDS:
+        for job in running:
+            _signal(job, signal.SIGTERM)
+        while any(job.process.poll() is None for job in running):
+            elapsed = time.monotonic() - begin
+            if elapsed > GRACE_SECONDS:
                 break
-            if passed > 2 and not said:
-                print("run.py: waiting for jobs to save what they have; again to kill", flush=True)
-                said = True
+            if elapsed > 2 and not announced:
+                print("run.py: waiting for the jobs to save their state; interrupt again to kill",
+                      flush=True)  # fmt: skip
+                announced = True
             time.sleep(0.05)
     ignore_signals()
-    for one in running:
-        _signal(one, signal.SIGKILL)
-        finish(one)
+    for job in running:
+        _signal(job, signal.SIGKILL)
+        finish(job)
 
 
 def run(jobs: list[Job], environments: list[dict[str, str]]) -> list[tuple[Job, int]]:
-    """Run all jobs, one for each environment at a time; those that failed and their exit codes."""
+    """Run all jobs, one per environment at a time; return the failed jobs and their exit codes."""
     waiting = list(reversed(jobs))
     free = list(reversed(range(len(environments))))
     running: list[Running] = []
@@ -171,7 +172,7 @@ def run(jobs: list[Job], environments: list[dict[str, str]]) -> list[tuple[Job, 
                 except OSError as error:
                     failed.append((job, could_not_start(job, error)))
                     free.append(slot)
-            for ended in [one for one in running if one.process.poll() is not None]:
+            for ended in [job for job in running if job.process.poll() is not None]:
                 running.remove(ended)
                 free.append(ended.slot)
                 code = finish(ended)
@@ -186,7 +187,7 @@ def run(jobs: list[Job], environments: list[dict[str, str]]) -> list[tuple[Job, 
 
 
 def could_not_start(job: Job, error: OSError) -> int:
-    """Say so in the log where there is one; the exit code is the shells' for this case."""
+    """Write the error to the job's log; return 127, the exit code of shells in this case."""
     text = f"error: {error.strerror}: {error.filename}\n# Ended (code 127) at {_now()}\n"
     if job.log.parent.is_dir():
         with job.log.open("a", encoding="utf-8") as log:
@@ -199,13 +200,13 @@ def _now() -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Run what the command line says; the exit code."""
+    """Run the jobs of a command line; return the exit code."""
     try:
         args, jobs = parse(argv, __doc__)
-        found = cards() if args.gpu else []
-        environments = slots(args.gpu, args.max_jobs, found)
+        gpus = visible_gpus() if args.gpu else []
+        environments = slots(args.gpu, args.max_jobs, gpus)
         if args.nodes > 1:
-            raise ValueError("several machines for a job: with cmd_backend=slurm (see cmd.sh)")
+            raise ValueError("--nodes above 1 works with cmd_backend=slurm only (see cmd.sh)")
     except (ValueError, OSError) as error:
         print(f"error: run.py: {error}", file=sys.stderr)
         return 1
@@ -215,18 +216,20 @@ def main(argv: list[str]) -> int:
     if not jobs:
         print("run.py: no jobs to run")
         return 0
-    if args.gpu and not found and len(jobs) > 1:
-        print(f"run.py: no GPU here; on the CPU, {len(environments)} at a time", flush=True)
+    if args.gpu and not gpus and len(jobs) > 1:
+        print(
+            f"run.py: no GPU found; running on the CPU, {len(environments)} jobs at a time",
+            flush=True,
+        )
     install_signal_handlers()
     try:
         failed = run(jobs, environments)
     except Stopped as stopped:
         number = signal.Signals(stopped.args[0])
-        print(f"error: run.py: stopped by {number.name}; all jobs were ended", file=sys.stderr)
+        print(f"error: run.py: stopped by {number.name}; all jobs are terminated", file=sys.stderr)
         return 128 + number
     if failed:
-        told = [(job, cause(code)) for job, code in failed]
-        report(told, len(jobs), [sys.argv[0], *argv])
+        report([(job, cause(code)) for job, code in failed], len(jobs), [sys.argv[0], *argv])
     return 1 if failed else 0
 
 

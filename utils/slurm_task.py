@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""One task of an array that utils/slurm.py submitted; started by Slurm on the machine it chose.
+"""Run one task of an array that utils/slurm.py submitted; Slurm starts this program.
 
 usage: utils/slurm_task.py <folder in exp/jobs> <number>
 
-Runs job <number> of <folder>/jobs.json with its log, as utils/run.py does, and writes the exit
-code to <folder>/<number>.code. USR1, which Slurm sends before the time limit, ends the job so that
-it may save its state, and puts it back into the queue, as often as slurm.conf allows.
+Run job <number> of <folder>/jobs.json with its log, like utils/run.py, and write the exit code to
+<folder>/<number>.code. On USR1, which Slurm sends before the time limit, terminate the job, which
+may save its state, and requeue it, at most as often as slurm.conf allows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jobs import LIMIT, Job, Stopped, install_signal_handlers
 
 
 class LimitNear(Exception):
-    """Slurm says that the time limit is near."""
+    """The time limit of the task is near."""
 
 
 def _limit_near(number: int, frame: object) -> None:
@@ -32,7 +32,7 @@ def _limit_near(number: int, frame: object) -> None:
 
 
 def work(job: Job) -> int:
-    """Run the job to its end; its exit code, ``LIMIT`` when the time limit came first."""
+    """Run the job; return its exit code, or ``LIMIT`` if the time limit came first."""
     signal.signal(signal.SIGUSR1, _limit_near)
     running: list[run.Running] = []
     try:
@@ -44,7 +44,7 @@ def work(job: Job) -> int:
         run.stop(running)
         code = running[0].process.returncode if running else 1
         return LIMIT if code else 0
-    except Stopped:  # cancelled: Slurm kills us in a moment
+    except Stopped:  # cancelled: Slurm will kill this process soon
         run.stop(running)
         raise
     except OSError as error:
@@ -52,16 +52,16 @@ def work(job: Job) -> int:
 
 
 def main(folder: Path, number: int) -> int:
-    """Run task ``number``; its exit code."""
+    """Run task ``number``; return its exit code."""
     record = json.loads((folder / "jobs.json").read_text(encoding="utf-8"))
-    row = record["jobs"][number - 1]
+    job = record["jobs"][number - 1]
     install_signal_handlers()
-    code = work(Job(Path(row["log"]), row["command"]))
+    code = work(Job(Path(job["log"]), job["command"]))
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     if code == LIMIT and restarts < record["requeues"]:
-        print(f"task {number}: its time limit is near; back into the queue", flush=True)
+        print(f"task {number}: the time limit is near; requeueing", flush=True)
         subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True)
-        time.sleep(600)  # until Slurm ends us
+        time.sleep(600)  # until Slurm ends this process
     path = folder / f"{number}.code"
     path.with_suffix(".new").write_text(f"{code}\n")
     path.with_suffix(".new").replace(path)

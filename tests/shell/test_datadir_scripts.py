@@ -1,4 +1,4 @@
-"""utils/validate_data_dir.sh and fix_data_dir.sh on a data dir broken in known ways."""
+"""utils/validate_data_dir.sh and fix_data_dir.sh on data dirs with known errors."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_good(recipe: Path) -> None:
     assert f"{DIR}: ok, {len(lines(recipe, 'text'))} utterances, 4 speakers" in done.stdout
 
 
-def test_missing_audio_is_named_unless_not_asked(recipe: Path) -> None:
+def test_missing_audio_is_reported(recipe: Path) -> None:
     utterance, wav = lines(recipe, "wav.scp")[1].split()
     (recipe / wav).unlink()
     done = run(VALIDATE, DIR, cwd=recipe)
@@ -41,7 +41,7 @@ def test_missing_audio_is_named_unless_not_asked(recipe: Path) -> None:
     assert run(VALIDATE, "--no-audio", "true", DIR, cwd=recipe).returncode == 0
 
 
-def test_fix_sorts_drops_says_so_and_keeps_the_old(recipe: Path) -> None:
+def test_fix_sorts_drops_reports_and_keeps_a_backup(recipe: Path) -> None:
     text = lines(recipe, "utt2dur")
     dropped = text[2].split()[0]
     put(recipe, "utt2dur", [*text[3:], *text[:2]])
@@ -58,7 +58,7 @@ def test_fix_sorts_drops_says_so_and_keeps_the_old(recipe: Path) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def test_duplicates_are_not_guessed(recipe: Path) -> None:
+def test_duplicates_are_errors(recipe: Path) -> None:
     text = lines(recipe, "text")
     put(recipe, "text", [text[0], *text])
     done = run(FIX, DIR, cwd=recipe)

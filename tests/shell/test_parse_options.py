@@ -1,4 +1,4 @@
-"""utils/parse_options.sh, log.sh and best_wer.sh: what a user types, what the script sees."""
+"""utils/parse_options.sh, log.sh and best_wer.sh: command lines and the resulting values."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def script(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("words", "seen"),
+    ("words", "output"),
     [
         ([], "4||false|1|"),
         (["--nj", "8", "--feats-dir", "a b", "data"], "8|a b|false|1|data|"),
@@ -40,9 +40,9 @@ def script(tmp_path: Path) -> Path:
         (["--nj", "2", "--", "--nj", "3"], "2||false|1|--nj|3|"),
     ],
 )
-def test_options(script: Path, words: list[str], seen: str) -> None:
+def test_options(script: Path, words: list[str], output: str) -> None:
     done = run(script, *words, cwd=script.parent)
-    assert done.stdout == seen
+    assert done.stdout == output
     assert done.stderr == "" and done.returncode == 0
     assert not (script.parent / "hacked").exists()
 
@@ -73,7 +73,7 @@ def test_mistakes(script: Path, words: list[str], message: str) -> None:
     assert done.stderr.startswith("error: x.sh: ") and message in done.stderr
 
 
-def test_environment_does_not_make_or_break_options(script: Path) -> None:
+def test_environment_variables_are_not_options(script: Path) -> None:
     done = run(script, "--nj", "5", env={"nj": "77", "feats_dir": "leak"})
     assert done.stdout == "5||false|1|"
 

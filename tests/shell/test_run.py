@@ -1,4 +1,4 @@
-"""utils/run.py: arrays, tables, logs, cards, failures, signals."""
+"""utils/run.py: arrays, tables, logs, GPUs, failures, signals."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ from jointasr.utils.project import ROOT
 RUN = ROOT / "utils" / "run.py"
 
 
-def test_array_runs_side_by_side_with_a_log_each(tmp_path: Path) -> None:
-    # each job waits for the other: only two at once can end
+def test_jobs_run_in_parallel_with_their_own_logs(tmp_path: Path) -> None:
+    # each job waits for the other, so both must run at the same time
     wait = "import pathlib,sys,time\nme,other=map(pathlib.Path,sys.argv[1:])\nme.touch()\n"
     wait += "while not other.exists(): time.sleep(.01)\nprint('met', other)"
     program = [sys.executable, "-c", wait]
@@ -31,25 +31,38 @@ def test_array_runs_side_by_side_with_a_log_each(tmp_path: Path) -> None:
     assert lines[-1].startswith("# Ended (code 0) at ") and "elapsed" in lines[-1]
 
 
-def test_max_jobs_is_kept(tmp_path: Path) -> None:
+def test_max_jobs_limits_parallel_jobs(tmp_path: Path) -> None:
     code = "import os,time\nn=len(os.listdir('busy'))\nopen(f'busy/JOB','w')\ntime.sleep(.1)\n"
-    code += "os.remove('busy/JOB')\nprint('beside', n)"
+    code += "os.remove('busy/JOB')\nprint('others', n)"
     (tmp_path / "busy").mkdir()
     command = [sys.executable, "-c", code]
     done = run(RUN, "--max-jobs=1", "JOB=1:3", "x.JOB.log", *command, cwd=tmp_path)
     assert done.returncode == 0
-    assert all("beside 0" in (tmp_path / f"x.{n}.log").read_text() for n in (1, 2, 3))
+    assert all("others 0" in (tmp_path / f"x.{n}.log").read_text() for n in (1, 2, 3))
 
 
-def test_arguments_arrive_as_they_are(tmp_path: Path) -> None:
-    odd = ["a b", "$(touch hacked)", "`x`", "*", "'", '"', "", "\\", "é", "--gpu", "x;y", "JOB.JOB"]
+def test_arguments_are_literal(tmp_path: Path) -> None:
+    special = [
+        "a b",
+        "$(touch hacked)",
+        "`x`",
+        "*",
+        "'",
+        '"',
+        "",
+        "\\",
+        "é",
+        "--gpu",
+        "x;y",
+        "JOB.JOB",
+    ]
     show = "import sys; print(sys.argv[1:])"
-    done = run(RUN, "JOB=2:3", "q.JOB.log", sys.executable, "-c", show, *odd, cwd=tmp_path)
+    done = run(RUN, "JOB=2:3", "q.JOB.log", sys.executable, "-c", show, *special, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert repr([*odd[:-1], "3.3"]) in (tmp_path / "q.3.log").read_text()
-    (tmp_path / "t.tsv").write_text("1\tr.log\t" + "\t".join(odd) + "\n")
+    assert repr([*special[:-1], "3.3"]) in (tmp_path / "q.3.log").read_text()
+    (tmp_path / "t.tsv").write_text("1\tr.log\t" + "\t".join(special) + "\n")
     assert run(RUN, "--table", "t.tsv", sys.executable, "-c", show, cwd=tmp_path).returncode == 0
-    assert repr(odd) in (tmp_path / "r.log").read_text()
+    assert repr(special) in (tmp_path / "r.log").read_text()
     assert not (tmp_path / "hacked").exists()
 
 
@@ -58,7 +71,7 @@ def test_options_may_follow_the_array_as_in_kaldi(tmp_path: Path) -> None:
     assert done.returncode == 0 and (tmp_path / "2.log").exists()
 
 
-def test_failures_are_reported_and_the_others_end(tmp_path: Path) -> None:
+def test_failures_are_reported_and_other_jobs_finish(tmp_path: Path) -> None:
     code = "import os,sys\nprint('boom', 1 * JOB)\nif JOB == 2: sys.exit(7)\n"
     code += "if JOB == 4: os.kill(os.getpid(), 9)"
     command = ["--max-jobs", "1", "JOB=1:5", "log/f.JOB.log", sys.executable, "-c", code]
@@ -98,7 +111,7 @@ def test_a_log_never_mixes_with_an_older_one(tmp_path: Path) -> None:
         (["--table", "v.tsv", "true"], "several jobs would write the log a.log"),
         (["--table", "none.tsv", "true"], "none.tsv"),
         (["JOB=1:2", "--table", "t.tsv", "true"], "exclude each other"),
-        (["--gpu", "3", "x.log", "true"], "--gpu 3: there are 2 cards"),
+        (["--gpu", "3", "x.log", "true"], "--gpu 3: there are 2 GPUs"),
         (["--table", "t.tsv"], "a program is needed"),
     ],
 )
@@ -111,7 +124,7 @@ def test_mistakes(tmp_path: Path, words: list[str], message: str) -> None:
 
 
 def visible(tmp_path: Path, *options: str, env: dict[str, str]) -> set[str]:
-    """The cards that four jobs saw, running as many at a time as the runner allows."""
+    """Return the values of CUDA_VISIBLE_DEVICES that four jobs saw."""
     code = "import os,time\ntime.sleep(.3)\nprint('saw', os.environ.get('CUDA_VISIBLE_DEVICES'))"
     command = [sys.executable, "-c", code]
     done = run(RUN, *options, "JOB=1:4", "g.JOB.log", *command, cwd=tmp_path, env=env)
@@ -120,7 +133,7 @@ def visible(tmp_path: Path, *options: str, env: dict[str, str]) -> set[str]:
     return {line[4:] for log in logs for line in log.splitlines() if line.startswith("saw ")}
 
 
-def test_each_slot_has_a_card_of_those_the_caller_gave(tmp_path: Path) -> None:
+def test_slots_use_the_visible_gpus(tmp_path: Path) -> None:
     env = {"CUDA_VISIBLE_DEVICES": "2,5"}
     assert visible(tmp_path, "--gpu", "1", env=env) == {"2", "5"}
     assert visible(tmp_path, "--gpu", "2", env=env) == {"2,5"}
@@ -129,19 +142,19 @@ def test_each_slot_has_a_card_of_those_the_caller_gave(tmp_path: Path) -> None:
     assert visible(tmp_path, env=env) == {"2,5"}
 
 
-def test_cards_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     cards = nvidia_smi(tmp_path / "bin", *["A100, 580.10, 8.0"] * 3)
     path = {"PATH": f"{cards}:{os.environ['PATH']}"}
     assert visible(tmp_path, "--gpu", "1", env=path) == {"0", "1", "2"}
 
 
-def test_without_cards_jobs_run_on_the_cpu(tmp_path: Path) -> None:
+def test_without_gpus_jobs_run_on_the_cpu(tmp_path: Path) -> None:
     assert visible(tmp_path, "--gpu", "1", env={"CUDA_VISIBLE_DEVICES": ""}) == {""}
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
+    """Return whether a process is running (a zombie is not)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
@@ -153,13 +166,13 @@ def wait_until(condition: object, seconds: float = 15) -> None:
     assert callable(condition)
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited too long"
+        assert time.monotonic() < deadline, "timeout"
         time.sleep(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_signal_ends_all_jobs_and_their_children(tmp_path: Path, number: int) -> None:
-    # KILL gives the runner no time: Linux then ends the jobs, not what they started
+    # after KILL of the runner, Linux ends the jobs, but not their child processes
     pids = [tmp_path / f"pid.{n}" for n in (1, 2)]
     child = "sleep 100 & echo $! $$ > pid.JOB.tmp; mv pid.JOB.tmp pid.JOB; wait"
     command = [RUN, "--max-jobs", "2", "JOB=1:3", "k.JOB.log", "bash", "-c", child]

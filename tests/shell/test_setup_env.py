@@ -1,4 +1,4 @@
-"""setup_env.sh and path.sh in a copy of the project's shell part, with a stand-in for uv."""
+"""setup_env.sh and path.sh in a copy of the project's shell part, with a fake uv."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from shell import executable, run
 from jointasr.utils.project import ROOT
 
 UV = """#!/usr/bin/env bash
-# stands in for uv: `venv` makes a folder with a python, `pip sync` writes down what was asked
+# fake uv: `venv` creates a folder with a python, `pip sync` only logs its arguments
 set -euo pipefail
 echo "$*" >> "$UV_LOG"
 if [ "$1" = venv ]; then
@@ -27,7 +27,7 @@ fi
 
 
 class Project:
-    """A copy of what setting up needs, in a folder of its own."""
+    """A copy of the files that setup_env.sh needs."""
 
     def __init__(self, home: Path) -> None:
         self.home = home / "my project"
@@ -59,7 +59,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def test_made_once_and_again_when_the_lock_changes(project: Project) -> None:
+def test_installed_once_and_again_when_the_lock_changes(project: Project) -> None:
     first = project.setup("--stack", "torch")
     assert first.returncode == 0, first.stderr
     assert os.readlink(project.home / ".venv") == ".venv-torch"
@@ -73,7 +73,7 @@ def test_made_once_and_again_when_the_lock_changes(project: Project) -> None:
     assert "dev-torch.txt" not in project.calls()[-1]
     project.setup("--dev", "true")
     assert "requirements/torch.txt requirements/dev-torch.txt" in project.calls()[-1]
-    assert "up to date" in project.setup().stdout  # the developers' environment serves users
+    assert "up to date" in project.setup().stdout  # the developers' environment is fine for users
 
 
 def test_interrupted_installation_is_not_up_to_date(project: Project) -> None:
@@ -84,7 +84,7 @@ def test_interrupted_installation_is_not_up_to_date(project: Project) -> None:
     assert project.setup("--stack", "torch").returncode == 0
 
 
-def test_link_can_be_left_alone(project: Project) -> None:
+def test_link_is_optional(project: Project) -> None:
     project.setup("--stack", "torch", "--link", "false")
     assert not (project.home / ".venv").exists() and (project.home / ".venv-torch").exists()
     (project.home / ".venv").mkdir()
@@ -92,7 +92,7 @@ def test_link_can_be_left_alone(project: Project) -> None:
     assert done.returncode == 1 and ".venv was not created by this script" in done.stderr
 
 
-def test_k2_is_looked_for_in_the_index_given(project: Project, tmp_path: Path) -> None:
+def test_k2_comes_from_the_given_index(project: Project, tmp_path: Path) -> None:
     index = tmp_path / "wheels"
     index.mkdir()
     lock = (ROOT / "requirements/k2.txt").read_text()
@@ -107,7 +107,7 @@ def test_k2_is_looked_for_in_the_index_given(project: Project, tmp_path: Path) -
     assert ".venv-k2/k2.txt" in project.calls()[-1]
 
 
-def test_path_sh_makes_the_environment_and_sets_it(project: Project, tmp_path: Path) -> None:
+def test_path_sh_creates_and_activates_the_environment(project: Project, tmp_path: Path) -> None:
     show = 'set -euo pipefail; . "$1"; . "$1"; printf "%s\\n" "$ROOT" "$PYTHONPATH" "$PATH" '
     show += '"$LC_ALL" "$PYTHONUTF8" "$OMP_NUM_THREADS" "$(command -v python3)"'
     env = project.env | {"JOINTASR_STACK": "torch", "OMP_NUM_THREADS": "3"}
@@ -120,6 +120,8 @@ def test_path_sh_makes_the_environment_and_sets_it(project: Project, tmp_path: P
     assert (root, pythonpath) == (home, home)
     assert path.startswith(f"{venv}:") and path.count(venv) == 1
     assert rest == ["C", "1", "3", f"{venv}/python3"]
-    assert not (project.home / ".venv").exists()  # a stack named is a stack used, not the default
+    assert not (
+        project.home / ".venv"
+    ).exists()  # the stack is used once, it does not become the default
     own = run(*command, cwd=tmp_path, env=env | {"JOINTASR_VENV": "/no/such"})
     assert own.returncode == 1 and "/no/such has no bin/python3" in own.stderr

@@ -19,13 +19,14 @@ from jointasr.utils.project import ROOT
 
 sys.path.insert(0, str(ROOT / "utils"))
 import slurm
+import slurm_conf
 
 SLURM, RUN = ROOT / "utils/slurm.py", ROOT / "utils/run.py"
 
 
 @pytest.fixture(autouse=True)
 def project(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As path.sh has it."""
+    """Set PYTHONPATH like path.sh."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
@@ -48,7 +49,7 @@ def begin(home: Path, cluster: dict[str, str], *words: str) -> "subprocess.Popen
 
 
 def queue(cluster: dict[str, str], *options: str) -> list[str]:
-    """Ids of arrays; of those in the queue unless options say otherwise."""
+    """Return the ids of the arrays that squeue lists with these options (default: queued ones)."""
     words = ["squeue", "--noheader", "--format", "%F", *options]
     text = subprocess.run(words, env={**os.environ, **cluster}, capture_output=True, text=True)
     return sorted(set(text.stdout.split()))
@@ -58,15 +59,15 @@ def until(condition: object, seconds: float = 60) -> None:
     assert callable(condition)
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it does not happen"
+        assert time.monotonic() < end, "timeout"
         time.sleep(0.1)
 
 
 # ---- without a cluster -------------------------------------------------------------------------
 
 
-def test_the_conf_that_is_shipped() -> None:
-    conf = slurm.read_conf(ROOT / "conf/slurm.conf")
+def test_default_conf() -> None:
+    conf = slurm_conf.read_conf(ROOT / "conf/slurm.conf")
     assert conf.words({"gpu": "2", "nodes": "1", "mem": "8G"})[1:] == [
         *("--export=ALL", "--signal=B:USR1@180", "--gres=gpu:2", "--mem=8G"),
     ]
@@ -95,10 +96,19 @@ def test_mistakes_in_the_conf(tmp_path: Path, text: str, message: str) -> None:
     assert re.search("error: slurm.py: .*" + message, done.stderr), done.stderr
 
 
-def test_dry_run_says_all_and_does_nothing(tmp_path: Path) -> None:
+def test_dry_run_prints_everything_and_does_nothing(tmp_path: Path) -> None:
     configure(tmp_path, "-p 'two words'", "option time=* --time=$0\n")
-    odd = ["$(touch hacked)", "a b;c"]
-    words = ["--dry-run", "--time=2:00", "--max-jobs", "3", "JOB=1:9", "x.JOB.log", "prog", *odd]
+    special = ["$(touch hacked)", "a b;c"]
+    words = [
+        "--dry-run",
+        "--time=2:00",
+        "--max-jobs",
+        "3",
+        "JOB=1:9",
+        "x.JOB.log",
+        "prog",
+        *special,
+    ]
     done = run(SLURM, *words, cwd=tmp_path)
     first, *jobs = done.stdout.splitlines()
     assert re.fullmatch(
@@ -116,13 +126,13 @@ def test_dry_run_says_all_and_does_nothing(tmp_path: Path) -> None:
 
 def test_without_slurm(home: Path) -> None:
     done = run(SLURM, "x.log", "true", cwd=home, env={"PATH": "/nowhere:" + sys.prefix + "/bin"})
-    assert done.returncode == 1 and "there is no sbatch here; use cmd_backend=local" in done.stderr
+    assert done.returncode == 1 and "sbatch not found; use cmd_backend=local" in done.stderr
 
 
-def test_numbers_of_tasks() -> None:
-    assert slurm._tasks("7") == [7]
-    assert slurm._tasks("1,3-5%2") == [1, 3, 4, 5]
-    assert slurm._tasks("") == []
+def test_task_numbers() -> None:
+    assert slurm.task_numbers("7") == [7]
+    assert slurm.task_numbers("1,3-5%2") == [1, 3, 4, 5]
+    assert slurm.task_numbers("") == []
 
 
 # ---- with one ----------------------------------------------------------------------------------
@@ -149,7 +159,7 @@ def test_same_logs_and_report_as_on_one_machine(cluster: dict[str, str], home: P
 def test_cancelled_failing_and_unstartable_jobs_are_named(
     cluster: dict[str, str], home: Path
 ) -> None:
-    """Each with its reason; the one that ends well is not among them."""
+    """Each failed job has its reason; the successful job is not listed."""
     rows = ["a\tlog/slow.log\tsleep 300", "b\tlog/bad.log\texit 3", "c\tlog/good.log\ttrue"]
     rows.append("d\tlog/killed.log\tkill -9 $$")
     (home / "t.tsv").write_text("\n".join(rows) + "\n")
@@ -162,15 +172,15 @@ def test_cancelled_failing_and_unstartable_jobs_are_named(
     assert "error: slurm.py: 3 of 4 jobs failed:" in out
     assert f"  log/slow.log: cancelled (Slurm: CANCELLED, job {number}_1)" in out
     assert "  log/bad.log: exit code 3" in out
-    assert "  log/killed.log: exit code 137 (killed by SIGKILL, often for want of memory)" in out
+    assert "  log/killed.log: exit code 137 (killed by SIGKILL, often out of memory)" in out
     assert "log/good.log:" not in out
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_over_the_time_limit(cluster: dict[str, str], tmp_path: Path) -> None:
-    """A job that can save its state goes back into the queue and ends well; one that never comes to
-    an end is put back so often and no more; without a signal Slurm's own word for it is told."""
+    """A job that saves its state is requeued and succeeds; one that never ends is requeued at most
+    ``requeues`` times; without a signal before the limit, Slurm's state is reported."""
     other = configure(tmp_path / "other", "--time=1")
     silent = begin(other, cluster, "x.log", "sleep", "300")
     home = configure(tmp_path, "--time=1 --signal=B:USR1@40", "requeues 1\n")
@@ -185,7 +195,7 @@ def test_over_the_time_limit(cluster: dict[str, str], tmp_path: Path) -> None:
     process = begin(home, cluster, "--table", "t.tsv", sys.executable, "-c", unhex)
     out, _ = process.communicate(timeout=800)
     assert "error: slurm.py: 1 of 2 jobs failed:" in out, out
-    assert "  log/endless.log: over its time limit, after 1 times back in the queue" in out
+    assert "  log/endless.log: over its time limit, after 1 requeues" in out
     assert "resumed True" in (home / "log/saves.log").read_text()
     out, _ = silent.communicate(timeout=300)
     assert re.search(r"  x.log: over its time limit \(Slurm: TIMEOUT, job \d+_1\)", out), out
@@ -207,7 +217,7 @@ def test_a_signal_cancels_the_array(
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["id recorded", "while submitting"])
 def test_killed_and_run_again(cluster: dict[str, str], home: Path, recorded: bool) -> None:
-    """The same command waits for the array that is there, and submits nothing beside it."""
+    """The same command waits for the queued array and submits nothing else."""
     before = queue(cluster, "--states=all")
     words = ["JOB=1:3", "x.JOB.log", "bash", "-c", "echo JOB >>ran; sleep 8"]
     first = begin(home, cluster, *words)
@@ -220,7 +230,7 @@ def test_killed_and_run_again(cluster: dict[str, str], home: Path, recorded: boo
     out, _ = second.communicate(timeout=120)
     assert second.returncode == 0, out
     (number,) = set(queue(cluster, "--states=all")) - set(before)
-    assert f"slurm.py: job {number} of an earlier run is in the queue: waiting for it" in out
+    assert f"slurm.py: job {number} of an earlier run is in the queue; waiting for it" in out
     assert sorted((home / "ran").read_text().split()) == ["1", "2", "3"]
     assert not queue(cluster)
 
@@ -229,7 +239,7 @@ def test_killed_and_run_again(cluster: dict[str, str], home: Path, recorded: boo
 def test_one_training_on_two_machines(
     cluster: dict[str, str], recipe: Path, models: Path, tmp_path: Path
 ) -> None:
-    """srun starts torchrun on both; the weights are those of two processes on one machine."""
+    """srun starts torchrun on both; the weights equal those of two processes on one machine."""
     (recipe / "conf").mkdir(exist_ok=True)
     configure(recipe)
     torchrun = ROOT / "utils/torchrun.sh"

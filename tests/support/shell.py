@@ -1,4 +1,4 @@
-"""Running the project's scripts as a user would, in the environment that runs the tests."""
+"""Run the project's scripts as a user would, in the environment that runs the tests."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from jointasr.utils.project import ROOT
 def run(
     *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; nothing is raised for an exit code."""
+    """Run a command; no exit code raises an error."""
     return subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -24,7 +24,7 @@ def run(
 
 
 def executable(path: Path, text: str) -> Path:
-    """Write a program."""
+    """Write an executable file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)
@@ -32,9 +32,9 @@ def executable(path: Path, text: str) -> Path:
 
 
 def nvidia_smi(folder: Path, *cards: str, old: bool = False) -> Path:
-    """A stand-in on PATH: each card is `name, driver, capability`; ``old`` knows no compute_cap.
+    """Write a fake nvidia-smi and return its folder, to be put first in PATH.
 
-    Returns the folder to put first in PATH.
+    Each card is `name, driver, capability`; an ``old`` nvidia-smi has no compute_cap.
     """
     refuse = 'case "$*" in *compute_cap*) echo "Field compute_cap is not valid"; exit 2;; esac'
     answers = "\n".join(

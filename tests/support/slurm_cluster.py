@@ -49,7 +49,7 @@ PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "srun")
 
 
 def missing() -> list[str]:
-    """Programs of Slurm's that are not here (Debian: slurm-wlm)."""
+    """Return the Slurm programs that are not installed (Debian: slurm-wlm)."""
     path = os.environ["PATH"] + ":/usr/sbin:/sbin"
     return [name for name in PROGRAMS if not shutil.which(name, path=path)]
 
@@ -72,7 +72,7 @@ def configure(folder: Path, more: str = "", rest: str = "") -> Path:
 
 @contextmanager
 def running(home: Path) -> Iterator[dict[str, str]]:
-    """Start a cluster with its files in ``home``; yields the environment its users need."""
+    """Start a cluster with its files in ``home``; yield the environment of its users."""
     for name in ("state", "spool.n1", "spool.n2"):
         (home / name).mkdir(parents=True)
     conf = home / "slurm.conf"
@@ -103,13 +103,11 @@ def running(home: Path) -> Iterator[dict[str, str]]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    """Return free ports."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
     return ports
 
 
@@ -123,4 +121,4 @@ def _wait_until_idle(env: dict[str, str], home: Path) -> None:
             return
         time.sleep(0.5)
     logs = [path.read_text()[-1500:] for path in sorted(home.glob("*.log"))]
-    raise RuntimeError("the cluster does not start:\n" + "\n".join(logs))
+    raise RuntimeError("the cluster did not start:\n" + "\n".join(logs))

@@ -32,7 +32,7 @@ from local.iemocap import counts, turns
 
 sys.path.insert(0, str(ROOT / "utils"))
 import jobs
-import slurm
+import slurm_conf
 
 LABELS = b"""% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
 
@@ -105,7 +105,7 @@ def read_lang(path: Path) -> object:
 
 def read_slurm(path: Path) -> object:
     try:
-        return slurm.read_conf(path)
+        return slurm_conf.read_conf(path)
     except ValueError as error:
         raise DataError(str(error)) from error
 
