@@ -125,7 +125,7 @@ def test_dry_run_prints_everything_and_does_nothing(tmp_path: Path) -> None:
 
 
 def test_without_slurm(home: Path) -> None:
-    done = run(SLURM, "x.log", "true", cwd=home, env={"PATH": "/nowhere:" + sys.prefix + "/bin"})
+    done = run(sys.executable, SLURM, "x.log", "true", cwd=home, env={"PATH": "/nowhere"})
     assert done.returncode == 1 and "sbatch not found; use cmd_backend=local" in done.stderr
 
 
