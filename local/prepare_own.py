@@ -41,8 +41,7 @@ def main() -> None:
         help="go on without the utterances that something is wrong with; they are reported",
     )
     args = parser.parse_args()
-    overrides = conf_files.split_overrides(args.set)
-    datas = [conf_files.load(conf, Path(), overrides).data for conf in args.confs]
+    datas = [conf.data for conf in conf_files.load_all(args.confs, args.set).values()]
     utterances, problems, report = examine(args.corpus, args.out, datas)
     if args.check:
         print("\n".join(report))

@@ -21,8 +21,7 @@ SHAPES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("confs", nargs="+", help="conf files")
-    parser.add_argument("--set", default="", help="overrides: key=value, blank between")
+    conf_files.add_options(parser)
     parser.add_argument("--shape", choices=SHAPES, help="models of random weights")
     parser.add_argument("--seconds", default="100", help="of audio in a batch; several with blanks")
     parser.add_argument("--steps", type=int, default=10, help="of each timing")

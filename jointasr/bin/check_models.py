@@ -1,7 +1,6 @@
 """Fetch the pretrained models of conf files, or find them, and check that they fit (stage 6)."""
 
 import argparse
-from pathlib import Path
 
 from jointasr.config import conf_files
 from jointasr.utils.errors import run
@@ -9,11 +8,9 @@ from jointasr.utils.errors import run
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("confs", nargs="+", help="conf files, e.g. conf/joint.yaml")
-    parser.add_argument("--set", default="", help="overrides: key=value, blank between")
+    conf_files.add_options(parser)
     args = parser.parse_args()
-    overrides = conf_files.split_overrides(args.set)
-    loaded = [conf_files.load(name, Path(), overrides) for name in args.confs]
+    loaded = conf_files.load_all(args.confs, args.set).values()
     heads = {conf.encoder.model: conf.data.letters for conf in loaded if conf.uses_own_head}
     for model in sorted({conf.encoder.model for conf in loaded}):
         check_encoder(model, heads.get(model, ""))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from jointasr.config import conf_files, layout, schema
+from jointasr.config import conf_files, decode_schema, layout, schema
 from jointasr.data import datadir
 from jointasr.doctor import inputs
 from jointasr.prep import folds
@@ -20,11 +20,10 @@ FOLDS = Path("conf/folds.tsv")  # a line for each `scheme fold` of the recipe's 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("confs", nargs="*", help="conf files, e.g. conf/joint.yaml")
+    conf_files.add_options(parser, nargs="*")
     parser.add_argument("--conditions", default="clean noisy", help="training sets")
     parser.add_argument("--folds", default="", help="ids, blank between; default: all")
     parser.add_argument("--seed", default="0", help="of training, blank between")
-    parser.add_argument("--set", default="", help="overrides: key=value, blank between")
     parser.add_argument("--method", default=layout.DEFAULT_METHOD, help="of search")
     parser.add_argument("--feats", default="wav", help="what is decoded from")
     parser.add_argument("--nj", default="1", help="parallel jobs")
@@ -35,11 +34,11 @@ def main() -> None:
     names = {path: Path(path).stem for path in args.confs}
     alphabets = {}
     check_names(args.confs, "--conf")
-    for path, name in names.items():
+    for path, conf in conf_files.load_all(args.confs, args.set).items():
+        name = names[path]
         same = [other for other in names if names[other] == name]
         if len(same) > 1:
             raise DataError(f"--conf: {' and '.join(same)} would both be called {name}: rename one")
-        conf = conf_files.load(path, Path(), conf_files.split_overrides(args.set))
         alphabets[conf.data.letters] = path
         if len(alphabets) > 1:
             raise DataError(
@@ -53,7 +52,7 @@ def main() -> None:
 
 def check_options(args: argparse.Namespace) -> None:
     """Options that are one of a few words, or a number."""
-    methods = [layout.DEFAULT_METHOD, *get_args(schema.Method)]
+    methods = [layout.DEFAULT_METHOD, *get_args(decode_schema.Method)]
     for option, words, known in (
         ("conditions", args.conditions.split(), CONDITIONS),
         ("method", [args.method], methods),

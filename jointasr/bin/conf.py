@@ -9,8 +9,7 @@ from jointasr.utils.errors import run
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("confs", nargs="+", help="conf files, e.g. conf/joint.yaml")
-    parser.add_argument("--set", default="", help="overrides: key=value, blank between")
+    conf_files.add_options(parser)
     parser.add_argument(
         "--each",
         nargs="+",
@@ -24,15 +23,16 @@ def main() -> None:
         "need: `data`, the folder, and all keys of the sections data and units",
     )
     args = parser.parse_args()
-    overrides = conf_files.split_overrides(args.set)
-    loaded = [(name, conf_files.load(name, Path(), overrides)) for name in args.confs]
+    loaded = conf_files.load_all(args.confs, args.set)
     if args.each:
-        rows = ["\t".join(text(conf_files.get(conf, k)) for k in args.each) for _, conf in loaded]
+        rows = [
+            "\t".join(text(conf_files.get(conf, k)) for k in args.each) for conf in loaded.values()
+        ]
         print("\n".join(dict.fromkeys(rows)))
     elif args.data_settings:
-        print("\n".join(dict.fromkeys(data_settings(conf, name) for name, conf in loaded)))
+        print("\n".join(dict.fromkeys(data_settings(conf, name) for name, conf in loaded.items())))
     else:
-        for _, conf in loaded:
+        for conf in loaded.values():
             print(conf_files.dump(conf), end="")
 
 

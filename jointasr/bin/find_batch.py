@@ -27,8 +27,7 @@ ROOM = 0.4  # share of the memory that the next, twice as large, may make twice 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("confs", nargs="+", help="conf files")
-    parser.add_argument("--set", default="", help="overrides: key=value, blank between")
+    conf_files.add_options(parser)
     parser.add_argument("--out", type=Path, default=layout.MAX_DURATION, help="file to write")
     args = parser.parse_args()
 
@@ -38,8 +37,7 @@ def main() -> None:
     start_log()
     tried = {}
     overrides = conf_files.split_overrides(args.set)
-    for path in args.confs:
-        conf = conf_files.load(path, Path(), overrides)
+    for path, conf in conf_files.load_all(args.confs, args.set).items():
         if conf.batch.max_duration == "auto":
             tried[path] = rates(conf, *training_data(conf, path, overrides))
     chosen = min(map(choose, tried.values()))

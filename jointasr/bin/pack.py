@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from jointasr.config import schema
+from jointasr.config import decode_schema
 from jointasr.config.layout import DEFAULT_METHOD
 from jointasr.utils import distributed
 from jointasr.utils.errors import run
@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="exp/<system>_<condition>/fold_<fold>")
     parser.add_argument("out", type=Path, help="folder to make")
-    methods = (DEFAULT_METHOD, *get_args(schema.Method))
+    methods = (DEFAULT_METHOD, *get_args(decode_schema.Method))
     parser.add_argument("--method", choices=methods, default=DEFAULT_METHOD, help="of search")
     parser.add_argument("--push", metavar="ID", default="", help="also put it on the hub as ID")
     parser.add_argument("--onnx", action="store_true", help="also ONNX graphs; wants library onnx")

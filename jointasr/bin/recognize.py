@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from jointasr.config import schema
+from jointasr.config import decode_schema
 from jointasr.utils.errors import DataError, run
 
 WAYS = ("auto", "voice", "windows", "whole")
@@ -34,7 +34,7 @@ def parse() -> argparse.Namespace:
         "--channels", choices=("mix", "each"), default="mix", help="of files with several"
     )
     parser.add_argument(
-        "--method", choices=get_args(schema.Method), help="of search; default: the model's"
+        "--method", choices=get_args(decode_schema.Method), help="of search; default: the model's"
     )
     parser.add_argument("--batch-seconds", type=_seconds, help="of audio at once; default 60")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; default: a GPU where there is one")

@@ -1,4 +1,4 @@
-"""Configuration keys and files, the test scenarios, and the names of files in a recipe folder.
+"""Configuration keys and files, test scenarios, and the folder layout of a recipe.
 
 May import text and the packages that text may import.
 """

@@ -1,11 +1,12 @@
-"""Configuration files: found, layered and checked; their keys are :mod:`jointasr.config.schema`'s.
+"""Find, merge and check configuration files. :mod:`jointasr.config.schema` defines their keys.
 
-A conf file names what it refines (``base: joint.yaml``) and states only its differences. Names are
-relative to ``conf/``. A recipe refines any of them by a file of the same name in its own ``conf/``,
-merged right after it, so that one ablation file serves every recipe. An unknown key or a value of
-the wrong kind is an error that names the file and the nearest key.
+A conf file names its base (``base: joint.yaml``) and contains only the differences. Names are
+relative to ``conf/``. A file of the same name in the ``conf/`` of a recipe is merged right after
+that of the project, so that one ablation file works for all recipes. Unknown keys and invalid
+values are errors that name the file and the nearest key.
 """
 
+import argparse
 import difflib
 import json
 import shlex
@@ -16,35 +17,53 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from jointasr.config.schema import Config, Decode, Report, Section
+from jointasr.config.decode_schema import Decode
+from jointasr.config.fields import Section
+from jointasr.config.report_schema import Report
+from jointasr.config.schema import Config
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
-Model = TypeVar("Model", bound=Section)
+Options = TypeVar("Options", bound=Section)
 Layer = tuple[Path, dict[str, Any]]
 
 
 def load(name: str, recipe: Path = Path("."), overrides: Sequence[str] = ()) -> Config:
-    """The configuration ``name`` as ``recipe`` refines it, with ``key.sub=value`` overrides.
+    """Return the configuration ``name`` of a recipe with ``key.sub=value`` overrides applied.
 
-    ``name`` is a file, or a name below ``conf/`` of the project or the recipe.
-    Raises DataError naming the file and key for anything unknown, ill-typed or out of range.
+    ``name`` is a file, or a name below ``conf/`` of the project or the recipe. Raises DataError
+    naming file and key for unknown keys and invalid values.
     """
     return _load(Config, name, recipe, overrides)
 
 
 def load_decode(name: str, recipe: Path = Path("."), overrides: Sequence[str] = ()) -> Decode:
-    """The search options ``name`` (usually decode.yaml), found and checked as ``load`` does."""
+    """Return the decoding options ``name`` (usually decode.yaml); see :func:`load`."""
     return _load(Decode, name, recipe, overrides)
 
 
 def load_report(name: str, recipe: Path = Path("."), overrides: Sequence[str] = ()) -> Report:
-    """The report's options ``name`` (usually report.yaml), found and checked as ``load`` does."""
+    """Return the report options ``name`` (usually report.yaml); see :func:`load`."""
     return _load(Report, name, recipe, overrides)
 
 
-def _load(kind: type[Model], name: str, recipe: Path, overrides: Sequence[str]) -> Model:
+def add_options(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
+    """Add the arguments ``confs`` and ``--set``, for :func:`load_all`."""
+    parser.add_argument("confs", nargs=nargs, help="conf files, e.g. conf/joint.yaml")
+    parser.add_argument("--set", default="", help="overrides: key=value, separated by blanks")
+
+
+def load_all(names: Sequence[str], overrides: str) -> dict[str, Config]:
+    """Return the configurations ``names`` of the recipe in the current folder, by name.
+
+    ``overrides`` is the value of an option ``--set``. Raises DataError as :func:`load` does.
+    """
+    words = split_overrides(overrides)
+    return {name: load(name, overrides=words) for name in names}
+
+
+def _load(kind: type[Options], name: str, recipe: Path, overrides: Sequence[str]) -> Options:
     layers = _layers(name, recipe.resolve(), [])
     layers.append((Path("--set"), _overrides(overrides)))
     merged: dict[str, Any] = {}
@@ -58,7 +77,7 @@ def _load(kind: type[Model], name: str, recipe: Path, overrides: Sequence[str]) 
 
 
 def split_overrides(text: str) -> list[str]:
-    """The ``key=value`` words of an option ``--set``: blank between, quotes as in a shell."""
+    """Split the value of an option ``--set`` into ``key=value`` words, with quotes as in a shell."""
     try:
         return shlex.split(text)
     except ValueError as error:
@@ -66,32 +85,32 @@ def split_overrides(text: str) -> list[str]:
 
 
 def find(name: str, recipe: Path) -> list[Path]:
-    """Files that define ``name``: the project's, then the recipe's refinement of it."""
+    """Return the files that define ``name``: first that of the project, then that of the recipe."""
     given = Path(name)
     parts = given.parts
     logical = Path(*parts[parts.index("conf") + 1 :]) if "conf" in parts[:-1] else given
-    places = [ROOT / "conf" / logical, recipe.resolve() / "conf" / logical]
-    files = list(dict.fromkeys(path for path in places if path.is_file()))
+    candidates = [ROOT / "conf" / logical, recipe.resolve() / "conf" / logical]
+    files = list(dict.fromkeys(path for path in candidates if path.is_file()))
     if given.is_file() and given.resolve() not in files:
         return [given.resolve()]
     if not files:
-        raise DataError(f"conf file {name} not found: looked for {places[0]} and {places[1]}")
+        raise DataError(f"conf file {name} not found: searched {candidates[0]} and {candidates[1]}")
     return files
 
 
 def data_name(config: Config, name: str, recipe: Path) -> str:
-    """Folder of the data a conf needs: ``data``, or ``data-<stem>`` where it changes ``data:``."""
+    """Return the data folder of a conf: ``data``, or ``data-<stem>`` if it changes ``data:``."""
     usual = load("joint.yaml", recipe).data
     return "data" if config.data == usual else f"data-{Path(name).stem}"
 
 
 def dump(config: Section) -> str:
-    """The resolved configuration as YAML; loading it gives the same configuration."""
+    """Return the configuration as YAML; loading it gives an equal configuration."""
     return yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False)
 
 
 def get(config: Section, key: str) -> Any:
-    """Value of a dotted key. Raises DataError for an unknown one."""
+    """Return the value of a dotted key. Raises DataError if the key is unknown."""
     value: Any = config
     for part in key.split("."):
         if not hasattr(value, part):
@@ -104,7 +123,7 @@ def _layers(name: str, recipe: Path, seen: list[Path]) -> list[Layer]:
     layers: list[Layer] = []
     for path in find(name, recipe):
         if path in seen:
-            raise DataError(f"{path}: `base:` leads back to itself")
+            raise DataError(f"{path}: `base:` refers to itself; remove the cycle")
         values = _read(path)
         base = values.pop("base", None)
         if base is not None:
@@ -133,7 +152,7 @@ def _overrides(pairs: Sequence[str]) -> dict[str, Any]:
             nested: Any = yaml.safe_load(text)
         except yaml.YAMLError as error:
             reason = getattr(error, "problem", None) or "not valid YAML"
-            raise DataError(f"--set {pair}: the value cannot be read: {reason}") from None
+            raise DataError(f"--set {pair}: invalid value: {reason}") from None
         for part in reversed(key.split(".")):
             nested = {part: nested}
         values = _merge(values, nested)
@@ -164,14 +183,14 @@ def _refuse_unknown(kind: type[BaseModel], values: object, path: Path, prefix: s
 
 def _explain(error: ValidationError, layers: Sequence[Layer]) -> str:
     first = error.errors()[0]
-    # of a key that may be of several types the last part is pydantic's name of one
-    keys = [p for p in first["loc"] if isinstance(p, str) and p.isidentifier()]
-    culprit = layers[0][0]
+    # For a key of several types, pydantic appends the name of the type to the location.
+    keys = [key for key in first["loc"] if isinstance(key, str) and key.isidentifier()]
+    source = layers[0][0]
     for path, values in layers:
         value: Any = values
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None:
-            culprit = path
+            source = path
     reason = first["msg"].removeprefix("Value error, ")
-    return f"{culprit}: key {'.'.join(keys)}: {reason} (got {first['input']!r})"
+    return f"{source}: key {'.'.join(keys)}: {reason} (got {first['input']!r})"

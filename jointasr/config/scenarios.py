@@ -1,4 +1,4 @@
-"""Which sets exist: the test scenarios of conf/tests.tsv and the two noisy training sets."""
+"""Names of the sets: test scenarios of ``conf/tests.tsv`` and the two noisy training sets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,43 +13,46 @@ TRAIN, DEV = "train_noisy", "dev_noisy"
 
 
 def tests_file(given: str = "") -> Path:
-    """The table of scenarios: the one given, else the recipe's conf/tests.tsv, else the shared."""
+    """Return the scenario table: ``given``, or conf/tests.tsv of the recipe or of the project."""
     if given:
         return Path(given)
-    own = Path("conf/tests.tsv")
-    return own if own.is_file() else ROOT / own
+    table = Path("conf/tests.tsv")
+    return table if table.is_file() else ROOT / table
 
 
 def pools(tests: Path, wanted: Sequence[str] = ()) -> dict[str, str]:
-    """``{set: pool of its noise files}`` of the sets wanted (default: all), "" for the clean one.
+    """Return ``{set: pool of its noise files}``, "" for the clean set; ``wanted`` selects sets.
 
-    Raises DataError naming a set that does not exist.
+    Raises DataError if a wanted set does not exist.
     """
     known = {CLEAN: "", TRAIN: "train", DEV: "dev"}
     known |= {name: "test" for name in read_tests(tests) if name != CLEAN}
     for name in wanted:
         if name not in known:
-            raise DataError(f"{name} is no set of {tests}; there are {' '.join(known)}")
+            raise DataError(f"{name}: no such set in {tests}; choose from {' '.join(known)}")
     return {name: known[name] for name in wanted} if wanted else known
 
 
 def read_tests(path: Path) -> dict[str, tuple[str, float | None]]:
-    """``{scenario: (kind, SNR in dB)}`` in file order; the clean one has ("-", None)."""
+    """Return ``{scenario: (noise kind, SNR in dB)}`` in file order; clean has ("-", None).
+
+    Raises DataError naming file and line of an invalid or duplicate entry.
+    """
     if not path.is_file():
         raise DataError(f"{path} does not exist")
-    found: dict[str, tuple[str, float | None]] = {}
+    tests: dict[str, tuple[str, float | None]] = {}
     for number, line in enumerate(files.read_text(path).splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         name, kind, ratio = [*line.split(), "", ""][:3]
-        if name in found or name in (TRAIN, DEV):
-            raise DataError(f"{path}:{number}: {name} occurs twice or is a training set's name")
+        if name in tests or name in (TRAIN, DEV):
+            raise DataError(f"{path}:{number}: {name} is a duplicate or the name of a training set")
         if (kind == "-") != (name == CLEAN) or kind not in ("-", *KINDS) or len(line.split()) != 3:
             raise DataError(f"{path}:{number}: expected `clean - -` or `NAME KIND SNR`: {line}")
         try:
-            found[name] = kind, None if kind == "-" else float(ratio)
+            tests[name] = kind, None if kind == "-" else float(ratio)
         except ValueError:
             raise DataError(f"{path}:{number}: {ratio} is not an SNR in dB") from None
-    if not found:
-        raise DataError(f"{path}: no test scenario in it")
-    return found
+    if not tests:
+        raise DataError(f"{path}: contains no test scenario; add lines `NAME KIND SNR`")
+    return tests

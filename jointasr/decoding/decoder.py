@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from jointasr.config.schema import Decode
+from jointasr.config.decode_schema import Decode
 from jointasr.ctc import graphs, lattice, nbest, prefix_beam, search
 from jointasr.ctc.loss import ctc_loss
 from jointasr.lm import arpa, lexicon

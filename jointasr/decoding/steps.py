@@ -6,7 +6,7 @@ Imports no library of the models: ``jointasr.bin.jobs`` decides here which jobs 
 from pathlib import Path
 from typing import NamedTuple
 
-from jointasr.config import conf_files, layout, schema
+from jointasr.config import conf_files, decode_schema, layout
 from jointasr.config.model_description import HAS_WORDS, ModelDescription, read_model
 from jointasr.utils import done, provenance
 
@@ -18,7 +18,7 @@ class Decoding(NamedTuple):
 
     model_dir: Path
     model: ModelDescription
-    conf: schema.Decode
+    conf: decode_schema.Decode
     method: str
     engine: str
     feats: str

@@ -10,7 +10,7 @@ import torch
 from lhotse import CutSet
 from torch import Tensor
 
-from jointasr.config.schema import LanguageModel
+from jointasr.config.decode_schema import LanguageModel
 from jointasr.decoding import decode
 from jointasr.decoding.decoder import Candidate, Decoder, Scales, best, ranked
 from jointasr.models import failures

@@ -9,9 +9,10 @@ import torch
 
 import jointasr
 from jointasr.config import conf_files, layout
+from jointasr.config.decode_schema import Decode
 from jointasr.config.layout import DEFAULT_METHOD
 from jointasr.config.model_description import ModelDescription, read_model
-from jointasr.config.schema import Config, Decode
+from jointasr.config.schema import Config
 from jointasr.data import dataset, manifest
 from jointasr.decoding import tuning
 from jointasr.inference import onnx_export, recognizer

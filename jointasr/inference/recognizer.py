@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from jointasr.config import conf_files, layout
-from jointasr.config.schema import Decode
+from jointasr.config.decode_schema import Decode
 from jointasr.ctc.loss import Engine
 from jointasr.data import audio, vad
 from jointasr.data.batch import pad

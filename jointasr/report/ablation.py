@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jointasr.config.schema import Report
+from jointasr.config.report_schema import Report
 from jointasr.report import analysis
 from jointasr.report.analysis import METRICS, Estimate, Metric, ScoresByCell, UtteranceErrors
 from jointasr.report.formatting import TRAINING_SETS

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jointasr.config.schema import Report
+from jointasr.config.report_schema import Report
 from jointasr.report import stats
 from jointasr.report.stats import Interval
 from jointasr.scoring import pooling, score_dir

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from jointasr.config.layout import DEFAULT_METHOD
 from jointasr.config.model_description import HAS_WORDS
-from jointasr.config.schema import Report
+from jointasr.config.report_schema import Report
 from jointasr.data import datadir
 from jointasr.report import analysis
 from jointasr.report.analysis import CellKey, Estimate, ScoresByCell, UtteranceErrors

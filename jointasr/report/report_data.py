@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jointasr.config.schema import Report
+from jointasr.config.report_schema import Report
 from jointasr.report import analysis, decoding_methods, table1
 from jointasr.report import audit as audit_
 from jointasr.report.analysis import METRICS, Comparison, Estimate, Metric, ScoresByCell

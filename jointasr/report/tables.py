@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jointasr.config.schema import Report
+from jointasr.config.report_schema import Report
 from jointasr.report import table1
 from jointasr.report.ablation import AblationRow, SystemValue
 from jointasr.report.analysis import METRICS, Comparison, Estimate, Metric

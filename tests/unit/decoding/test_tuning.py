@@ -11,7 +11,7 @@ import torch
 from lhotse import CutSet
 from sklearn.linear_model import LogisticRegression
 
-from jointasr.config.schema import Decode, LanguageModel
+from jointasr.config.decode_schema import Decode, LanguageModel
 from jointasr.decoding import decode, tuning
 from jointasr.decoding.decoder import Candidate, Decoder, Scales, best, ranked
 from jointasr.decoding.tuning import ScaleTrial

@@ -174,7 +174,7 @@ def test_co_attention_equals_its_definition(models: Path) -> None:
 def test_invalid_fusions(models: Path) -> None:
     with pytest.raises(DataError, match="co_attention needs modalities: both"):
         tiny.conf(models, "ablation/co_attention.yaml", "emotion.modalities=acoustic")
-    with pytest.raises(DataError, match="dim 16 cannot be shared by 3 heads"):
+    with pytest.raises(DataError, match="dim 16 is not divisible by 3 heads"):
         tiny.conf(models, "ablation/co_attention.yaml", "emotion.heads=3")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import toy_exp
 
-from jointasr.config.schema import Report
+from jointasr.config.report_schema import Report
 from jointasr.report import ablation, analysis, stats
 from jointasr.report.table1 import Table1Systems
 from jointasr.scoring import pooling, score_dir

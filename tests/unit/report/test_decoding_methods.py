@@ -9,7 +9,7 @@ import toy_exp
 
 from jointasr.bin import pool
 from jointasr.config import scenarios
-from jointasr.config.schema import Report
+from jointasr.config.report_schema import Report
 from jointasr.data.datadir import write_table
 from jointasr.report import decoding_methods, markdown, tables
 from jointasr.scoring.results import Results

@@ -9,7 +9,7 @@ import toy_exp
 from jointasr.bin import pool
 from jointasr.bin import report as program
 from jointasr.config import scenarios
-from jointasr.config.schema import Report
+from jointasr.config.report_schema import Report
 from jointasr.report import figures, formatting, markdown, report, report_data, table1
 from jointasr.report.report_data import ReportData
 from jointasr.report.table1 import Table1Systems, select_systems

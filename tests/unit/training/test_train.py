@@ -18,7 +18,7 @@ from toy_training import ENGINE, FAST, decode_all, fold_cuts, initial_model, tra
 from transformers import AutoModelForCTC
 
 from jointasr.bin import export_encoder
-from jointasr.config import conf_files, layout, schema
+from jointasr.config import conf_files, decode_schema, layout
 from jointasr.data import archive, datadir, dataset
 from jointasr.decoding import decode
 from jointasr.decoding.decoder import Decoder
@@ -368,7 +368,7 @@ def test_decoding_in_batches_equals_alone(recipe: Path, saved: Path, method: str
     model = checkpoint.load(saved / "joint/best")
     cuts = fold_cuts()[0]
     together, alone = (
-        decode.decode(Decoder(model, schema.Decode(method=method, max_duration=limit)), cuts)
+        decode.decode(Decoder(model, decode_schema.Decode(method=method, max_duration=limit)), cuts)
         for limit in (30, 0.01)
     )
     assert together.texts == alone.texts and any(together.texts.values())
@@ -382,7 +382,7 @@ def test_decoding_from_archived_features(recipe: Path, saved: Path, tmp_path: Pa
     feats = {c.id: model.system.encoder.conv_features([c.load_audio()[0]])[0] for c in cuts}
     scp = tmp_path / "feats.scp"
     archive.write_feats(feats.items(), tmp_path / "feats.ark", scp)
-    decoder = Decoder(model, schema.Decode(method="greedy"))
+    decoder = Decoder(model, decode_schema.Decode(method="greedy"))
     from_feats, from_audio = decode.decode(decoder, cuts, scp), decode.decode(decoder, cuts)
     assert from_feats.texts == from_audio.texts
     missing = min(feats)
