@@ -77,7 +77,7 @@ def _load(kind: type[Options], name: str, recipe: Path, overrides: Sequence[str]
 
 
 def split_overrides(text: str) -> list[str]:
-    """Split the value of an option ``--set`` into ``key=value`` words, with quotes as in a shell."""
+    """Split the value of an option ``--set`` into ``key=value`` words, quoted as in a shell."""
     try:
         return shlex.split(text)
     except ValueError as error:

@@ -128,7 +128,7 @@ class Augment(Section):
     speeds: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=1)] = [95, 100, 105]
     """per cent of the original speed; one is drawn"""
     speed_semantics: Literal["speed", "toolkit"] = "speed"
-    """toolkit: the inverse ratio, as in the release of the paper's toolkit (95 shortens the audio)"""
+    """toolkit: the inverse ratio, as in the release of the paper's toolkit (95 shortens audio)"""
     max_bands: Annotated[int, Field(ge=0, le=20)] = 3
     """maximum number of notches"""
     max_chunks: Count = 5
