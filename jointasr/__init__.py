@@ -1,7 +1,7 @@
-"""jointasr: what is said and how it is felt, from one model, in noise.
+"""Joint speech and emotion recognition in noise.
 
-``jointasr.load("folder or hub id").recognize(array, rate)``; see
-:func:`jointasr.inference.recognizer.load`.
+``jointasr.load("folder or hub id").recognize(array, rate)`` recognizes audio with a trained model;
+see :func:`jointasr.inference.recognizer.load`.
 """
 
 from importlib import import_module
@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """``load``, with the libraries it needs: the steps import this package without them."""
+    """Import ``load`` on first use, because it needs torch and transformers."""
     if name == "load":
         return import_module("jointasr.inference.recognizer").load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The ``jointasr`` command: what is done with trained models; the recipe's stages are run.sh's."""
+"""The ``jointasr`` command: use of trained models. ``run.sh`` runs the stages of a recipe."""
 
 import sys
 from importlib import import_module
@@ -14,7 +14,7 @@ def main() -> None:
         program = import_module(COMMANDS[sys.argv.pop(1)])
         run(program.main)
     else:
-        print(f"usage: jointasr COMMAND ...; commands: {names}; --help after each tells more")
+        print(f"usage: jointasr COMMAND ...; commands: {names}; see jointasr COMMAND --help")
         sys.exit(0 if sys.argv[1:] == ["--help"] else 2)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jointasr.config.layout import CUTS
 from jointasr.data import datadir
+from jointasr.utils import jsonl
 from jointasr.utils.errors import DataError, run
 
 BACKUP = ".backup"
@@ -31,11 +32,11 @@ def _fix_cuts(path: Path) -> list[str]:
     """Cut the manifest down to what the tables kept."""
     if not (path / CUTS).is_file():
         return []
-    from jointasr.data import manifest
-
     keep = datadir.read_table(path / "utt2spk").keys()
-    dropped = sorted({cut.id for cut in manifest.load(path, lazy=True)} - keep)
+    dropped = sorted({item["id"] for item in jsonl.read(path / CUTS)} - keep)
     if dropped:
+        from jointasr.data import manifest
+
         manifest.subset(path, path, keep)
     return [f"{path / CUTS}: dropped {name} (not in the tables)" for name in dropped]
 

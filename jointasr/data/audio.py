@@ -1,6 +1,6 @@
-"""Audio that users bring, of any format and rate, as the encoders hear it: mono, 16 kHz.
+"""Read audio of any format and rate as mono at 16 kHz, for recognition.
 
-The corpora of a recipe are read by :mod:`jointasr.data.wav_scp` instead, which converts nothing.
+The audio of a recipe is read by :mod:`jointasr.data.wav_scp`, which does not convert.
 """
 
 from pathlib import Path
@@ -14,11 +14,11 @@ from jointasr.data.wav_scp import RATE, AudioHeader
 from jointasr.utils.errors import DataError
 
 BLOCK = 1 << 18
-"""samples that are decoded at a time"""
+"""samples per block of decoding"""
 
 
 def header(file: Path | BinaryIO, name: str) -> AudioHeader:
-    """The header of ``file``, called ``name`` in errors. Raises DataError where it is no audio."""
+    """Return the header of ``file``, called ``name`` in errors, or raise DataError."""
     with _opened(file, name) as sound:
         return AudioHeader(sound.samplerate, sound.channels, sound.frames)
 
@@ -26,17 +26,17 @@ def header(file: Path | BinaryIO, name: str) -> AudioHeader:
 def read(
     file: Path | BinaryIO, name: str, channel: int | None = None, longest: float = float("inf")
 ) -> np.ndarray:
-    """Samples (T,) float32 at 16 kHz of one channel, from 0, or of the mean of all.
+    """Return samples (T,) float32 at 16 kHz: of one channel (from 0), or the mean of all.
 
-    Decoded and resampled block by block, so that a long file takes the memory of what is returned:
-    0.23 GB for an hour. Raises DataError naming the file that cannot be read, is longer than
-    ``longest`` seconds, has no samples, no such channel, or samples that are not numbers.
+    The file is decoded and resampled block by block, so that a long one needs only the memory of
+    the result: 0.23 GB per hour. Raises DataError naming the file if it cannot be read, is longer
+    than ``longest`` seconds, or has no samples, no such channel, or samples that are not finite.
     """
     with _opened(file, name) as sound:
         if channel is not None and channel >= sound.channels:
             raise DataError(f"{name}: has {sound.channels} channels, no channel {channel}")
         converter = _Converter(sound.samplerate)
-        data, left = bytearray(), longest * sound.samplerate  # grows without a second copy
+        data, left = bytearray(), longest * sound.samplerate  # a bytearray grows in place
         try:
             for block in sound.blocks(BLOCK, dtype="float32", always_2d=True):
                 left -= len(block)
@@ -44,7 +44,7 @@ def read(
                     raise DataError(f"{name}: longer than {longest:g} seconds")
                 mono = block.mean(1) if channel is None else block[:, channel]
                 if not np.isfinite(mono).all():
-                    raise DataError(f"{name}: has samples that are not finite numbers")
+                    raise DataError(f"{name}: has samples that are not finite")
                 data += converter(mono).tobytes()
         except soundfile.LibsndfileError as error:
             raise DataError(f"{name}: damaged ({error.error_string})") from None
@@ -55,8 +55,11 @@ def read(
 
 
 def convert(wave: np.ndarray, rate: int) -> np.ndarray:
-    """An array of samples (T,), or (T, channels) to be mixed, float in [-1, 1] or integer of full
-    scale, as float32 at 16 kHz. Raises DataError for anything else."""
+    """Convert samples to float32 at 16 kHz, shape (T,).
+
+    ``wave`` is (T,), or (T, channels) to be averaged; floats in [-1, 1] or signed integers of full
+    scale. Raises DataError for anything else.
+    """
     wave = np.asarray(wave)
     if wave.ndim not in (1, 2) or not wave.size or rate < 1:
         raise DataError(f"samples of shape {wave.shape} at {rate} Hz: give (T,) or (T, channels)")
@@ -70,7 +73,7 @@ def convert(wave: np.ndarray, rate: int) -> np.ndarray:
 
 
 class _Converter:
-    """From one rate to 16 kHz, block by block."""
+    """Resampler to 16 kHz that works block by block."""
 
     def __init__(self, rate: int) -> None:
         self._stream = None

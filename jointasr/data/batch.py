@@ -9,34 +9,34 @@ from torch import Tensor
 from jointasr.data.wav_scp import RATE
 
 UNKNOWN_EMOTION = -1
-"""class of an utterance whose emotion nobody has labelled"""
+"""class index of utterances without an emotion label"""
 
 
 class Batch(NamedTuple):
-    """N utterances."""
+    """A batch of N utterances."""
 
     ids: list[str]
     waves: Tensor
     """(N, T) float32 in [-1, 1], zero-padded"""
     lengths: Tensor
-    """samples (N,), always on the host"""
+    """numbers of samples (N,), always on the host"""
     texts: list[str | None]
-    """None where nobody has transcribed it"""
+    """None for utterances without a transcript"""
     targets: list[list[int]]
-    """unit ids, for CTC; [] where there is no text"""
+    """unit ids for CTC; [] without a transcript"""
     emotions: Tensor
-    """class indices (N,), UNKNOWN where nobody has labelled it"""
+    """class indices (N,), or UNKNOWN_EMOTION"""
     global_size: int
-    """utterances in the batch over all processes"""
+    """number of utterances in the batch over all processes"""
 
     @property
     def seconds(self) -> float:
-        """Seconds of audio, without padding."""
+        """Seconds of audio without padding."""
         return float(self.lengths.sum()) / RATE
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch with its waves and emotions on ``device``."""
+    """Return the batch with waves and emotions on ``device``."""
     return batch._replace(
         waves=batch.waves.to(device, non_blocking=True),
         emotions=batch.emotions.to(device, non_blocking=True),
@@ -44,7 +44,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def pad(waves: list[np.ndarray]) -> Tensor:
-    """Waves (samples,) as one zero-padded float32 tensor (N, T); (0, 0) without any."""
+    """Stack waves (T_i,) into a zero-padded float32 tensor (N, T), (0, 0) if there are none."""
     if not waves:
         return torch.zeros(0, 0)
     return torch.nn.utils.rnn.pad_sequence(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,18 @@ from jointasr.utils.errors import DataError
 
 PER_UTTERANCE = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2dur")
 MAY_LACK = ("text", "utt2emo")
-"""Tables without those utterances that nobody has transcribed, or labelled; one of them has each"""
+"""tables that may lack utterances, without transcript or emotion, but not both of them"""
 TABLES = (*PER_UTTERANCE, "spk2utt")
-MAY_BE_EMPTY = frozenset({"text"})  # a turn of non-speech tags only, or an empty hypothesis
-BLANKS = re.compile(r"[ \t]+")  # Kaldi's separators; other Unicode spaces belong to the value
+MAY_BE_EMPTY = frozenset({"text"})
+"""tables whose values may be empty: utterances without words, or empty hypotheses"""
+BLANKS = re.compile(r"[ \t]+")
+"""Kaldi's separators; other Unicode spaces belong to the value"""
 
 
 def read_table(path: Path, allow_empty: bool | None = None) -> dict[str, str]:
-    """``{id: rest of the line}`` in file order.
+    """Return ``{id: rest of the line}`` in file order.
 
-    ``allow_empty``: whether an id may stand alone; by default only in files named ``text``.
+    ``allow_empty``: whether the value may be missing; by default only in files named ``text``.
     Raises DataError with file and line for a missing file, a duplicate id or a missing value.
     """
     if allow_empty is None:
@@ -39,33 +41,35 @@ def read_table(path: Path, allow_empty: bool | None = None) -> dict[str, str]:
 
 
 def write_table(path: Path, mapping: Mapping[str, str]) -> None:
-    """Write ``id value`` lines in the order of ``LC_ALL=C sort``, by rename.
+    """Write ``id value`` lines in the order of ``LC_ALL=C sort``, atomically.
 
-    Code points sort as their UTF-8 bytes do, so Python's own order of str is that order.
+    Code points sort like their UTF-8 bytes, so this is also the order of Python strings.
     """
     lines = []
     for key, value in sorted(mapping.items()):
-        assert key and not re.search(r"\s", key), f"{path}: the id {key!r} has blanks in it"
-        assert "\n" not in value and "\r" not in value, f"{path}: line break in {key}'s value"
+        assert key and not re.search(r"\s", key), f"{path}: the id {key!r} contains white space"
+        assert "\n" not in value and "\r" not in value, (
+            f"{path}: the value of {key} contains a line break"
+        )
         lines.append(f"{key} {value}".rstrip(" ") + "\n")
     files.write_text(path, "".join(lines))
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; DataError with its name when it is missing or damaged."""
+    """Read a JSON file. Raises DataError with its name if it is missing or damaged."""
     try:
         return json.loads("\n".join(_lines(path)))
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}: not JSON ({error}); make it again") from error
+        raise DataError(f"{path}: not JSON ({error}); recreate it") from error
 
 
 def read_list(path: Path) -> list[str]:
-    """The ids of a list file, one per line; DataError for a blank line or a duplicate."""
+    """Return the ids of a list file, one per line. Raises DataError for an invalid line."""
     ids = _lines(path)
     seen: set[str] = set()
     for number, name in enumerate(ids, 1):
         if not name or re.search(r"\s", name):
-            raise DataError(f"{path}:{number}: one id per line is expected, not {name!r}")
+            raise DataError(f"{path}:{number}: expected one id per line, got {name!r}")
         if name in seen:
             raise DataError(f"{path}:{number}: {name} occurs twice")
         seen.add(name)
@@ -73,12 +77,12 @@ def read_list(path: Path) -> list[str]:
 
 
 def write_list(path: Path, ids: Iterable[str]) -> None:
-    """Write ids sorted as ``LC_ALL=C sort`` does, one per line, by rename."""
+    """Write ids, one per line, in the order of ``LC_ALL=C sort``, atomically."""
     files.write_text(path, "".join(f"{name}\n" for name in sorted(ids)))
 
 
 def spk2utt(utt2spk: Mapping[str, str]) -> dict[str, str]:
-    """The inverse table: ``{speaker: "utt utt ..."}``, both sorted."""
+    """Return the inverse table ``{speaker: "utt utt ..."}``, both sorted."""
     speakers: dict[str, list[str]] = {}
     for utterance, speaker in sorted(utt2spk.items()):
         speakers.setdefault(speaker, []).append(utterance)
@@ -86,12 +90,12 @@ def spk2utt(utt2spk: Mapping[str, str]) -> dict[str, str]:
 
 
 def validate(path: Path, audio: bool = True) -> list[str]:
-    """What is wrong with the data dir, one line per problem; [] when it is fine.
+    """Return the problems of a data dir, one line each; [] if it is valid.
 
-    Looked at: all tables exist, parse and are sorted; the same utterances in each, but that text
-    or utt2emo may lack some; spk2utt is the inverse of utt2spk; ids start with their speaker;
-    durations are positive. ``audio`` also opens every header: mono, 16 kHz, not truncated, as long
-    as utt2dur says to the sample.
+    All tables must exist, parse and be sorted; have the same utterances, except that text or
+    utt2emo may lack some; spk2utt must be the inverse of utt2spk; ids must start with their
+    speaker; durations must be positive. With ``audio``, every audio header is read as well: mono,
+    16 kHz, complete, and exactly as long as in utt2dur.
     """
     problems: list[str] = []
     tables: dict[str, dict[str, str]] = {}
@@ -110,7 +114,9 @@ def validate(path: Path, audio: bool = True) -> list[str]:
     durations = tables.get("utt2dur", {})
     for utterance, value in durations.items():
         if not _is_positive(value):
-            problems.append(f"{path / 'utt2dur'}: {utterance} lasts {value!r} seconds")
+            problems.append(
+                f"{path / 'utt2dur'}: {utterance}: {value!r} is not a duration in seconds"
+            )
     if audio:
         for utterance, source in tables.get("wav.scp", {}).items():
             problems += _check_audio(path, utterance, source, durations.get(utterance))
@@ -118,15 +124,15 @@ def validate(path: Path, audio: bool = True) -> list[str]:
 
 
 def fix(path: Path) -> list[str]:
-    """Keep the utterances that every table has (text or utt2emo is enough), sort, rebuild spk2utt;
-    say what was dropped.
+    """Keep the utterances that are in all tables (text or utt2emo suffices), sort the tables and
+    rebuild spk2utt.
 
-    A table that does not parse (a duplicate id, say) raises DataError: which of two entries is
-    right is not for a program to guess. Returns one line per change.
+    Returns one line per change. Raises DataError for a table that cannot be parsed, for example
+    one with a duplicate id: a program cannot decide which of two entries is right.
     """
     tables = {name: read_table(path / name) for name in PER_UTTERANCE if (path / name).exists()}
     if not {"wav.scp", "text", "utt2spk"} <= tables.keys():
-        raise DataError(f"{path}: wav.scp, text and utt2spk are needed in a data dir")
+        raise DataError(f"{path}: a data dir needs wav.scp, text and utt2spk")
     keep = set.intersection(*_ids(tables).values())
     if not keep:
         raise DataError(f"{path}: no utterance is in all of {', '.join(tables)}")
@@ -136,16 +142,67 @@ def fix(path: Path) -> list[str]:
             f"{path / name}: dropped {utterance} (not in {_absent(utterance, tables)})"
             for utterance in sorted(table.keys() - keep)
         ]
-        kept = {key: value for key, value in table.items() if key in keep}
+        complete = {key: value for key, value in table.items() if key in keep}
         if list(table) != sorted(table):
             report.append(f"{path / name}: sorted")
-        write_table(path / name, kept)
+        write_table(path / name, complete)
     inverse = spk2utt({key: tables["utt2spk"][key] for key in keep})
     old = path / "spk2utt"
     if not old.exists() or read_table(old) != inverse:
         report.append(f"{old}: rebuilt from utt2spk")
     write_table(old, inverse)
     return report
+
+
+class ManifestCheck:
+    """Compares the utterances of a manifest with the tables of its data dir that exist.
+
+    Values of an utterance are given by table name; None means that the table lacks it.
+    """
+
+    def __init__(self, path: Path, manifest: str) -> None:
+        self.path, self.manifest = path, manifest
+        names = [name for name in PER_UTTERANCE if (path / name).is_file()]
+        self.tables = {name: read_table(path / name) for name in names}
+
+    def check(self, utterance: str, values: Mapping[str, str | None]) -> None:
+        """Raise DataError if a table differs from ``values``."""
+        self._raise(self.differences(utterance, values))
+
+    def check_ids(self, ids: Sequence[str]) -> None:
+        """Raise DataError if a table has utterances other than ``ids``, those of the manifest."""
+        self._raise(self.id_differences(ids))
+
+    def differences(self, utterance: str, values: Mapping[str, str | None]) -> list[str]:
+        """Return one line per table that differs from ``values``."""
+        found = {
+            name: table.get(utterance) for name, table in self.tables.items() if name in values
+        }
+        return [
+            f"{self.path / name}: {utterance}: {value!r}, but {values[name]!r} in {self.manifest}"
+            for name, value in found.items()
+            if value != values[name]
+        ]
+
+    def id_differences(self, ids: Sequence[str]) -> list[str]:
+        """Return one line per table with utterances other than ``ids``, or if the order differs."""
+        extra = {name: sorted(table.keys() - set(ids)) for name, table in self.tables.items()}
+        problems = [
+            f"{self.path / name}: {names[0]}{_others(names)}: not in {self.manifest}"
+            for name, names in extra.items()
+            if names
+        ]
+        if not problems and list(self.tables.get("utt2spk", ids)) != list(ids):
+            problems.append(f"{self.path / 'utt2spk'}: order differs from {self.manifest}")
+        return problems
+
+    def _raise(self, problems: Sequence[str]) -> None:
+        if problems:
+            raise DataError(
+                f"{problems[0]}; the table was edited, which does not change the manifest: restore "
+                "the table, or edit the source of the data and run the stage that creates this "
+                "folder with --force true"
+            )
 
 
 def _lines(path: Path) -> list[str]:
@@ -156,7 +213,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _ids(tables: Mapping[str, Mapping[str, str]]) -> dict[str, set[str]]:
-    """Ids of each table that must have all utterances; of those that may lack some, together."""
+    """Return the ids of each table; those of :data:`MAY_LACK` together as one."""
     ids = {name: set(tables[name]) for name in PER_UTTERANCE if name in tables}
     if ids.keys() >= set(MAY_LACK):
         ids[" or ".join(MAY_LACK)] = set().union(*(ids.pop(name) for name in MAY_LACK))
@@ -164,12 +221,12 @@ def _ids(tables: Mapping[str, Mapping[str, str]]) -> dict[str, set[str]]:
 
 
 def _compare_ids(path: Path, tables: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Utterances that are in some tables only, by table."""
+    """Return a problem for each table that lacks utterances of the others."""
     present = _ids(tables)
-    everyone = set().union(*present.values())
+    all_ids = set().union(*present.values())
     problems = []
     for name, ids in present.items():
-        missing = sorted(everyone - ids)
+        missing = sorted(all_ids - ids)
         if missing:
             problems.append(f"{path / name}: no entry for {missing[0]}{_others(missing)}")
     return problems
@@ -189,17 +246,17 @@ def _check_speakers(
 
 
 def _check_audio(path: Path, utterance: str, source: str, duration: str | None) -> list[str]:
-    from jointasr.data import (
-        wav_scp,
-    )  # with numpy, which the steps that only list files do not need
+    from jointasr.data import wav_scp  # here, because it imports numpy and soundfile
 
     try:
-        found = wav_scp.header(source)
-        wav_scp.check(found, source)
+        header = wav_scp.header(source)
+        wav_scp.check(header, source)
     except DataError as error:
         return [f"{path / 'wav.scp'}: {utterance}: {error}"]
-    if duration is not None and _is_positive(duration) and float(duration) != found.duration:
-        return [f"{path / 'utt2dur'}: {utterance}: {duration} s, its audio {found.duration} s"]
+    if duration is not None and _is_positive(duration) and float(duration) != header.duration:
+        return [
+            f"{path / 'utt2dur'}: {utterance}: {duration} s, but the audio has {header.duration} s"
+        ]
     return []
 
 

@@ -1,4 +1,4 @@
-"""Cuts to batches of tensors."""
+"""Datasets and data loaders: from cuts to batches of tensors."""
 
 import logging
 import os
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class SpeechDataset(Dataset[Batch]):
-    """Map-style dataset in lhotse's manner: indexed by a CutSet, which becomes a batch.
+    """Map-style dataset as in lhotse: the index is a CutSet, the item is a batch.
 
-    Without ``load`` the audio stays on disk: ``waves`` is empty, ``lengths`` are the cuts'.
-    A process of several takes the cuts of its rank, which may be none.
+    Without ``load`` no audio is read: ``waves`` is empty and ``lengths`` come from the cuts. In
+    data-parallel training each process takes every ``world.size``-th cut, possibly none.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class SpeechDataset(Dataset[Batch]):
         world: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.units, self.load, self.world = units, load, world
-        self.classes = {label: index for index, label in enumerate(labels)}
+        self.class_indices = {label: index for index, label in enumerate(labels)}
 
     def __getitem__(self, batch: CutSet) -> Batch:
         cuts = list(batch)[self.world.rank :: self.world.size]
@@ -56,116 +56,118 @@ class SpeechDataset(Dataset[Batch]):
             len(batch),
         )
 
-    def check(self, cuts: CutSet, shortest: float) -> None:
-        """See to it, before work starts, that every cut can become part of a batch.
+    def check(self, cuts: CutSet, min_samples: float) -> None:
+        """Check that all cuts can be used, before the work starts.
 
-        Raises DataError naming the utterance whose text has characters that no unit spells, whose
-        emotion is unknown or that has fewer than ``shortest`` samples.
+        Raises DataError naming an utterance with unknown characters, with an unknown emotion, or
+        with fewer than ``min_samples`` samples.
         """
         for cut in cuts:
             text = cut.supervisions[0].text or ""
             check_characters(text, self.units.letters, f"utterance {cut.id}")
             self._emotion(cut)
-            if cut.num_samples < shortest:
+            if cut.num_samples < min_samples:
                 raise DataError(
                     f"utterance {cut.id}: {cut.num_samples} samples, too few for one frame of the "
-                    f"encoder ({shortest:.0f}); take it out of the data"
+                    f"encoder ({min_samples:.0f}); remove it from the data"
                 )
 
     def _emotion(self, cut: MonoCut) -> int:
         emotion = cut.supervisions[0].custom.get("emotion")
         if emotion is None:
             return UNKNOWN_EMOTION
-        if emotion not in self.classes:
-            known = " ".join(self.classes)
-            raise DataError(f"utterance {cut.id}: emotion {emotion} is none of {known}")
-        return self.classes[emotion]
+        if emotion not in self.class_indices:
+            labels = " ".join(self.class_indices)
+            raise DataError(f"utterance {cut.id}: emotion {emotion} is none of {labels}")
+        return self.class_indices[emotion]
 
 
 def trainable_cuts(cuts: CutSet, conf: Config, source: str) -> CutSet:
-    """The cuts that a system can learn from: those with a transcript, for ``asr``, with an emotion,
-    for ``ser``, with either, for ``joint``.
+    """Return the cuts with a label that the system learns from.
 
-    Raises DataError, naming the data's ``source``, where there is none.
+    These are cuts with a transcript for ``asr``, with an emotion for ``ser``, with either for
+    ``joint``. Raises DataError naming the data's ``source`` if there is none.
     """
 
-    def taught(cut: MonoCut) -> bool:
+    def is_labelled(cut: MonoCut) -> bool:
         (supervision,) = cut.supervisions
-        written = conf.has_ctc and supervision.text is not None
-        return written or (conf.has_emotion and bool(supervision.custom.get("emotion")))
+        has_text = conf.has_ctc and supervision.text is not None
+        return has_text or (conf.has_emotion and bool(supervision.custom.get("emotion")))
 
-    found = cuts.filter(taught).to_eager()
-    if not len(found):
-        what = {"asr": "transcript", "ser": "emotion"}.get(conf.system, "transcript or emotion")
-        raise DataError(f"{source}: no utterance has a {what} for system {conf.system} to learn")
-    if len(found) < len(cuts):
-        counts = len(found), len(cuts)
-        log.info("%s: %d of %d utterances teach %s something", source, *counts, conf.system)
-    return found
+    labelled = cuts.filter(is_labelled).to_eager()
+    kind = {"asr": "transcript", "ser": "emotion"}.get(conf.system, "transcript or emotion")
+    if not len(labelled):
+        raise DataError(f"{source}: no utterance has a {kind}, which system {conf.system} needs")
+    if len(labelled) < len(cuts):
+        log.info("%s: %d of %d utterances have a %s", source, len(labelled), len(cuts), kind)
+    return labelled
 
 
 class TrainingDataset(Dataset[Batch]):
-    """The batches of a training; an item is an epoch and the places of a batch's cuts."""
+    """Training batches; the index is an epoch and the indices of the cuts of a batch."""
 
-    def __init__(self, plan: TrainingSampler, utterances: SpeechDataset) -> None:
-        self.plan, self.utterances = plan, utterances
+    def __init__(self, sampler: TrainingSampler, utterances: SpeechDataset) -> None:
+        self.sampler, self.utterances = sampler, utterances
 
     def __getitem__(self, item: tuple[int, list[int]]) -> Batch:
-        return self.utterances[self.plan.batch(*item)]
+        return self.utterances[self.sampler.batch(*item)]
 
 
 def training_batches(
-    plan: TrainingSampler, utterances: SpeechDataset, workers: int, epochs: range, first: int = 0
+    sampler: TrainingSampler, utterances: SpeechDataset, workers: int, epochs: range, first: int = 0
 ) -> Iterator[Batch]:
-    """The batches of all these epochs, one after the other, so that those of the next are read
-    while dev is scored. Begins with the batch at the place ``first`` of the first epoch."""
+    """Yield the batches of ``epochs``, starting at batch ``first`` of the first epoch.
+
+    One loader serves all epochs, so that workers read the next epoch during validation.
+    """
 
     def items() -> Iterator[tuple[int, list[int]]]:
         for epoch in epochs:
-            for places in plan.epoch(epoch)[first if epoch == epochs.start else 0 :]:
-                yield epoch, places
+            for indices in sampler.epoch(epoch)[first if epoch == epochs.start else 0 :]:
+                yield epoch, indices
 
-    dataset = TrainingDataset(plan, utterances)
-    return _load(DataLoader(dataset, sampler=items(), batch_size=None, **_reading(workers)))
+    dataset = TrainingDataset(sampler, utterances)
+    return _load(DataLoader(dataset, sampler=items(), batch_size=None, **_loader_options(workers)))
 
 
 def evaluation_batches(
     cuts: CutSet, dataset: SpeechDataset, seconds: float, workers: int
 ) -> Iterator[Batch]:
-    """Every utterance once, longest first; ``seconds`` limits a batch, padding included."""
+    """Yield each utterance once, longest first, in batches of ``seconds`` including padding."""
     ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))
     packed = pack_batches([cut.duration for cut in ordered], range(len(ordered)), seconds)
-    batches = [CutSet.from_cuts(ordered[place] for place in batch) for batch in packed]
-    return _load(DataLoader(dataset, sampler=batches, batch_size=None, **_reading(workers)))
+    batches = [CutSet.from_cuts(ordered[index] for index in batch) for batch in packed]
+    return _load(DataLoader(dataset, sampler=batches, batch_size=None, **_loader_options(workers)))
 
 
-def _reading(workers: int) -> dict[str, Any]:
-    """A loader's settings. Pinned memory lets a copy to the card go on beside computing."""
+def _loader_options(workers: int) -> dict[str, Any]:
+    """Return DataLoader options. Pinned memory lets copies to the GPU overlap with computation."""
     return {
         "num_workers": workers,
         "pin_memory": torch.cuda.is_available(),
-        "worker_init_fn": partial(_begin, os.getpid()),
+        "worker_init_fn": partial(_init_worker, os.getpid()),
     }
 
 
-def _begin(parent: int, worker: int) -> None:
-    """A reader begins."""
+def _init_worker(parent: int, worker: int) -> None:
     processes.end_with(parent)
 
 
 def load_audio(cut: MonoCut) -> np.ndarray:
-    """Samples (T,) of a cut, float32; DataError naming the utterance that cannot be read."""
+    """Return the samples (T,) float32 of a cut. Raises DataError if they cannot be read."""
     try:
         return np.asarray(cut.load_audio()[0])
     except (AudioLoadingError, DurationMismatchError) as error:
-        reason = str(error).splitlines()[0].split("'>: ")[-1]  # the first line of lhotse's details
+        reason = (
+            str(error).splitlines()[0].split("'>: ")[-1]
+        )  # from the first line of lhotse's details
         raise DataError(f"utterance {cut.id}: its audio cannot be read: {reason}") from None
 
 
 def _load(loader: DataLoader[Batch]) -> Iterator[Batch]:
-    """The batches; a user's error in a worker without the worker's traceback before it."""
+    """Yield batches; raise a DataError of a worker without the worker's traceback."""
     try:
-        with explain_dead_reader():
+        with explain_worker_death():
             yield from loader
     except DataError as error:
         last = str(error).strip().splitlines()[-1]
@@ -173,16 +175,18 @@ def _load(loader: DataLoader[Batch]) -> Iterator[Batch]:
 
 
 @contextmanager
-def explain_dead_reader() -> Iterator[None]:
-    """A worker's death as the user's error: torch tells it to whatever the process is just doing,
-    by a signal."""
+def explain_worker_death() -> Iterator[None]:
+    """Turn the RuntimeError of a killed DataLoader worker into a DataError.
+
+    torch raises it from a signal handler, wherever the main process is at that moment.
+    """
     try:
         yield
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
         raise DataError(
-            f"{str(error).splitlines()[0]}: a process that reads audio was ended from outside, "
-            "often for want of memory; run the same again (what was saved is gone on with), with "
-            "fewer batch.workers if it recurs"
+            f"{str(error).splitlines()[0]}: a process that reads audio was killed, often because "
+            "the machine is out of memory; run the same command again (training resumes from the "
+            "last saved state), with fewer batch.workers if it recurs"
         ) from None

@@ -1,14 +1,17 @@
-"""Between lhotse manifests and Kaldi data dirs: the only module that knows both.
+"""Conversion between lhotse manifests and Kaldi data dirs.
 
-One cut is one utterance: cut id = recording id = supervision id, one channel, from 0 to the end.
+A data dir has the same utterances as Kaldi tables and as lhotse cuts. Reading the cuts compares
+them with the tables, so that an edited table is an error and never silently ignored. One cut is
+one utterance: cut, recording and supervision have the same id, one channel, and the cut covers the
+complete recording.
 """
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lhotse import CutSet, MonoCut, SupervisionSegment
+from lhotse import CutSet, MonoCut
 from lhotse.audio import AudioSource
 from lhotse.utils import fastcopy
 
@@ -17,16 +20,16 @@ from jointasr.data import archive, datadir
 from jointasr.utils import jsonl
 from jointasr.utils.errors import DataError
 
-assert archive.BACKEND is not None  # cuts loaded here must be able to read archives
+assert archive.BACKEND is not None  # importing archive lets cuts read archives
 
 
 def write(cuts: CutSet, path: Path, parts: bool = True) -> None:
-    """Write ``cuts`` as manifests and Kaldi tables, all sorted by id, each file by rename.
+    """Write ``cuts`` as manifests and Kaldi tables, sorted by id, each file atomically.
 
-    ``parts``: also write recordings and supervisions as manifests of their own (raw corpora).
-    Each cut has one supervision with a speaker, and a text, ``custom["emotion"]`` or both; its
-    recording is one file or one archive entry. Raises DataError naming a cut that is not so, or
-    occurs twice.
+    ``parts``: also write separate manifests of recordings and supervisions (raw corpora). Each cut
+    must have one supervision with a speaker, and a text, ``custom["emotion"]`` or both; its
+    recording must be one file or one archive entry. Raises DataError naming an invalid or duplicate
+    cut.
     """
     ordered = sorted(cuts, key=lambda cut: cut.id)
     for before, after in itertools.pairwise(ordered):
@@ -36,15 +39,12 @@ def write(cuts: CutSet, path: Path, parts: bool = True) -> None:
         _check(cut, path)
     if not ordered:
         raise DataError(f"{path}: no utterances to write")
-    utt2spk = {cut.id: cut.supervisions[0].speaker for cut in ordered}
-    tables = {
-        "wav.scp": {cut.id: cut.recording.sources[0].source for cut in ordered},
-        "text": _known(ordered, lambda supervision: supervision.text),
-        "utt2spk": utt2spk,
-        "utt2emo": _known(ordered, lambda supervision: supervision.custom.get("emotion")),
-        "utt2dur": {cut.id: duration(cut) for cut in ordered},
-        "spk2utt": datadir.spk2utt(utt2spk),
-    }
+    tables: dict[str, dict[str, str]] = {name: {} for name in datadir.PER_UTTERANCE}
+    for cut in ordered:
+        for name, value in table_values(cut).items():
+            if value is not None:
+                tables[name][cut.id] = value
+    tables["spk2utt"] = datadir.spk2utt(tables["utt2spk"])
     for name, table in tables.items():
         datadir.write_table(path / name, table)
     if parts:
@@ -53,40 +53,46 @@ def write(cuts: CutSet, path: Path, parts: bool = True) -> None:
     jsonl.write(path / CUTS, (cut.to_dict() for cut in ordered))
 
 
-def load(path: Path, lazy: bool = False) -> CutSet:
-    """The cuts of a data dir, in the order of their ids.
+def load(path: Path) -> CutSet:
+    """Return the cuts of a data dir, in the order of their ids.
 
-    ``lazy``: read them from disk on each pass instead of holding them all.
+    Raises DataError naming file and line or id if the cuts are missing or damaged, or if a table of
+    the data dir differs from them.
     """
-    file = path / CUTS
-    if not file.is_file():
-        raise DataError(f"{file} does not exist: run the stage that makes {path} first")
-    if lazy:
-        return CutSet.from_jsonl_lazy(file)
-    return CutSet.from_cuts(_cut(item, n, path) for n, item in enumerate(jsonl.read(file), 1))
+    tables = datadir.ManifestCheck(path, CUTS)
+    cuts = []
+    for cut in _read(path):
+        tables.check(cut.id, table_values(cut))
+        cuts.append(cut)
+    tables.check_ids([cut.id for cut in cuts])
+    return CutSet.from_cuts(cuts)
 
 
 def subset(src: Path, dst: Path, ids: Collection[str]) -> None:
-    """Write the data dir ``dst``: ``src`` cut down to ``ids``.
+    """Write ``dst``, a data dir of the utterances ``ids`` of ``src``.
 
-    Raises DataError naming an id that ``src`` lacks, or when ``ids`` is empty.
+    Raises DataError if ``src`` lacks an id or its tables differ from its cuts, or if ``ids`` is
+    empty.
     """
-    found = pick(load(src, lazy=True), ids, src)
-    write(found, dst, parts=(src / RECORDINGS).is_file())
+    tables = datadir.ManifestCheck(src, CUTS)
+    cuts = pick(_read(src), ids, src)  # not load(): a large corpus may not fit into memory
+    for cut in cuts:
+        tables.check(cut.id, table_values(cut))
+    write(cuts, dst, parts=(src / RECORDINGS).is_file())
 
 
-def pick(cuts: CutSet, ids: Collection[str], src: Path) -> CutSet:
-    """The cuts of ``ids``; DataError naming one that is not among ``cuts`` (read from ``src``)."""
+def pick(cuts: Iterable[MonoCut], ids: Collection[str], src: Path) -> CutSet:
+    """Return the cuts of ``ids``. Raises DataError naming ``src`` if one is missing."""
     keep = set(ids)
-    found = [cut for cut in cuts if cut.id in keep]
-    missing = sorted(keep - {cut.id for cut in found})
+    chosen = [cut for cut in cuts if cut.id in keep]
+    missing = sorted(keep - {cut.id for cut in chosen})
     if missing:
         raise DataError(f"{src}: no utterance {missing[0]} ({len(missing)} missing)")
-    return CutSet.from_cuts(found)
+    return CutSet.from_cuts(chosen)
 
 
 def relocate(cuts: CutSet, sources: Mapping[str, str]) -> CutSet:
-    """The cuts with their audio read from ``sources`` (files or archive entries) by id."""
+    """Return the cuts with audio from ``sources``: ``{id: file or archive entry}``."""
 
     def move(cut: MonoCut) -> MonoCut:
         audio = [AudioSource(type="file", channels=[0], source=sources[cut.id])]
@@ -96,73 +102,73 @@ def relocate(cuts: CutSet, sources: Mapping[str, str]) -> CutSet:
 
 
 def problems(path: Path, audio: bool = True) -> list[str]:
-    """:func:`datadir.validate`, and whether the cuts say the same as the tables; [] when fine."""
-    found = datadir.validate(path, audio)
-    if found:
-        return found
-    tables = {name: datadir.read_table(path / name) for name in datadir.PER_UTTERANCE}
-    seen = []
-    for cut in load(path, lazy=True):
-        seen.append(cut.id)
-        _check(cut, path)
-        supervision = cut.supervisions[0]
-        told = {
-            "wav.scp": cut.recording.sources[0].source,
-            "text": supervision.text,
-            "utt2spk": supervision.speaker,
-            "utt2emo": supervision.custom.get("emotion"),
-            "utt2dur": duration(cut),
-        }
-        found += [
-            f"{path / name}: {cut.id}: {tables[name].get(cut.id)!r}, but {value!r} in {CUTS}"
-            for name, value in told.items()
-            if tables[name].get(cut.id) != value
-        ]
-    if seen != list(tables["utt2spk"]):
-        found.append(f"{path / CUTS}: not the utterances of the tables, or in another order")
-    return found
+    """Return the problems of :func:`datadir.validate`, or all differences of cuts and tables."""
+    problems = datadir.validate(path, audio)
+    if problems:
+        return problems
+    tables = datadir.ManifestCheck(path, CUTS)
+    ids = []
+    for cut in _read(path):
+        ids.append(cut.id)
+        problems += tables.differences(cut.id, table_values(cut))
+    return problems + tables.id_differences(ids)
+
+
+def table_values(cut: MonoCut) -> dict[str, str | None]:
+    """Return the values of an utterance in the tables :data:`datadir.PER_UTTERANCE`, or None."""
+    (supervision,) = cut.supervisions
+    return {
+        "wav.scp": cut.recording.sources[0].source,
+        "text": supervision.text,
+        "utt2spk": supervision.speaker,
+        "utt2emo": supervision.custom.get("emotion"),
+        "utt2dur": duration(cut),
+    }
 
 
 def duration(cut: MonoCut) -> str:
-    """Seconds as text that reads back as the same number; at 16 kHz at most seven decimals."""
+    """Return the duration in seconds as text that reads back as the same number."""
     return repr(cut.recording.num_samples / cut.recording.sampling_rate)
 
 
-def _known(
-    cuts: Iterable[MonoCut], value: Callable[[SupervisionSegment], str | None]
-) -> dict[str, str]:
-    """A table of those cuts that have the value."""
-    each = ((cut.id, value(cut.supervisions[0])) for cut in cuts)
-    return {name: found for name, found in each if found is not None}
+def _read(path: Path) -> Iterator[MonoCut]:
+    """Yield the cuts of a data dir without comparing them with its tables."""
+    file = path / CUTS
+    if not file.is_file():
+        raise DataError(f"{file} does not exist: run the stage that creates {path} first")
+    for number, item in enumerate(jsonl.read(file), 1):
+        yield _cut(item, number, path)
 
 
 def _check(cut: MonoCut, path: Path) -> None:
     if len(cut.supervisions) != 1:
         raise DataError(f"{path}: cut {cut.id} has {len(cut.supervisions)} supervisions, not one")
     supervision = cut.supervisions[0]
-    taught = supervision.text is not None or (supervision.custom or {}).get("emotion")
-    if not supervision.speaker or supervision.custom is None or not taught:
+    labelled = supervision.text is not None or (supervision.custom or {}).get("emotion")
+    if not supervision.speaker or supervision.custom is None or not labelled:
         raise DataError(f"{path}: cut {cut.id} has no speaker, or neither transcript nor emotion")
     if {supervision.id, supervision.recording_id, cut.recording.id} != {cut.id}:
         raise DataError(f"{path}: cut {cut.id}: its recording or supervision has another id")
     if len(cut.recording.sources) != 1 or cut.recording.sources[0].type != "file":
-        raise DataError(f"{path}: cut {cut.id}: one source of type 'file' is expected")
+        raise DataError(f"{path}: cut {cut.id}: expected one source of type 'file'")
     if cut.start != 0 or cut.num_samples != cut.recording.num_samples:
-        raise DataError(f"{path}: cut {cut.id} is only a part of its recording")
+        raise DataError(f"{path}: cut {cut.id} does not cover its recording")
 
 
 def _cut(item: Any, number: int, path: Path) -> MonoCut:
-    """The cut of a manifest's line. Its audio is a file: of the other types of source that lhotse
-    knows, one is a command that it would run."""
+    """Return the cut of a manifest line.
+
+    Sources other than files are refused, because lhotse executes sources of type "command".
+    """
     try:
-        kind = item.pop("type", "MonoCut")  # which lhotse writes beside a cut's own fields
+        kind = item.pop("type", "MonoCut")  # added by lhotse
         cut = MonoCut.from_dict(item)
         if kind != "MonoCut":
-            raise DataError(f"{path}: cut {cut.id} is a {kind}; a MonoCut is expected")
+            raise DataError(f"{path}: cut {cut.id} is a {kind}; expected a MonoCut")
         _check(cut, path)
     except DataError:
         raise
-    except Exception as error:  # whatever a damaged line leads to in there
-        what = f"{type(error).__name__}: {error}"
-        raise DataError(f"{path / CUTS}:{number}: not a cut ({what}); make it again") from None
+    except Exception as error:  # lhotse raises many types for damaged lines
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path / CUTS}:{number}: not a cut ({reason}); recreate it") from None
     return cut

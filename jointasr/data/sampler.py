@@ -1,10 +1,10 @@
-"""Which utterances share a batch of training: those of similar lengths, in random order.
+"""Training batches of utterances of similar length, in random order.
 
-A batch is computed as long as its longest utterance, so its limit counts that: utterances times
-the longest. Utterances are sorted by the duration that is computed, after their speed was drawn,
-and cut into batches; a small jitter lets others share a batch in each epoch. Of lhotse's samplers
-those that sort have no limit on the padded size, and those with buckets leave many of them half
-full where a batch holds minutes of audio (docs/performance.md has the figures).
+The limit of a batch is its padded duration: number of utterances times the longest. Utterances are
+sorted by their duration after speed perturbation, with a small random jitter that changes the
+batches in each epoch, and cut into batches. lhotse's sorting samplers do not limit the padded
+duration, and its bucketing samplers leave many batches half full when a batch holds minutes of
+audio (see docs/performance.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,38 +16,40 @@ from jointasr.config import schema
 from jointasr.utils import rng
 
 JITTER = 0.05
-"""width of the range that a duration is scaled by before sorting"""
+"""width of the relative random change of durations before sorting"""
 
 
 class TrainingSampler:
-    """The batches of each epoch of a training: f(seed, epoch, utterances), nothing else."""
+    """Training batches of each epoch, a function of seed, epoch and utterances only."""
 
     def __init__(
         self, cuts: CutSet, conf: schema.Batch, speed: Callable[[str, int], float], seed: int
     ) -> None:
-        """``speed`` gives the factor of an utterance in an epoch."""
+        """``speed(utterance, epoch)`` returns the speed factor."""
         self.cuts = list(cuts)
         self.conf, self.speed, self.seed = conf, speed, seed
-        self.known: tuple[int, list[list[int]]] = (-1, [])
+        self.cache: tuple[int, list[list[int]]] = (-1, [])
+        """an epoch and its batches"""
 
     def epoch(self, number: int) -> list[list[int]]:
-        """The batches in their order, each as places in ``cuts``."""
-        if self.known[0] != number:
-            self.known = number, self._batches(number)
-        return self.known[1]
+        """Return the batches of an epoch in order, each as indices into ``cuts``."""
+        if self.cache[0] != number:
+            self.cache = number, self._batches(number)
+        return self.cache[1]
 
-    def batch(self, epoch: int, places: Sequence[int]) -> CutSet:
-        """The cuts at these places, at their speeds in the epoch."""
-        chosen = [self.cuts[place] for place in places]
+    def batch(self, epoch: int, indices: Sequence[int]) -> CutSet:
+        """Return the cuts at ``indices`` with the speeds of the epoch."""
+        chosen = [self.cuts[index] for index in indices]
         return CutSet.from_cuts(_at_speed(cut, self.speed(cut.id, epoch)) for cut in chosen)
 
     def _batches(self, epoch: int) -> list[list[int]]:
         durations = np.array([c.duration / self.speed(c.id, epoch) for c in self.cuts])
         jitter = rng.stream(self.seed, "batches", epoch).uniform(-0.5, 0.5, len(durations))
         order = np.argsort(-durations * (1 + JITTER * jitter), kind="stable")
-        found = pack_batches(durations, order.tolist(), self.conf.seconds, self.conf.max_utterances)
-        places = rng.stream(self.seed, "order", epoch).permutation(len(found))
-        return [found[place] for place in places]
+        limits = self.conf.seconds, self.conf.max_utterances
+        batches = pack_batches(durations, order.tolist(), *limits)
+        permutation = rng.stream(self.seed, "order", epoch).permutation(len(batches))
+        return [batches[index] for index in permutation]
 
 
 def pack_batches(
@@ -56,30 +58,30 @@ def pack_batches(
     seconds: float,
     utterances: int | None = None,
 ) -> list[list[int]]:
-    """Consecutive items of ``order`` in lists whose padded duration is at most ``seconds``.
+    """Split ``order``, indices into ``durations``, into batches of at most ``seconds``.
 
-    Padded duration: the number of items times the longest. An item that is longer alone is a list
-    of its own. ``utterances`` limits the number of items.
+    The duration of a batch includes padding: number of utterances times the longest. A single
+    utterance that exceeds the limit is a batch. ``utterances`` limits the number per batch.
     """
-    found: list[list[int]] = []
+    batches: list[list[int]] = []
     longest = 0.0
-    for item in order:
-        longest = max(longest, durations[item])
-        last = found[-1] if found else []
+    for index in order:
+        longest = max(longest, durations[index])
+        last = batches[-1] if batches else []
         full = (len(last) + 1) * longest > seconds or len(last) == utterances
         if not last or full:
-            found.append([])
-            longest = durations[item]
-        found[-1].append(item)
-    return found
+            batches.append([])
+            longest = durations[index]
+        batches[-1].append(index)
+    return batches
 
 
 def padding_share(
     durations: Sequence[float] | np.ndarray, batches: Sequence[Sequence[int]]
 ) -> float:
-    """Share (0..1) of the computed audio that is padding."""
-    computed = sum(len(batch) * max(durations[place] for place in batch) for batch in batches)
-    return 1 - sum(float(durations[place]) for batch in batches for place in batch) / computed
+    """Return the fraction (0..1) of the computed audio that is padding."""
+    computed = sum(len(batch) * max(durations[index] for index in batch) for batch in batches)
+    return 1 - sum(float(durations[index]) for batch in batches for index in batch) / computed
 
 
 def _at_speed(cut: MonoCut, factor: float) -> MonoCut:
@@ -87,8 +89,8 @@ def _at_speed(cut: MonoCut, factor: float) -> MonoCut:
 
 
 def largest_batches(batches: Sequence[CutSet]) -> list[CutSet]:
-    """The batches that need most memory: with most samples, padding included; with the longest."""
+    """Return the batches that need most memory: by padded size, and by longest utterance."""
     longest = [max(cut.num_samples for cut in cuts) for cuts in batches]
     area = [len(cuts) * samples for cuts, samples in zip(batches, longest, strict=True)]
     chosen = {area.index(max(area)), longest.index(max(longest))}
-    return [batches[place] for place in sorted(chosen)]
+    return [batches[index] for index in sorted(chosen)]

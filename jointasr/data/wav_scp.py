@@ -1,7 +1,7 @@
-"""Audio as wav.scp names it, a file or ``archive.ark:offset``, read strictly.
+"""Strict reader of the audio in wav.scp: a file or ``archive.ark:offset``.
 
-Everything here is mono 16-bit PCM. A reader that resamples, mixes down or pads would hide a
-corpus that is not what it is taken for, so anything else is an error that names the file.
+All audio is mono 16-bit PCM at 16 kHz. Anything else is an error that names the file, because
+resampling, mixing or padding would hide that a corpus is not as expected.
 """
 
 import os
@@ -15,16 +15,21 @@ import soundfile
 
 from jointasr.utils.errors import DataError
 
-RATE = 16000  # Hz: what the pretrained encoders hear
-FULL_SCALE = 32768.0  # int16 sample values are in [-1, 1) times this
-STREAM = 0x7FFFFF00  # sizes from here on stand for "unknown" in headers of streams
-PCM = 1  # "format tag" of the RIFF specification
-FMT = struct.Struct("<HHIIHH")  # tag, channels, rate, bytes/s, block, bits
+RATE = 16000
+"""sample rate of the pretrained encoders, Hz"""
+FULL_SCALE = 32768.0
+"""int16 samples are values in [-1, 1) times this"""
+STREAM = 0x7FFFFF00
+"""sizes from here on mean "unknown" in headers of streams"""
+PCM = 1
+"""format tag of the RIFF specification"""
+FMT = struct.Struct("<HHIIHH")
+"""format tag, channels, rate, bytes per second, bytes per frame, bits"""
 
 
 @dataclass(frozen=True)
 class AudioHeader:
-    """What an audio header declares: sample rate in Hz, channels, samples per channel."""
+    """Contents of an audio header: sample rate in Hz, channels, samples per channel."""
 
     rate: int
     channels: int
@@ -32,12 +37,12 @@ class AudioHeader:
 
     @property
     def duration(self) -> float:
-        """Seconds, exactly frames / rate."""
+        """Duration in seconds, frames / rate."""
         return self.frames / self.rate
 
 
 def split(source: str) -> tuple[str, int | None]:
-    """``("a/wav.1.ark", 123)`` of ``a/wav.1.ark:123``; a plain file has offset None."""
+    """Split ``a/wav.1.ark:123`` into ``("a/wav.1.ark", 123)``; a plain file has offset None."""
     path, colon, offset = source.rpartition(":")
     if colon and path.endswith(".ark") and offset.isascii() and offset.isdigit():
         return path, int(offset)
@@ -45,43 +50,47 @@ def split(source: str) -> tuple[str, int | None]:
 
 
 def refuse(path: str, source: str) -> None:
-    """Raise DataError for what may not be opened: a pipe, which would run a program, and a relative
-    path out of the recipe's folder; who means that writes it out."""
+    """Raise DataError for a pipe, which would run a program, or a path out of the recipe folder.
+
+    Absolute paths are allowed.
+    """
     if source.rstrip().endswith("|") or source.lstrip().startswith("|"):
-        raise DataError(f"{source}: pipes are not run; convert the audio to files first")
+        raise DataError(f"{source}: pipes are not executed; convert the audio to files first")
     if os.path.normpath(path).split(os.sep)[0] == os.pardir:
-        raise DataError(f"{source}: leads out of the recipe's folder; if so meant, say it in full")
+        raise DataError(
+            f"{source}: is outside the recipe folder; use an absolute path if this is intended"
+        )
 
 
 def header(source: str) -> AudioHeader:
-    """The header of ``source``; the samples are not read but must be there.
+    """Return the header of ``source``. Samples are not read, but must be complete.
 
-    Raises DataError naming ``source`` when it is missing, truncated or not audio.
+    Raises DataError naming ``source`` if it is missing, truncated or not audio.
     """
     path, offset = split(source)
     refuse(path, source)
     if offset is None:
         with _sound(path) as sound:
-            found = AudioHeader(sound.samplerate, sound.channels, sound.frames)
+            audio = AudioHeader(sound.samplerate, sound.channels, sound.frames)
         complete(path)
-        return found
+        return audio
     with _open(path, source) as file:
         return _entry(file, offset, source)
 
 
 def read(source: str, first: int = 0, frames: int | None = None) -> np.ndarray:
-    """Samples ``first`` to ``first + frames`` (default: all) as int16, shape (frames,), writable.
+    """Return samples ``first`` to ``first + frames`` (default: all) as int16 (frames,), writable.
 
-    Raises DataError naming ``source`` when it is missing, damaged, empty, not mono, not 16-bit,
-    not sampled at 16 kHz or shorter than what is asked for.
+    Raises DataError naming ``source`` if it is missing, damaged, empty, not mono, not 16-bit, not
+    sampled at 16 kHz, or shorter than requested.
     """
     path, offset = split(source)
     refuse(path, source)
     if offset is None:
         return _read_file(path, first, frames)
     with _open(path, source) as file:
-        found = _entry(file, offset, source)
-        count = _extent(found, source, first, frames)
+        audio = _entry(file, offset, source)
+        count = _extent(audio, source, first, frames)
         if first:
             file.seek(2 * first, 1)
         data = bytearray(2 * count)  # writable, so that the samples need no copy
@@ -91,13 +100,13 @@ def read(source: str, first: int = 0, frames: int | None = None) -> np.ndarray:
     return np.frombuffer(data, dtype="<i2").astype(np.int16, copy=False)
 
 
-def check(found: AudioHeader, source: str, rate: int = RATE) -> None:
+def check(audio: AudioHeader, source: str, rate: int = RATE) -> None:
     """Raise DataError naming ``source`` unless it is non-empty mono audio at ``rate`` Hz."""
-    if found.channels != 1:
-        raise DataError(f"{source}: {found.channels} channels; mono is needed, split it first")
-    if found.rate != rate:
-        raise DataError(f"{source}: {found.rate} Hz; {rate} Hz is needed, resample it first")
-    if found.frames == 0:
+    if audio.channels != 1:
+        raise DataError(f"{source}: {audio.channels} channels; expected mono, split it first")
+    if audio.rate != rate:
+        raise DataError(f"{source}: {audio.rate} Hz; expected {rate} Hz, resample it first")
+    if audio.frames == 0:
         raise DataError(f"{source}: no samples")
 
 
@@ -112,9 +121,11 @@ def _sound(path: str) -> soundfile.SoundFile:
 
 
 def complete(path: str) -> None:
-    """Hold a RIFF file's declared size against its own, as libsndfile does not: it would take half
-    a file for a shorter one. A size that was never filled in (a stream's) says nothing. Raises
-    DataError for a truncated one."""
+    """Raise DataError if a RIFF file is shorter than its header declares.
+
+    libsndfile does not check this and would read a truncated file as a shorter one. Sizes that mean
+    "unknown", written by streams, are not checked.
+    """
     with _open(path, path) as file:
         left = file.seek(0, 2)
         file.seek(0)
@@ -123,17 +134,17 @@ def complete(path: str) -> None:
         while len(head := file.read(8)) == 8:
             name, length = head[:4], int.from_bytes(head[4:], "little")
             if name == b"data":
-                held = left - file.tell()
-                if held < length < STREAM:
-                    raise DataError(f"{path}: truncated, {held} of {length} bytes of samples")
+                available = left - file.tell()
+                if available < length < STREAM:
+                    raise DataError(f"{path}: truncated, {available} of {length} bytes of samples")
                 return
             file.seek(length + length % 2, 1)
 
 
 def _read_file(path: str, first: int, frames: int | None) -> np.ndarray:
     with _sound(path) as sound:
-        found = AudioHeader(sound.samplerate, sound.channels, sound.frames)
-        count = _extent(found, path, first, frames)
+        audio = AudioHeader(sound.samplerate, sound.channels, sound.frames)
+        count = _extent(audio, path, first, frames)
         if sound.subtype != "PCM_16":
             raise DataError(f"{path}: {sound.subtype} samples; convert it to 16-bit PCM first")
         sound.seek(first)
@@ -143,12 +154,14 @@ def _read_file(path: str, first: int, frames: int | None) -> np.ndarray:
     return samples
 
 
-def _extent(found: AudioHeader, source: str, first: int, frames: int | None) -> int:
-    """How many samples to read; DataError when the audio is not as it must be."""
-    check(found, source)
-    count = found.frames - first if frames is None else frames
-    if first < 0 or count < 0 or first + count > found.frames:
-        raise DataError(f"{source}: {found.frames} samples; {first} to {first + count} are asked")
+def _extent(audio: AudioHeader, source: str, first: int, frames: int | None) -> int:
+    """Return the number of samples to read. Raises DataError for unsupported audio."""
+    check(audio, source)
+    count = audio.frames - first if frames is None else frames
+    if first < 0 or count < 0 or first + count > audio.frames:
+        raise DataError(
+            f"{source}: {audio.frames} samples; {first} to {first + count} were requested"
+        )
     return count
 
 
@@ -160,10 +173,10 @@ def _open(path: str, source: str) -> BufferedReader:
 
 
 def _entry(file: BufferedReader, offset: int, source: str) -> AudioHeader:
-    """The header of the RIFF entry at ``offset``; leaves ``file`` at the first sample.
+    """Return the header of the RIFF entry at ``offset``; leave ``file`` at the first sample.
 
-    The declared size is held against the file, because a short read would otherwise look like
-    a short utterance.
+    The declared size is compared with the size of the file, because a truncated entry would
+    otherwise look like a short utterance.
     """
     size = os.fstat(file.fileno()).st_size
     file.seek(offset)

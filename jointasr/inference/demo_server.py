@@ -89,7 +89,7 @@ class Demo:
         Raises DataError, for the user, where it is no audio, too long, or silent under noise.
         """
         wave = audio.read(BytesIO(data), "this file", longest=self.limits.seconds)
-        stretches = vad.find(wave, "auto", 20.0, 0.5)
+        stretches = vad.segment(wave, "auto", 20.0, 0.5)
         if kind:  # later, so that its turns are those without noise
             wave = self._noisy(wave, kind, snr)
         parts = [wave[first:end] for first, end in stretches]

@@ -116,17 +116,17 @@ class Recognizer:
         self,
         samples: np.ndarray,
         rate: int,
-        how: vad.How = "auto",
+        how: vad.Mode = "auto",
         longest: float = 20.0,
         pause: float = 0.5,
     ) -> list[RecognizedTurn]:
         """The turns of an array (T,) or (T, channels), which are mixed, at ``rate`` Hz.
 
-        ``how``, ``longest``, ``pause``: as :func:`jointasr.data.vad.find`. Raises DataError for
+        ``how``, ``longest``, ``pause``: as :func:`jointasr.data.vad.segment`. Raises DataError for
         samples that are no audio.
         """
         wave = audio.convert(samples, rate)
-        found = vad.find(wave, how, longest, pause)
+        found = vad.segment(wave, how, longest, pause)
         heard = self.hear([wave[first:end] for first, end in found])
         return [moved(turn, first / RATE) for turn, (first, _) in zip(heard, found, strict=True)]
 

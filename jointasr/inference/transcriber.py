@@ -25,9 +25,9 @@ NAMES = {"ctm": "words.ctm", "rttm": "emotions.rttm", "tsv": "turns.tsv", "text"
 
 
 class Division(NamedTuple):
-    """How recordings become turns; see :func:`jointasr.data.vad.find`."""
+    """How recordings become turns; see :func:`jointasr.data.vad.segment`."""
 
-    how: vad.How = "auto"
+    how: vad.Mode = "auto"
     longest: float = 20.0
     pause: float = 0.5
 
@@ -37,7 +37,7 @@ class Waiting(NamedTuple):
 
     source: Source
     duration: float
-    found: list[vad.Stretch]
+    found: list[vad.Segment]
     waves: list[np.ndarray]
 
 
@@ -73,7 +73,7 @@ class Transcriber:
     def _divided(self, source: Source) -> Waiting:
         wave = source.read()
         how, longest, pause = self.division
-        found = vad.find(wave, "whole" if source.turn else how, longest, pause)
+        found = vad.segment(wave, "whole" if source.turn else how, longest, pause)
         waves = [wave[first:end] for first, end in found]
         return Waiting(source, len(wave) / RATE, found, waves)
 

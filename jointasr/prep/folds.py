@@ -58,8 +58,11 @@ def read_utterances(path: Path) -> list[FoldUtterance]:
     utterances = []
     raw = path / layout.SUPERVISIONS
     cuts = (cut["supervisions"][0] for cut in jsonl.read(path / layout.CUTS))
+    tables = datadir.ManifestCheck(path, layout.SUPERVISIONS if raw.is_file() else layout.CUTS)
     for item in jsonl.read(raw) if raw.is_file() else cuts:
         custom = item.get("custom") or {}
+        values = {"text": item.get("text"), "utt2emo": custom.get("emotion")}
+        tables.check(item["id"], {**values, "utt2spk": item["speaker"]})
         missing = [key for key in ("session", "dialogue") if not custom.get(key)]
         if missing:
             raise DataError(f"{path}: {item['id']} has no {missing[0]} in its supervision")

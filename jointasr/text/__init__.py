@@ -1,4 +1,4 @@
-"""Text normalization, and the output units of the CTC head: characters or SentencePiece pieces.
+"""Text normalization, and output units of the CTC head: characters or SentencePiece pieces.
 
 May import utils.
 """

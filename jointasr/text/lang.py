@@ -1,6 +1,6 @@
-"""Units: what the CTC head predicts, characters or SentencePiece pieces behind one interface.
+"""Output units of the CTC head: characters or SentencePiece pieces behind one interface.
 
-A lang folder holds ``tokens.txt`` (a k2 symbol table, ``<blk> 0`` first), ``units.json`` (kind,
+A lang folder contains ``tokens.txt`` (a k2 symbol table, ``<blk> 0`` first), ``units.json`` (kind,
 size, digest), ``labels.txt`` (one emotion per line) and, for pieces, ``bpe.model``.
 """
 
@@ -18,15 +18,16 @@ from jointasr.utils.errors import DataError
 
 BLANK = "<blk>"
 SPACE = "|"
-PIECE_SPACE = "\u2581"  # how SentencePiece marks the start of a word
+PIECE_SPACE = "\u2581"
+"""SentencePiece's mark of the start of a word"""
 PIECE_KINDS = ("bpe", "unigram")
 
 
 class Units:
-    """An ordered list of symbols, blank first, and the way from text to their ids and back.
+    """An ordered list of symbols, blank first, with conversion of text to ids and back.
 
-    Texts are spelled with ``letters`` and the apostrophe, which are the same for all folds of a
-    corpus, seen in training or not. Make one by ``char()``, ``train_pieces()`` or ``load()``.
+    The alphabet, ``letters`` and the apostrophe, is the same for all folds of a corpus, whether or
+    not a letter occurs in training. Create with ``char()``, ``train_pieces()`` or ``load()``.
     """
 
     def __init__(
@@ -43,23 +44,23 @@ class Units:
 
     @classmethod
     def char(cls, letters: str = LETTERS) -> "Units":
-        """Blank, space, apostrophe and the letters, in their order."""
+        """Return character units: blank, space, apostrophe and the letters, in this order."""
         return cls("char", (BLANK, SPACE, APOSTROPHE, *letters), letters=letters)
 
     @classmethod
     def train_pieces(
         cls, texts: Iterable[str], kind: str, size: int, letters: str = LETTERS
     ) -> "Units":
-        """SentencePiece units of ``kind`` "bpe" or "unigram" learned from normalised texts.
+        """Train SentencePiece units of ``kind`` "bpe" or "unigram" on normalized texts.
 
-        ``size`` is the number of pieces, blank not counted. Every letter is
-        among them, seen or not, so that any normalised text can be written. Raises
-        DataError when there is no text or too little of it for ``size`` pieces.
+        ``size`` is the number of pieces, blank excluded. All letters are pieces, whether or not
+        they occur, so that any normalized text can be encoded. Raises DataError if there is no
+        text, or not enough for ``size`` pieces.
         """
         assert kind in PIECE_KINDS, kind
         lines = [text for text in texts if text]
         if not lines:
-            raise DataError("no text to train units on: every transcript is empty")
+            raise DataError("no text to train units on: all transcripts are empty")
         model = _train(lines, kind, size, letters)
         processor = _processor(model)
         pieces = [processor.id_to_piece(index) for index in range(1, processor.get_piece_size())]
@@ -67,7 +68,7 @@ class Units:
 
     @classmethod
     def load(cls, lang: Path) -> "Units":
-        """The units of a lang folder. Raises DataError when its files do not belong together."""
+        """Read the units of a lang folder. Raises DataError if its files do not match."""
         about = _read_json(lang / "units.json")
         symbols = _read_tokens(lang / "tokens.txt")
         kind = str(about.get("type"))
@@ -77,13 +78,13 @@ class Units:
         units = cls(kind, symbols, model, str(about.get("letters", LETTERS)))
         if units.digest != about.get("digest"):
             raise DataError(
-                f"{lang}: tokens.txt or bpe.model is not the one units.json was written for; "
-                "make the folder again (stage 4)"
+                f"{lang}: tokens.txt or bpe.model does not match units.json; recreate the folder "
+                "(stage 4 with --force true)"
             )
         return units
 
     def save(self, lang: Path) -> None:
-        """Write the lang folder (all but ``labels.txt``)."""
+        """Write the files of a lang folder except ``labels.txt``."""
         lang.mkdir(parents=True, exist_ok=True)
         if self.model:
             with files.replacing(lang / "bpe.model") as temporary:
@@ -100,24 +101,24 @@ class Units:
 
     @property
     def size(self) -> int:
-        """Number of symbols, blank included: the width of the CTC head."""
+        """Number of symbols including the blank: the output size of the CTC head."""
         return len(self.symbols)
 
     @property
     def digest(self) -> str:
-        """Identity of the units; kept in checkpoints to refuse a model with other units."""
+        """Digest of the units, kept in checkpoints to refuse models with other units."""
         data = "\n".join((self.kind, *self.symbols)).encode() + b"\0" + self.model
         return hashlib.sha256(data).hexdigest()[:16]
 
     @property
     def separator(self) -> int | None:
-        """Id of the unit between words, None for pieces, which mark a word's beginning."""
+        """Id of the unit between words; None for pieces, which mark the start of a word."""
         return self._ids[SPACE] if self.kind == "char" else None
 
     def encode(self, text: str) -> list[int]:
-        """Ids (1 .. size-1) of a normalised text; "" gives [].
+        """Return the ids (1..size-1) of a normalized text, [] for "".
 
-        Raises DataError naming the first character that is no letter.
+        Raises DataError naming the first character that is not in the alphabet.
         """
         check_characters(text, self.letters)
         words = text.split()
@@ -126,7 +127,7 @@ class Units:
         return [int(index) for index in self._processor.encode(" ".join(words))]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of ids without blanks; words separated by single spaces, none at the ends."""
+        """Return the text of ids without blanks, with single spaces between words."""
         ids = list(ids)
         assert all(0 < index < self.size for index in ids), ids
         if self._processor is None:
@@ -136,16 +137,16 @@ class Units:
         return " ".join(text.split())
 
     def words(self, ids: Sequence[int]) -> list[list[int]]:
-        """Places in ``ids`` of each word's units: as many lists as ``decode`` gives words."""
+        """Return for each word of ``decode(ids)`` the positions in ``ids`` of its units."""
         mark = SPACE if self._processor is None else PIECE_SPACE
-        found: list[list[int]] = [[]]
-        for place, index in enumerate(ids):
+        words: list[list[int]] = [[]]
+        for position, index in enumerate(ids):
             symbol = self.symbols[index]
             if symbol.startswith(mark):
-                found.append([])
+                words.append([])
             if symbol != mark:
-                found[-1].append(place)
-        return [word for word in found if word]
+                words[-1].append(position)
+        return [word for word in words if word]
 
 
 def check_characters(
@@ -158,7 +159,8 @@ def check_characters(
             shown = "A-Z" if letters == LETTERS else letters
             raise DataError(
                 f"{where + ': ' if where else ''}character {character!r} in {text!r} is none of "
-                f"{shown}, apostrophe and space; normalise the transcripts (jointasr.text)"
+                f"{shown}, apostrophe and space; normalize the transcripts "
+                "(jointasr.text.normalizer) or extend data.letters"
             )
 
 
@@ -166,67 +168,67 @@ def write_labels(lang: Path, labels: Sequence[str]) -> None:
     """Write ``labels.txt``: the emotions, in the order of the classifier's outputs."""
     words = all(label.split() == [label] for label in labels)
     if not labels or not words or len(set(labels)) != len(labels):
-        raise DataError(f"emotion labels {list(labels)}: give distinct single words")
+        raise DataError(f"emotion labels {list(labels)}: expected distinct single words")
     lang.mkdir(parents=True, exist_ok=True)
     files.write_text(lang / "labels.txt", "".join(f"{label}\n" for label in labels))
 
 
 def read_labels(lang: Path) -> list[str]:
-    """The emotions of a lang folder, in the order of the classifier's outputs."""
+    """Read ``labels.txt``: the emotions, in the order of the classifier's outputs."""
     return files.read_text(lang / "labels.txt").split()
 
 
 def map_head(
     vocabulary: Mapping[str, int], units: Units, source: str | Path = "the checkpoint's vocabulary"
 ) -> list[int]:
-    """Rows of a pretrained CTC head in the order of ``units``: row i of the new head is the old
-    head's row ``result[i]``.
+    """Return the rows of a pretrained CTC head in the order of ``units``.
 
-    Symbols decide, not positions: ``<pad>`` is the blank, ``|`` the space; ``<s> </s> <unk>`` and
-    whatever else is not needed are dropped. Letters match without regard to case where the exact
-    symbol is missing. Raises DataError naming the missing symbol and ``source``.
+    Row i of the new head is row ``result[i]`` of the pretrained head. Rows are matched by symbol:
+    ``<pad>`` is the blank, ``|`` the space; ``<s> </s> <unk>`` and other unused symbols are
+    dropped. Letters match case-insensitively if the exact symbol is missing. Raises DataError
+    naming ``source`` and the missing symbol.
     """
     known: dict[str, int] = {}
     for symbol, row in vocabulary.items():
         known.setdefault(symbol.casefold(), row)
     known.update(vocabulary)
-    others = {BLANK: ["<pad>", "[pad]"], SPACE: [" "]}
+    aliases = {BLANK: ["<pad>", "[pad]"], SPACE: [" "]}
     rows: list[int] = []
     for symbol in units.symbols:
-        names = [symbol, symbol.casefold(), *others.get(symbol, [])]
-        found = [known[name] for name in names if name in known]
-        if not found:
-            wanted = "<pad> (the blank)" if symbol == BLANK else repr(symbol)
+        names = [symbol, symbol.casefold(), *aliases.get(symbol, [])]
+        matches = [known[name] for name in names if name in known]
+        if not matches:
+            missing = "<pad> (the blank)" if symbol == BLANK else repr(symbol)
             raise DataError(
-                f"{source}: has no symbol {wanted}, which the units need; use a checkpoint with "
+                f"{source}: has no symbol {missing}, which the units need; use a checkpoint with "
                 "these characters or head.init: fresh"
             )
-        rows.append(found[0])
+        rows.append(matches[0])
     if len(set(rows)) != len(rows):
-        raise DataError(f"{source}: two of the symbols that the units need share a number")
+        raise DataError(f"{source}: two of the symbols that the units need have the same id")
     return rows
 
 
 def _train(lines: Sequence[str], kind: str, size: int, letters: str) -> bytes:
     import sentencepiece
 
-    fewest = len(letters) + 2  # apostrophe, mark of a word's start
-    if size < fewest:
-        raise DataError(f"--units-size {size}: at least {fewest}, for every letter is a unit")
+    minimum = len(letters) + 2  # apostrophe, mark of the start of a word
+    if size < minimum:
+        raise DataError(f"--units-size {size}: at least {minimum}, because every letter is a unit")
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(lines),
             model_writer=model,
             model_type=kind,
-            vocab_size=size + 1,  # its <unk> takes the place of our blank, so that ids agree
+            vocab_size=size + 1,  # <unk> has the id of our blank
             unk_id=0,
             bos_id=-1,
             eos_id=-1,
             pad_id=-1,
             character_coverage=1.0,
             required_chars=letters + APOSTROPHE,
-            normalization_rule_name="identity",  # texts come normalised
+            normalization_rule_name="identity",  # texts are normalized already
             max_sentence_length=1 << 20,
             num_threads=1,  # the result must not depend on the machine
             minloglevel=2,

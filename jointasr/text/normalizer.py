@@ -1,60 +1,64 @@
-"""The one text normaliser, for training and for scoring alike."""
+"""Text normalization, the same for training and scoring."""
 
 import re
 import unicodedata
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-APOSTROPHE = "'"  # part of words in any language
+APOSTROPHE = "'"
+"""part of words in any language"""
 _TAG = re.compile(r"\[[^\]]*\]")
 # Left and right single quotes, the reversed form, prime, modifier letter, full width.
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\u2032\u02bc\uff07", APOSTROPHE))
 
 
 def normalise(raw: str, letters: str = LETTERS) -> str:
-    """A transcript as words of ``letters`` and the apostrophe, separated by single spaces.
+    """Return a transcript as words of ``letters`` and apostrophes, separated by single spaces.
 
-    Tags in square brackets ([LAUGHTER]) are deleted, typographic apostrophes become "'", what is
-    not among the letters is written in the case that is (in capitals first), and everything else
-    becomes a space. "" where nothing is left. Idempotent.
+    Tags in square brackets ([LAUGHTER]) are deleted, typographic apostrophes become "'", characters
+    not in ``letters`` are converted to the other case (upper case first), and all others become
+    spaces. The result may be empty. Idempotent.
     """
-    return " ".join("".join(_spelt(raw, letters)).split())
+    return " ".join("".join(_spell(raw, letters)).split())
 
 
-def unspelt(raw: str, letters: str) -> str:
-    """The letters, marks and digits of ``raw`` that :func:`normalise` gives up, each once, sorted;
-    punctuation is not among them."""
-    composed = _composed(raw)
-    lost = (
+def removed_characters(raw: str, letters: str) -> str:
+    """Return the letters, marks and digits that :func:`normalise` removes, sorted, each once.
+
+    Punctuation is not included.
+    """
+    removed = (
         character
-        for character, spelt in zip(composed, _spelt(raw, letters), strict=True)
-        if spelt == " " and unicodedata.category(character)[0] in "LMN"
+        for character, spelling in zip(_compose(raw), _spell(raw, letters), strict=True)
+        if spelling == " " and unicodedata.category(character)[0] in "LMN"
     )
-    return "".join(sorted(set(lost)))
+    return "".join(sorted(set(removed)))
 
 
-def _composed(raw: str) -> str:
-    """What is spelt: letters with their accents in one, without tags and signs that are not seen
-    (soft hyphens, joiners), apostrophes plain."""
-    seen = (c for c in unicodedata.normalize("NFC", raw) if unicodedata.category(c) != "Cf")
-    return _TAG.sub("", "".join(seen).translate(_APOSTROPHES))
+def _compose(raw: str) -> str:
+    """Return ``raw`` in NFC with plain apostrophes, without tags and format characters (soft
+    hyphens, joiners)."""
+    visible = (c for c in unicodedata.normalize("NFC", raw) if unicodedata.category(c) != "Cf")
+    return _TAG.sub("", "".join(visible).translate(_APOSTROPHES))
 
 
 def check_letters(letters: str) -> str:
-    """``letters`` with their accents in one, where they can be an alphabet: each once, no blank,
-    none that has a meaning of its own. Raises ValueError otherwise."""
+    """Return an alphabet in NFC.
+
+    Raises ValueError for duplicates, and for characters other than letters, marks and digits.
+    """
     letters = unicodedata.normalize("NFC", letters)
     for letter in letters:
         if unicodedata.category(letter)[0] not in "LMN":
-            raise ValueError(f"{letter!r} is no letter or digit (apostrophe and space are known)")
+            raise ValueError(f"{letter!r} is no letter or digit (apostrophe and space are implied)")
         if letters.count(letter) > 1:
-            raise ValueError(f"{letter!r} is there twice")
+            raise ValueError(f"{letter!r} occurs twice")
     if not letters:
         raise ValueError("at least one letter is needed")
     return letters
 
 
-def _spelt(raw: str, letters: str) -> list[str]:
-    """For each character how it is written, a space where it is not."""
+def _spell(raw: str, letters: str) -> list[str]:
+    """Return the spelling of each character of ``_compose(raw)``, a space for removed ones."""
     known = {*letters, APOSTROPHE}
 
     def spell(character: str) -> str:
@@ -63,4 +67,4 @@ def _spelt(raw: str, letters: str) -> list[str]:
                 return form
         return " "
 
-    return [spell(character) for character in _composed(raw)]
+    return [spell(character) for character in _compose(raw)]

@@ -101,7 +101,7 @@ class TrainStep:
         loss, infeasible, truncated = self._loss(states, batch)
         with self.timer("backward"):
             self.scaler.scale(loss / step_size).backward()
-        undropped = sum(draw.left_out for draw in draws)
+        undropped = sum(draw.skipped_chunks for draw in draws)
         value = losses.finite_value(loss)
         return EpochStats(len(batch.ids), value, infeasible, undropped, truncated)
 

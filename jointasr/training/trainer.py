@@ -66,7 +66,7 @@ class Trainer:
         self.saver = StateSaver(self.state, snapshots, out, conf.train.save_minutes, world)
         self.logger = TrainingLogger(out, conf, world.is_main)
 
-    @dataset.explain_dead_reader()
+    @dataset.explain_worker_death()
     def fit(self) -> BestEpoch:
         """Train until the last epoch, from the last saved state on; return the best epoch.
 

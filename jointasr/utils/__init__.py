@@ -1,4 +1,4 @@
-"""Files, locks, random streams, ``.done`` records, processes, timing: nothing about speech.
+"""Files, locks, ``.done`` records, random streams, processes and timing; nothing about speech.
 
 Imports no other package of the project.
 """

@@ -1,8 +1,8 @@
-"""Digest of the code that a step runs; independent of file names, formatting and Python version.
+"""Digest of the code that a step runs, independent of file names, formatting and Python version.
 
-The digest of a module covers its syntax tree. Where the module imports another module of the
-project, the digest of that module stands in place of its name. Comments, docstrings and file names
-do not count. ``ast.dump`` is not used, because its text differs between versions of Python.
+The digest of a module covers its syntax tree, in which the name of an imported module of the
+project is replaced by the digest of that module. Comments, docstrings and file names have no
+effect. ``ast.dump`` is not used because its output differs between Python versions.
 """
 
 import ast
@@ -13,16 +13,16 @@ from pathlib import Path
 
 PACKAGES = ("jointasr", "local")
 NOT_CODE = ("ctx", "kind", "type_comment", "type_ignores")
-"""fields of syntax trees that follow from the rest of the tree, or that no program can see"""
+"""fields of syntax trees that are redundant or have no effect at run time"""
 STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")
-"""fields of syntax trees that may hold statements"""
+"""fields of syntax trees that may contain statements"""
 
 
 def code_digest(code: str, root: Path) -> str:
-    """Digest, 16 hexadecimal digits, of a module ("jointasr.bin.train") or script ("local/x.py").
+    """Return the digest, 16 hex digits, of a module (jointasr.bin.train) or script (local/x.py).
 
-    ``root`` is the folder that holds the packages. Late imports count as those at the top do.
-    Raises ValueError where there is no such code, or where modules import each other.
+    ``root`` is the folder that contains the packages. Imports inside functions count like those at
+    the top. Raises ValueError if the code does not exist or has an import cycle.
     """
     path = root / code if code.endswith(".py") else _module_file(code, root)
     if path is None or not path.is_file():
@@ -31,12 +31,12 @@ def code_digest(code: str, root: Path) -> str:
 
 
 def normal_form(node: object) -> str:
-    """A syntax tree as text that is the same on all versions of Python from 3.10 on.
+    """Return a syntax tree as text that is the same on all Python versions from 3.10 on.
 
-    Fields are written in alphabetical order. Those that are None or empty are left out, because
+    Fields are in alphabetical order. Fields that are None or empty are omitted, because Python
     versions differ in which of them exist.
     """
-    if isinstance(node, ast.Constant):  # None is a value here
+    if isinstance(node, ast.Constant):  # keeps the constant None
         return f"{type(node).__name__}(value={type(node.value).__name__}:{node.value!a})"
     if isinstance(node, ast.AST):
         fields = []
@@ -52,42 +52,45 @@ def normal_form(node: object) -> str:
 
 @cache
 def _field_names(fields: tuple[str, ...]) -> list[str]:
-    """The fields of a kind of node that count, in the order in which they are written."""
+    """Return the relevant fields of a kind of node in alphabetical order."""
     return sorted(name for name in fields if name not in NOT_CODE)
 
 
 class _Digests:
-    """Digests of the modules below ``root``, each computed once."""
+    """Digests of the modules below ``root``, cached."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.found: dict[Path, str] = {}
+        self.cache: dict[Path, str] = {}
         self.open: list[Path] = []
 
     def of(self, path: Path) -> str:
-        """The digest of one file and of all that it imports."""
+        """Return the digest of a file and of everything it imports."""
         if path in self.open:
             raise ValueError(f"modules import each other: {', '.join(map(str, self.open))}")
-        if path not in self.found:
+        if path not in self.cache:
             self.open.append(path)
             parts = []
             for text, imports in _statements(path.read_text(encoding="utf-8")):
                 modules = [(name, self._module(*names)) for name, *names in imports]
                 parts += [text, *(f"{name} {digest}" for name, digest in modules)]
-            self.found[path] = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+            self.cache[path] = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
             self.open.pop()
-        return self.found[path]
+        return self.cache[path]
 
     def _module(self, *names: str) -> str:
-        """The digest of the first of these names that is a module."""
+        """Return the digest of the first of ``names`` that is a module."""
         files = (_module_file(name, self.root) for name in names)
         return self.of(next(file for file in files if file is not None))
 
 
 @cache
 def _statements(source: str) -> list[tuple[str, list[tuple[str, ...]]]]:
-    """The normal form of a module without its project imports; after it, for each name that such an
-    import binds, that name and the modules that it may come from, the likeliest first."""
+    """Return the normal form of a module without its project imports, and its project imports.
+
+    An import is the name that it binds, followed by the modules that the name may come from, most
+    specific first.
+    """
     tree = ast.parse(source)
     imports: list[tuple[str, ...]] = []
     _remove(tree, imports)
@@ -95,14 +98,14 @@ def _statements(source: str) -> list[tuple[str, list[tuple[str, ...]]]]:
 
 
 def _remove(node: ast.AST, imports: list[tuple[str, ...]]) -> None:
-    """Remove docstrings and project imports from the statements below ``node``; collect these."""
+    """Remove docstrings and project imports below ``node``; append the imports to ``imports``."""
     for name in STATEMENTS:
         statements = getattr(node, name, None)
         if isinstance(statements, list):
-            kept = [each for each in statements if not _is_project_import(each, imports)]
-            for each in kept:
-                _remove(each, imports)
-            setattr(node, name, kept)
+            remaining = [child for child in statements if not _is_project_import(child, imports)]
+            for child in remaining:
+                _remove(child, imports)
+            setattr(node, name, remaining)
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         first = node.body[0] if node.body else None
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
@@ -110,7 +113,7 @@ def _remove(node: ast.AST, imports: list[tuple[str, ...]]) -> None:
 
 
 def _is_project_import(node: ast.AST, imports: list[tuple[str, ...]]) -> bool:
-    """Whether a statement imports only from the project; collects what it imports from there."""
+    """Return whether a statement only imports from the project; append its project imports."""
     if isinstance(node, ast.Import):  # import jointasr.a
         ours = [alias for alias in node.names if _is_ours(alias.name)]
         imports += [(alias.asname or "", alias.name) for alias in ours]
@@ -131,7 +134,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _module_file(name: str, root: Path) -> Path | None:
-    """The file of a project module, or None."""
+    """Return the file of a project module, or None."""
     path = root / Path(*name.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
         if candidate.is_file():

@@ -1,8 +1,8 @@
-"""Several processes that train one model together, each on its share of every batch.
+"""Data-parallel training: several processes train one model, each on its share of every batch.
 
-They are started by torchrun (``utils/torchrun.sh``), which tells each its place in the environment.
-There is no wrapper around the model: gradients are summed once per step. So a process' share
-of a batch may be empty, and it may leave out other layers than the others do.
+torchrun (``utils/torchrun.sh``) starts the processes and sets their ranks in the environment. The
+model is not wrapped in ``DistributedDataParallel``: gradients are summed explicitly, once per step.
+A process may therefore have no utterances of a batch, or drop other layers than the others.
 """
 
 import os
@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-BUCKET = 1 << 24  # numbers summed at a time
-PATIENCE = timedelta(days=7)  # the first process may wait for another run's lock
-NO_CARDS = ("", "-1", "NoDevFiles")  # CUDA_VISIBLE_DEVICES of who wants the CPU
+BUCKET = 1 << 24
+"""maximum number of gradient elements in one all-reduce"""
+TIMEOUT = timedelta(days=7)
+"""long, because the main process may wait for the lock of another run"""
+NO_GPU = ("", "-1", "NoDevFiles")
+"""values of CUDA_VISIBLE_DEVICES that select the CPU"""
 
 
 class ProcessGroup(NamedTuple):
-    """The processes of one training, seen from one of them."""
+    """The processes of one training, as seen from one of them."""
 
     rank: int = 0
     size: int = 1
     local: int = 0
-    """rank among those on this machine"""
+    """rank on this machine"""
 
     @property
     def is_main(self) -> bool:
@@ -42,7 +45,7 @@ class ProcessGroup(NamedTuple):
             backend = "nccl" if torch.cuda.is_available() else "gloo"
             if backend == "nccl":
                 torch.cuda.set_device(device(self))
-            torch.distributed.init_process_group(backend, timeout=PATIENCE)
+            torch.distributed.init_process_group(backend, timeout=TIMEOUT)
 
     def destroy(self) -> None:
         """Leave the process group at the end of a program."""
@@ -70,18 +73,19 @@ class ProcessGroup(NamedTuple):
         self.all_reduce([])
 
     def all_reduce_gradients(self, parameters: "Sequence[nn.Parameter]") -> None:
-        """Make each gradient the sum over all processes, None where it is None in all of them.
+        """Sum each gradient over all processes; it stays None if it is None in all of them.
 
-        The optimisers leave alone what has no gradient; zeros would move it by its momentum.
+        Optimizers skip parameters without a gradient; with a gradient of zero they would still
+        apply momentum.
         """
         if self.size == 1:
             return
         import torch
 
-        here = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32)
-        somewhere = here.to(device(self))
-        torch.distributed.all_reduce(somewhere)
-        shared = [p for p, n in zip(parameters, somewhere.tolist(), strict=True) if n]
+        local = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32)
+        counts = local.to(device(self))
+        torch.distributed.all_reduce(counts)
+        shared = [p for p, n in zip(parameters, counts.tolist(), strict=True) if n]
         for bucket in _buckets(shared):
             parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in bucket]
             flat = torch.cat([part.flatten() for part in parts])
@@ -95,14 +99,14 @@ SINGLE_PROCESS = ProcessGroup()
 
 
 def process_group(size: int) -> ProcessGroup:
-    """This process' place among the ``size`` that were asked for, as torchrun says.
+    """Return the group of ``size`` processes, with the ranks set by torchrun.
 
-    Raises DataError when torchrun started another number of them.
+    Raises DataError if torchrun started a different number of processes.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != size:
         raise DataError(
-            f"{size} processes were asked for (--nodes times --ngpu), but {started} were started: "
+            f"{size} processes were requested (--nodes times --ngpu), but {started} were started: "
             "start them with utils/torchrun.sh and the same numbers"
         )
     return ProcessGroup(
@@ -111,35 +115,34 @@ def process_group(size: int) -> ProcessGroup:
 
 
 def device(world: ProcessGroup = SINGLE_PROCESS) -> "torch.device":
-    """Where to compute: this process' card, or the CPU where there is none.
+    """Return the GPU of this process, or the CPU if the machine has no GPU.
 
-    Raises DataError where cards were assigned to this job but are not to be had.
+    Raises DataError if GPUs are assigned to this job but not available.
     """
     import torch
 
     assigned = os.environ.get("CUDA_VISIBLE_DEVICES")
     if torch.cuda.is_available():
-        found = torch.cuda.device_count()
-        if world.local >= found:
+        count = torch.cuda.device_count()
+        if world.local >= count:
             raise DataError(
-                f"process {world.local + 1} on this machine has no card: there are {found}; give "
-                "a smaller --ngpu"
+                f"process {world.local + 1} on this machine has no GPU: there are {count}; use a "
+                "smaller --ngpu"
             )
         return torch.device("cuda", world.local)
-    if assigned is not None and assigned.split(",")[0].strip() not in NO_CARDS:
+    if assigned is not None and assigned.split(",")[0].strip() not in NO_GPU:
         raise DataError(
-            f"the cards {assigned} were assigned (CUDA_VISIBLE_DEVICES), but torch finds none: see "
-            "what ./run.sh --stage 0 says of driver and stack, or set CUDA_VISIBLE_DEVICES= to "
-            "compute on the CPU"
+            f"CUDA_VISIBLE_DEVICES={assigned}, but torch finds no GPU: check driver and stack with "
+            "./run.sh --stage 0 --stop-stage 0, or set CUDA_VISIBLE_DEVICES= to use the CPU"
         )
     return torch.device("cpu")
 
 
 def _buckets(parameters: "Sequence[nn.Parameter]") -> "Iterator[list[nn.Parameter]]":
-    """Runs of parameters of one type with about ``BUCKET`` numbers in each."""
+    """Yield consecutive parameters of one dtype with at most about ``BUCKET`` elements."""
     bucket: list[nn.Parameter] = []
     for p in parameters:
-        full = sum(one.numel() for one in bucket) + p.numel() > BUCKET
+        full = sum(other.numel() for other in bucket) + p.numel() > BUCKET
         if bucket and (full or bucket[0].dtype != p.dtype):
             yield bucket
             bucket = []

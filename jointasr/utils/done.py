@@ -1,10 +1,10 @@
-"""Finished steps: a ``.done`` file, written last, says what a result was made from.
+"""Finished steps. A ``.done`` file, written last, records what an output was made from.
 
-A step is up to date when its options, the digests of what it read and the code it ran are those
-recorded in ``<out>/.done``. Anything else is said and stops the run, because results of different
-origin must not be mixed silently. The way on is the user's choice, handed down by ``run.sh`` in
-the environment variable ``JOINTASR_ON_CHANGE``: ``stop`` (default), ``accept-code`` (go on with
-results made by other code; recorded in ``.done``) or ``force`` (make the step again).
+A step is up to date if its options, the digests of its inputs and the digest of its code equal
+those in ``<out>/.done``. Otherwise the run stops and reports the differences, because results of
+different origin must not be mixed silently. ``run.sh`` passes the user's choice in the environment
+variable ``JOINTASR_ON_CHANGE``: ``stop`` (default), ``accept-code`` (continue with results of other
+code; recorded in ``.done``) or ``force`` (run the step again).
 """
 
 import hashlib
@@ -23,13 +23,14 @@ from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
 NAME = ".done"
-SETTLED_SECONDS = 2.0  # age from which a file's time changes with its content
+SETTLED_SECONDS = 2.0
+"""age from which a file's modification time is sure to change with its content"""
 
 _digests: dict[tuple[object, ...], str] = {}
 
 
 class Step(NamedTuple):
-    """What a step writes and what decides its result: the arguments of :func:`step`."""
+    """The arguments of :func:`step`."""
 
     out: Path
     code: str
@@ -41,12 +42,13 @@ class Step(NamedTuple):
 def step(
     out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()
 ) -> Iterator[bool]:
-    """Yield whether ``out`` has to be made; record it as finished when the block ends well.
+    """Yield whether the step has to run; record ``out`` as finished if the block succeeds.
 
     ``code`` is the entry module ("jointasr.bin.make_folds") or script ("local/make_mini.py").
     ``options`` are those that can change the result. ``inputs`` are folders of finished steps or
-    plain files. The lock of ``out`` is held meanwhile. Raises DataError when ``out`` was made from
-    something else, when an input is missing or unfinished, or changes while the block is at work.
+    plain files. The lock of ``out`` is held during the block. Raises DataError if ``out`` was made
+    from other options, inputs or code, or if an input is missing, unfinished, or changes during the
+    block.
     """
     with locks.held(out):
         todo = check(out, code, options, inputs)
@@ -57,9 +59,10 @@ def step(
             if now["inputs"] != before["inputs"]:
                 changed = "; ".join(_changes({**now, "inputs": before["inputs"]}, now))
                 raise DataError(
-                    f"{out}: {changed} changed while it was made; nothing is recorded: run it again"
+                    f"{out}: {changed} changed while the step ran; it is not recorded as finished: "
+                    "run it again"
                 )
-            _record(out, before)  # the code that ran, should a file have been edited since
+            _record(out, before)  # digest of the code that ran, even if files were edited since
 
 
 def check(
@@ -69,7 +72,7 @@ def check(
     inputs: Sequence[Path] = (),
     dry_run: bool = False,
 ) -> bool:
-    """Return whether ``out`` has to be made; report one that is up to date.
+    """Return whether the step has to run. Print a line if ``out`` is up to date instead.
 
     ``dry_run``: write nothing. Raises DataError as :func:`step` does.
     """
@@ -89,25 +92,25 @@ def check(
             _record(out, {**before, "accepted_code": now["code"]})
         changes = []
     if changes:
-        way = "make it again with --force true, or use another conf name or recipe folder"
+        remedy = "recreate it with --force true, or use another conf name or recipe folder"
         if changes == ["the code"]:
-            way = f"go on with --accept-code true (you know that it does not matter), or {way}"
+            remedy = f"keep it with --accept-code true if the change does not matter, or {remedy}"
         raise DataError(
-            f"{out} was made with other settings: {'; '.join(changes)} changed since; {way}"
+            f"{out} was made with other settings: {'; '.join(changes)} changed since; {remedy}"
         )
     print(f"{out}: up to date")
     return False
 
 
 def write(out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()) -> None:
-    """Record that ``out`` is finished, by rename, so that a kill leaves no half record."""
+    """Record ``out`` as finished, atomically."""
     _record(out, fingerprint(code, options, inputs))
 
 
 def fingerprint(
     code: str, options: Mapping[str, object], inputs: Sequence[Path]
 ) -> dict[str, object]:
-    """What decides a result: options as text, digests of inputs, digest of the code."""
+    """Return what determines a result: options as text, digests of inputs, digest of the code."""
     return {
         "options": {key: str(value) for key, value in sorted(options.items())},
         "inputs": {str(path): _input_digest(path) for path in inputs},
@@ -116,13 +119,13 @@ def fingerprint(
 
 
 def digest(code: str, options: Mapping[str, object], inputs: Sequence[Path]) -> str:
-    """The fingerprint in a word, for what a step leaves half done."""
-    return _sha(json.dumps(fingerprint(code, options, inputs), sort_keys=True).encode())
+    """Return a digest of the :func:`fingerprint`, to identify intermediate files of a step."""
+    return _short_digest(json.dumps(fingerprint(code, options, inputs), sort_keys=True).encode())
 
 
 @cache
 def _code(code: str) -> str:
-    """The digest of the code as this process found it."""
+    """Return the digest of the code, computed once per process."""
     return code_digest(code, ROOT)
 
 
@@ -147,19 +150,19 @@ def _input_digest(path: Path) -> str:
     if path.is_dir():
         done = path / NAME
         if not done.is_file():
-            raise DataError(f"{path} is not finished: run the stage that makes it first")
-        return _sha(json.dumps(_identity(done), sort_keys=True).encode())
+            raise DataError(f"{path} is not finished: run the stage that creates it first")
+        return _short_digest(json.dumps(_identity(done), sort_keys=True).encode())
     if not path.is_file():
-        raise DataError(f"{path} does not exist: run the stage that makes it first")
-    about = path.stat()
-    key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
-    if key not in _digests or time.time() - about.st_mtime < SETTLED_SECONDS:
+        raise DataError(f"{path} does not exist: run the stage that creates it first")
+    status = path.stat()
+    key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    if key not in _digests or time.time() - status.st_mtime < SETTLED_SECONDS:
         _digests[key] = files.sha256(path)
     return _digests[key]
 
 
 def _identity(done: Path) -> dict[str, object]:
-    """A finished step's record without what was merely accepted later."""
+    """Return the record of a finished step without code accepted later."""
     record = json.loads(done.read_text(encoding="utf-8"))
     record.pop("accepted_code", None)
     return record
@@ -169,5 +172,5 @@ def _record(out: Path, record: Mapping[str, object]) -> None:
     files.write_text(out / NAME, json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 
-def _sha(data: bytes) -> str:
+def _short_digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Text files, and files that are there complete or not at all, whatever happens meanwhile."""
+"""Text and tensor files, written atomically, and digests of files."""
 
 import errno
 import hashlib
@@ -15,24 +15,26 @@ from jointasr.utils.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
+BLOCK = 1 << 20
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; what the block writes there becomes ``path``.
+    """Yield a temporary path next to ``path``; the file written there replaces ``path``.
 
-    It is on the disk before it is renamed, so that a power cut leaves the old file or the new one.
-    After an error nothing is left of it; what a killed run left is written over by the next one.
-    Two at once may not write the same file: see ``jointasr/utils/locks.py``.
+    The file is synced to disk before the rename, so that a power failure leaves the old or the new
+    file. After an error the temporary file is deleted; that of a killed run is overwritten by the
+    next one. Two processes must not write the same file at once: see :mod:`jointasr.utils.locks`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp.{path.name}")  # keeps its ending
+    temporary = path.with_name(f".tmp.{path.name}")  # keeps the extension
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename is None:  # a write says only what went wrong, not where
+        if error.filename is None:  # errors of write() do not name the file
             error.filename = str(path)
         raise
     finally:
@@ -40,38 +42,31 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def read_text(path: Path) -> str:
-    """A whole text file. Raises DataError naming one that is not UTF-8; OSError where there is
-    none."""
+    """Return the contents of a UTF-8 text file.
+
+    Raises DataError naming the file if it is not UTF-8, OSError if it cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
-        where = f"byte 0x{byte:02x} at place {error.start}"
-        raise DataError(f"{path}: not UTF-8 text ({where}); convert it, or make it again") from None
+        where = f"byte 0x{byte:02x} at offset {error.start}"
+        raise DataError(f"{path}: not UTF-8 text ({where}); convert or recreate it") from None
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file."""
+    """Write a text file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON."""
+    """Write a JSON file, indented, atomically."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_tensors(path: Path, tensors: dict[str, "Tensor"]) -> None:
-    """Write a safetensors file. Raises OSError where it cannot be written."""
+    """Write a safetensors file atomically. Raises OSError if it cannot be written."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -84,4 +79,14 @@ def write_tensors(path: Path, tensors: dict[str, "Tensor"]) -> None:
             raise OSError(number, os.strerror(number), str(path)) from error
         mask = os.umask(0)
         os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # safetensors' are the owner's only
+        temporary.chmod(0o666 & ~mask)  # safetensors creates files that only their owner can read
+
+
+def sha256(*paths: Path, prefix: bytes = b"") -> str:
+    """Return the SHA-256, in hexadecimal, of ``prefix`` followed by the contents of the files."""
+    digest = hashlib.sha256(prefix)
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""JSON lines, gzipped: the same content is always the same bytes, and a file is whole or absent."""
+"""Gzipped JSON lines: written atomically, and equal content gives equal bytes."""
 
 import gzip
 import io
@@ -14,7 +14,7 @@ from jointasr.utils.errors import DataError
 
 
 def write(path: Path, items: Iterable[dict[str, Any]]) -> None:
-    """Write one object per line to ``path`` (gzip), by rename."""
+    """Write one object per line to ``path`` (gzip), atomically."""
     with writing(path) as put:
         for item in items:
             put(item)
@@ -22,8 +22,10 @@ def write(path: Path, items: Iterable[dict[str, Any]]) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Yield what adds an object to ``path``, which is there, complete, when the block ends; no time
-    or name in gzip's header."""
+    """Yield a function that appends an object to ``path``. The file appears when the block ends.
+
+    The gzip header has neither time nor name.
+    """
     with (
         files.replacing(path) as temporary,
         temporary.open("wb") as raw,
@@ -38,14 +40,14 @@ def writing(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of ``path``; a damaged file raises DataError with its name and line."""
+    """Yield the objects of ``path``. Raises DataError naming file and line if it is damaged."""
     if not path.is_file():
-        raise DataError(f"{path} does not exist: run the stage that makes it first")
+        raise DataError(f"{path} does not exist: run the stage that creates it first")
     number = 0
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for line in lines:
                 yield json.loads(line)
                 number += 1
-    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:  # of text and JSON, too
-        raise DataError(f"{path}: damaged after line {number} ({error}); make it again") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:  # also text and JSON
+        raise DataError(f"{path}: damaged after line {number} ({error}); recreate it") from error

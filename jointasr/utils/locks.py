@@ -1,64 +1,72 @@
-"""Locks on outputs: two runs may work beside each other, but never on the same folder.
+"""Locks on outputs: runs may work at the same time, but never on the same folder.
 
-A lock is a file beside what it guards, held through flock(2): the kernel releases it when the last
-process that works there has ended, however it ended. ``utils/lock.sh`` is the same for scripts.
+The lock of an output is flock(2) on a file next to it, taken with the filelock library. The kernel
+releases it when the process ends, however it ends. ``utils/lock.sh`` uses the same files.
 """
 
-import fcntl
 import os
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING
 
 from jointasr.utils.errors import DataError
 
+if TYPE_CHECKING:
+    import filelock
+
 POLL_SECONDS = 0.5
-SAY_SECONDS = 60.0  # between lines about waiting
+REPORT_SECONDS = 60.0
+"""interval between messages while waiting"""
 
 
 @contextmanager
 def held(out: Path) -> Iterator[None]:
     """Hold the lock of ``out``, a folder or file that need not exist yet.
 
-    Waits while another run has it, and says for whom. Raises DataError where the file system has
-    no locks.
+    Wait while another run holds it, and report which. Raises DataError if the file system does not
+    support locks.
     """
+    import filelock  # here, because it imports asyncio and this module is imported by all programs
+
     path = lock_file(out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        _wait(file, out)
-        file.truncate(0)
-        words = " ".join(sys.argv[:1] + sys.argv[1:4])
-        file.write(f"process {os.getpid()} on {socket.gethostname()} ({words})\n")
-        file.flush()
+    lock = filelock.FileLock(
+        path, poll_interval=POLL_SECONDS, fallback_to_soft=False, preserve_lock_file=True
+    )
+    _acquire(lock, path, out)
+    try:
+        command = " ".join(sys.argv[:4])
+        holder = f"process {os.getpid()} on {socket.gethostname()} ({command})\n"
+        path.write_text(holder, encoding="utf-8")
         yield
+    finally:
+        lock.release()
 
 
 def lock_file(out: Path) -> Path:
-    """Where the lock of ``out`` is: beside it, so that ``out`` may be emptied or replaced."""
+    """Return the lock file of ``out``, next to it, so that ``out`` may be emptied or replaced."""
     return out.parent / f".{out.name}.lock"
 
 
-def _wait(file: TextIO, out: Path) -> None:
-    said = -SAY_SECONDS
+def _acquire(lock: "filelock.BaseFileLock", path: Path, out: Path) -> None:
+    import filelock
+
+    timeout = 0.0
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.acquire(timeout=timeout)
             return
-        except BlockingIOError:
-            pass
+        except filelock.Timeout:
+            holder = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+            print(f"{out}: {holder} is at work on it; waiting for its end", file=sys.stderr)
+            timeout = REPORT_SECONDS
         except OSError as error:
+            if error.filename is not None:  # the lock file cannot be opened
+                raise
             raise DataError(
-                f"{out}: its file system has no locks ({error.strerror}); mount it with them, or "
+                f"{out}: its file system has no locks ({error.strerror}); mount it with locks, or "
                 "work in a folder elsewhere"
             ) from None
-        if time.monotonic() - said >= SAY_SECONDS:
-            file.seek(0)
-            who = file.read().strip() or "another process"
-            print(f"{out}: {who} is at work on it; waiting for its end", file=sys.stderr)
-            said = time.monotonic()
-        time.sleep(POLL_SECONDS)

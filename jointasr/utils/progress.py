@@ -1,4 +1,4 @@
-"""Progress of long work: plain lines with rate and time left."""
+"""Logging and progress of long jobs: plain lines with rate and remaining time."""
 
 import logging
 import sys
@@ -6,10 +6,10 @@ import time
 
 
 def start_log(quiet: bool = False) -> None:
-    """Log to stderr with the time of day, as every program of the recipe does.
+    """Log to stderr with the time of day.
 
-    Of the libraries only warnings are let through: torch and lhotse tell of their own start.
-    ``quiet``: nothing but errors, from a process beside one that says the same.
+    Messages of libraries below the level of warnings are dropped. ``quiet``: log errors only, for
+    processes that would repeat the messages of the main process.
     """
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr, force=True
@@ -19,25 +19,25 @@ def start_log(quiet: bool = False) -> None:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as 1:02:03 or 2:03."""
+    """Format seconds as 1:02:03 or 2:03."""
     minutes, rest = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Progress:
-    """How far a job is, how fast it goes, when it will end."""
+    """Speed and remaining time of a job that processes audio."""
 
     def __init__(self) -> None:
         self.start = time.monotonic()
         self.audio = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count so many seconds of audio as done."""
+        """Count ``seconds`` of audio as processed."""
         self.audio += seconds
 
-    def __call__(self, share: float) -> str:
-        """Rate and time left when ``share`` (0..1) of the job is done."""
-        passed = time.monotonic() - self.start
-        left = passed * (1 - share) / share if share > 0 else 0.0
-        return f"{self.audio / max(passed, 1e-9):.1f} s audio/s, {clock(left)} left"
+    def __call__(self, fraction: float) -> str:
+        """Describe speed and remaining time when ``fraction`` (0..1) of the job is done."""
+        elapsed = time.monotonic() - self.start
+        left = elapsed * (1 - fraction) / fraction if fraction > 0 else 0.0
+        return f"{self.audio / max(elapsed, 1e-9):.1f} s audio/s, {clock(left)} left"

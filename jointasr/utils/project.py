@@ -1,4 +1,4 @@
-"""The folder of the project: where run.sh, conf/ and the packages are in a checkout."""
+"""Root folder of the project: in a checkout, the folder with run.sh, conf/ and the packages."""
 
 from pathlib import Path
 

@@ -1,9 +1,9 @@
-"""Random streams that depend only on what they are for.
+"""Random streams that depend only on their keys.
 
-A stream is keyed by a seed and by names: what is drawn, for which utterance, in which epoch or
-condition. Never by a system, a job, a worker or what was drawn before. Two arms of an experiment
-therefore see the same speeds, drops and noise, and a run resumed or spread differently draws the
-same numbers.
+A stream is keyed by a seed and by names: the purpose, the utterance, the epoch or condition. It
+depends neither on the system, the job or the worker nor on earlier draws. Paired experiments
+therefore use the same speeds, drops and noise, and a resumed or differently parallelized run draws
+the same numbers.
 """
 
 import hashlib
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def stream(seed: int, *keys: str | int) -> "np.random.Generator":
-    """The generator of ``(seed, *keys)``; the same numbers on every machine and numpy >= 1.24.
+    """Return the generator of ``(seed, *keys)``, equal on all machines and numpy >= 1.24.
 
-    ``stream(0, "speed", "utt-1", 3)`` and ``stream(0, "speed", "utt-13")`` are unrelated: keys
-    are hashed with their types and lengths, not joined.
+    Keys are hashed with their types and lengths, not concatenated, so that
+    ``stream(0, "speed", "utt-1", 3)`` and ``stream(0, "speed", "utt-13")`` are unrelated.
     """
     import numpy as np
 
@@ -26,12 +26,12 @@ def stream(seed: int, *keys: str | int) -> "np.random.Generator":
 
 
 def derive(seed: int, *keys: str | int) -> int:
-    """A seed in [0, 2**63) for another library's generator, keyed like :func:`stream`."""
+    """Return a seed in [0, 2**63) for other generators, keyed as in :func:`stream`."""
     return int.from_bytes(_digest(seed, keys)[:8], "little") >> 1
 
 
 def _digest(seed: int, keys: tuple[str | int, ...]) -> bytes:
-    """16 bytes of BLAKE2b over an encoding in which different key tuples never look alike."""
+    """Return 16 bytes of BLAKE2b over an injective encoding of the keys."""
     digest = hashlib.blake2b(digest_size=16)
     for key in (seed, *keys):
         assert type(key) in (int, str), f"a key is a str or an int, not {key!r}"

@@ -1,4 +1,4 @@
-"""Time of each part of a training step; off unless ``jointasr/bench`` turns it on."""
+"""Time of each part of a training step; off unless ``jointasr.bench`` turns it on."""
 
 import time
 from collections import defaultdict
@@ -9,15 +9,18 @@ import torch
 
 
 class StepTimer:
-    """Adds up the seconds of parts of a step. While it is on, the device finishes each part before
-    the next begins, which costs what overlapped before."""
+    """Sum of the seconds of each part of a step.
+
+    While it is on, the device is synchronized around each part, which removes the overlap between
+    parts.
+    """
 
     def __init__(self) -> None:
         self.on = False
         self.seconds: dict[str, float] = defaultdict(float)
 
     def __call__(self, part: str) -> AbstractContextManager[None]:
-        """Around what belongs to ``part``; parts do not nest."""
+        """Return a context manager that times ``part``; parts must not be nested."""
         return self._time(part) if self.on else nullcontext()
 
     @contextmanager
@@ -32,6 +35,6 @@ class StepTimer:
 
 
 def synchronize() -> None:
-    """Until the card, if there is one, has done what it was given."""
+    """Wait until the GPU, if there is one, has finished its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""Numbers between the host and a card, without making either wait for the other."""
+"""Asynchronous copies between host and GPU."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,23 +8,23 @@ from torch import Tensor
 
 
 def copy_to_device(values: Sequence[Any] | Tensor, device: torch.device) -> Tensor:
-    """A tensor of host values on ``device``; the host does not wait for it to arrive."""
+    """Return host values as a tensor on ``device`` without waiting for the copy."""
     tensor = values if isinstance(values, Tensor) else torch.tensor(values)
     return tensor.to(device, non_blocking=True)
 
 
 class CopyToHost:
-    """A tensor on its way to the host; the card goes on with what it is given meanwhile."""
+    """A copy of a tensor to the host that runs while the GPU continues."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self._there = tensor.to("cpu", non_blocking=True)
+        self._copy = tensor.to("cpu", non_blocking=True)
         self._event: Any = None
         if tensor.is_cuda:
             self._event = torch.cuda.Event()
             self._event.record()
 
     def wait(self) -> Tensor:
-        """The tensor, as soon as it has arrived."""
+        """Return the tensor once the copy is complete."""
         if self._event is not None:
             self._event.synchronize()
-        return self._there
+        return self._copy

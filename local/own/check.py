@@ -11,7 +11,7 @@ from jointasr.config.schema import Data
 from jointasr.ctc.loss import min_frames
 from jointasr.data import audio, wav_scp
 from jointasr.prep import folds
-from jointasr.text.normalizer import normalise, unspelt
+from jointasr.text.normalizer import normalise, removed_characters
 from jointasr.utils.errors import DataError
 from local.own.rows import CorpusRow
 
@@ -229,7 +229,7 @@ def _odd_words(row: CorpusRow) -> list[str]:
 
 def _odd_text(raw: str, text: str, seconds: float, letters: str) -> list[str]:
     """Letters of a transcript that the alphabet lacks; more of them than the audio can have."""
-    if lost := unspelt(raw, letters):
+    if lost := removed_characters(raw, letters):
         return [
             f"the transcript has {' '.join(lost)}, which data.letters lacks: add to conf/base.yaml "
             "or write words (digits as they are spoken)"

@@ -60,8 +60,8 @@ def test_full_disk_while_training(
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: ") and what in last
-    assert last.endswith("File too large; make room and run the same again: what is finished is "
-                         "kept")  # fmt: skip
+    remedy = "free some space and run the same command again: finished work is kept"
+    assert last.endswith(f"File too large; {remedy}")
     assert not (out / ".done").exists() and not list(out.rglob(".tmp.*"))
     assert train(models, out, minutes).returncode == 0
     whole = tmp_path / "whole"
@@ -86,7 +86,7 @@ def test_full_disk_while_writing_tables(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {path}: File too large; make room and run the same")
+    assert done.stderr.startswith(f"error: {path}: File too large; free some space and run")
     assert path.read_text() == "a OLD\n" and list(tmp_path.iterdir()) == [path]
 
 

@@ -221,5 +221,5 @@ def test_overrides_of_any_kind() -> None:
 
 def test_text_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes("base: joint.yaml  # é".encode("latin-1"))
-    with pytest.raises(DataError, match=r"x.yaml: not UTF-8 text \(byte 0xe9 at place 20\)"):
+    with pytest.raises(DataError, match=r"x.yaml: not UTF-8 text \(byte 0xe9 at offset 20\)"):
         conf_files.load(str(tmp_path / "x.yaml"), tmp_path)

@@ -69,9 +69,9 @@ def test_counts_are_uniform_and_in_range() -> None:
 def test_never_more_than_half_of_an_utterance_is_zeroed(samples: int) -> None:
     many = [draw(0, f"u{n}", 0, samples) for n in range(500)]
     assert max(sum(length for _, length in one.chunks) for one in many) <= samples / 2
-    counts = Counter(len(one.chunks) + one.left_out for one in many)
+    counts = Counter(len(one.chunks) + one.skipped_chunks for one in many)
     assert sorted(counts) == [0, 1, 2, 3, 4, 5]  # what is left out is counted
-    assert any(one.left_out for one in many) == (samples < 20000)
+    assert any(one.skipped_chunks for one in many) == (samples < 20000)
 
 
 def test_nothing_is_drawn_where_the_conf_says_so() -> None:
@@ -207,7 +207,7 @@ def test_a_batch_equals_its_utterances_alone() -> None:
 def test_the_present_test_has_something_of_everything() -> None:
     all_draws = draws(LENGTHS)
     assert any(one.bands for one in all_draws) and any(one.chunks for one in all_draws)
-    assert any(one.left_out for one in all_draws) and any(not one.bands for one in all_draws)
+    assert any(one.skipped_chunks for one in all_draws) and any(not one.bands for one in all_draws)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

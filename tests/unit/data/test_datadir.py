@@ -84,8 +84,12 @@ def test_text_may_be_empty_and_keeps_its_inner_blanks(tmp_path: Path) -> None:
         ("utt2emo", "b-1 neu\na-1 neu\na-2 neu\n", "utt2emo: not sorted"),
         ("spk2utt", "a a-1\nb b-1\n", "spk2utt: not the inverse"),
         ("utt2spk", "a-1 b\na-2 a\nb-1 b\n", "a-1 does not start with its speaker b"),
-        ("utt2dur", "a-1 0.1\na-2 nan\nb-1 0.1110625\n", "a-2 lasts 'nan' seconds"),
-        ("utt2dur", "a-1 0.1\na-2 0.125\nb-1 0.111\n", "b-1: 0.111 s, its audio 0.1110625 s"),
+        ("utt2dur", "a-1 0.1\na-2 nan\nb-1 0.1110625\n", "a-2: 'nan' is not a duration"),
+        (
+            "utt2dur",
+            "a-1 0.1\na-2 0.125\nb-1 0.111\n",
+            "b-1: 0.111 s, but the audio has 0.1110625 s",
+        ),
         ("wav.scp", "a-1 /none.wav\na-2 /none.wav\nb-1 /none.wav\n", "no such audio file"),
     ],
 )
@@ -115,8 +119,8 @@ def test_validate_opens_the_audio(good: Path) -> None:
     write_wav(Path(sources["a-2"]), sound(1, 2000), rate=44100)
     Path(sources["b-1"]).write_bytes(Path(sources["b-1"]).read_bytes()[:500])
     problems = "\n".join(datadir.validate(good))
-    assert "a-1.wav: 2 channels; mono is needed" in problems
-    assert "a-2.wav: 44100 Hz; 16000 Hz is needed" in problems
+    assert "a-1.wav: 2 channels; expected mono" in problems
+    assert "a-2.wav: 44100 Hz; expected 16000 Hz" in problems
     assert "b-1" in problems
     assert datadir.validate(good, audio=False) == []
 

@@ -322,7 +322,7 @@ def test_bad_files_are_named_and_counted(
     with pytest.raises(DataError, match="empty: no audio file in it"):
         inputs.find([str(tmp_path / "empty")], False)
     (tmp_path / "wav.scp").write_text("u1 sox a.wav -t wav - |\n")
-    with pytest.raises(DataError, match="pipes are not run"):
+    with pytest.raises(DataError, match="pipes are not executed"):
         inputs.find([str(tmp_path)], False)
     cut = json.dumps({"id": "c", "start": 0, "duration": 1, "channel": 0, "recording": {
         "id": "r", "sampling_rate": 8000, "num_samples": 8000, "duration": 1,

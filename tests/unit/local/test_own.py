@@ -149,8 +149,8 @@ def test_everything_wrong_is_said_at_once(home: Path) -> None:
     wrong = [
         ({"path": "none.wav"}, "none.wav: no such file"),
         ({"path": "corpus.csv"}, "not readable as audio"),
-        ({"path": "../a.wav"}, "leads out of the recipe's folder"),
-        ({"path": "sox a.wav |"}, "pipes are not run"),
+        ({"path": "../a.wav"}, "is outside the recipe folder"),
+        ({"path": "sox a.wav |"}, "pipes are not executed"),
         ({"start": "x"}, "start 'x', end '': seconds are expected"),
         ({"start": "1.5", "end": "2.5"}, "from 1.500 to 2.500 s, but the audio lasts 2.000 s"),
         ({"start": "1", "end": "1.05"}, "lasts 0.05 s; utterances of 0.1 to 60 s are meant"),

@@ -187,8 +187,8 @@ def test_changed_speech_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda p, w: write_wav(p, np.stack([w, w], 1)), "2 channels; mono is needed"),
-        (lambda p, w: write_wav(p, w, 44100), "44100 Hz; 16000 Hz is needed"),
+        (lambda p, w: write_wav(p, np.stack([w, w], 1)), "2 channels; expected mono"),
+        (lambda p, w: write_wav(p, w, 44100), "44100 Hz; expected 16000 Hz"),
         (lambda p, w: write_wav(p, w[:0]), "no samples"),
         (lambda p, w: write_wav(p, 0 * w), "silent, all samples are 0"),
         (lambda p, w: p.unlink(), "no such audio file"),

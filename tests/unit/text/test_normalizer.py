@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jointasr.text.normalizer import LETTERS, check_letters, normalise, unspelt
+from jointasr.text.normalizer import LETTERS, check_letters, normalise, removed_characters
 
 PAIRS = {
     "Good morning.": "GOOD MORNING",
@@ -55,14 +55,14 @@ def test_other_alphabets(letters: str, raw: str, spelt: str) -> None:
 
 def test_what_is_lost_is_known() -> None:
     """Letters and digits, not punctuation or tags."""
-    assert unspelt("Caf\u00e9, no. 5! [\u00c5 TAG] caf\u00e9", LETTERS) == "5\u00e9"
-    assert unspelt("It's fine \u2013 really?", LETTERS) == ""
+    assert removed_characters("Caf\u00e9, no. 5! [\u00c5 TAG] caf\u00e9", LETTERS) == "5\u00e9"
+    assert removed_characters("It's fine \u2013 really?", LETTERS) == ""
 
 
 @pytest.mark.parametrize(
     ("letters", "why"),
     [
-        ("ABA", "'A' is there twice"),
+        ("ABA", "'A' occurs twice"),
         ("A B", "' ' is no letter"),
         ("A|", "'|' is no letter"),
         ("A'", "is no letter"),

@@ -173,7 +173,7 @@ def test_accumulation_equals_a_larger_batch(recipe: Path, models: Path, tmp_path
             models, "joint.yaml", *settings, "emotion.dropout=0", "bert.freeze=true"
         )
         trainer = Trainer(model, dataset.CutSet.from_cuts(cuts[:8]), fold_cuts()[1], tmp_path, 0)
-        trainer.sampler.known = 0, order
+        trainer.sampler.cache = 0, order
         trainer.train_epoch(trainer.batches(range(1)))
         assert trainer.state.steps == 1
         return {name: p.detach().clone() for name, p in trainer.system.named_parameters()}

@@ -125,12 +125,12 @@ def test_killed_and_terminated(recipe: Path, models: Path, tmp_path: Path) -> No
 def test_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert distributed.process_group(1) == distributed.SINGLE_PROCESS
-    with pytest.raises(DataError, match=r"4 processes were asked for .*, but 1 were started"):
+    with pytest.raises(DataError, match=r"4 processes were requested .*, but 1 were started"):
         distributed.process_group(4)
     for name, value in (("WORLD_SIZE", "4"), ("RANK", "3"), ("LOCAL_RANK", "1")):
         monkeypatch.setenv(name, value)
     assert distributed.process_group(4) == distributed.ProcessGroup(3, 4, 1)
-    with pytest.raises(DataError, match="2 processes were asked for"):
+    with pytest.raises(DataError, match="2 processes were requested"):
         distributed.process_group(2)
 
 
@@ -141,10 +141,10 @@ def test_missing_cards(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
         assert distributed.device() == torch.device("cpu")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    with pytest.raises(DataError, match="the cards 0,1 were assigned"):
+    with pytest.raises(DataError, match="CUDA_VISIBLE_DEVICES=0,1, but torch finds no GPU"):
         distributed.device()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert distributed.device(distributed.ProcessGroup(1, 4, 1)) == torch.device("cuda", 1)
-    with pytest.raises(DataError, match=r"process 3 on this machine has no card: there are 2"):
+    with pytest.raises(DataError, match=r"process 3 on this machine has no GPU: there are 2"):
         distributed.device(distributed.ProcessGroup(2, 4, 2))

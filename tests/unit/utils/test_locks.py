@@ -115,7 +115,7 @@ def test_input_changed_meanwhile(tmp_path: Path) -> None:
     """A step whose input changes while it works is not recorded as made from either."""
     source, out = tmp_path / "source", tmp_path / "out"
     source.write_text("a")
-    words = r"the input .*source changed while it was made"
+    words = r"the input .*source changed while the step ran"
     with (
         pytest.raises(DataError, match=words),
         done.step(out, "jointasr.utils.files", {}, [source]),
