@@ -115,10 +115,10 @@ def test_arpa_library_gives_the_same_scores(tmp_path: Path) -> None:
     other = pytest.importorskip("arpa")
     model, path = model_of(3), tmp_path / "lm.arpa"
     arpa.write(path, model)
-    (theirs,) = other.loadf(str(path))
+    (loaded,) = other.loadf(str(path))
     for words in (["a", "b", "a", "c"], ["e", "f", "a", "b"], ["c", "c", "d", "a"], ["a"]):
         expected = model.log_prob(words) / math.log(10)
-        assert theirs.log_s(" ".join(words)) == pytest.approx(expected, rel=1e-6)
+        assert loaded.log_s(" ".join(words)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_perplexity_of_a_known_sentence_is_near_one() -> None:

@@ -117,8 +117,8 @@ def test_padded_batch_equals_single_utterances(
 def test_frame_counts_equal_those_of_transformers(models: Path) -> None:
     loaded = encoder.load(str(models / "layer"))
     samples = torch.arange(300, 4000, 7)
-    theirs = loaded.model._get_feat_extract_output_lengths(samples)
-    assert torch.equal(loaded.frames(samples), theirs.clamp(min=0))
+    expected = loaded.model._get_feat_extract_output_lengths(samples)
+    assert torch.equal(loaded.frames(samples), expected.clamp(min=0))
     assert loaded.frames(torch.tensor([loaded.min_samples - 1, loaded.min_samples])).tolist() == [
         0,
         1,

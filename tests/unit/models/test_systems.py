@@ -264,15 +264,15 @@ def test_head_is_mapped_by_symbol(models: Path, tmp_path: Path) -> None:
     data = batch(model.units)
     names = ["<pad>", *model.units.symbols[1:]]
     rows = [vocabulary.index(name) for name in names]
-    theirs = AutoModelForCTC.from_pretrained(folder).eval()
+    reference = AutoModelForCTC.from_pretrained(folder).eval()
     with torch.no_grad():
-        ours = forward(model, data).log_probs
-        assert ours is not None
+        log_probs = forward(model, data).log_probs
+        assert log_probs is not None
         for row, length in enumerate(data.lengths.tolist()):
             lone = data.waves[row : row + 1, :length]
             wave = encoder.normalise(lone, data.lengths[row : row + 1])
-            expected = theirs(wave).logits[0, :, rows].log_softmax(-1)
-            got = ours[row, : len(expected)]
+            expected = reference(wave).logits[0, :, rows].log_softmax(-1)
+            got = log_probs[row, : len(expected)]
             torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)
 
 

@@ -70,15 +70,15 @@ def results(out: Path) -> tuple[dict[str, torch.Tensor], str]:
 def test_killed_and_run_again(
     recipe: Path, models: Path, tmp_path: Path, name: str, minutes: int
 ) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert run(models, name, whole)
+    uninterrupted, killed = tmp_path / "uninterrupted", tmp_path / "killed"
+    assert run(models, name, uninterrupted)
     generator, kills = random.Random(f"{name} {minutes}"), 0
     overrides = [f"train.save_minutes={minutes}"]
-    while kills < 4 and not run(models, name, broken, *overrides, kill=generator.randint(1, 4)):
+    while kills < 4 and not run(models, name, killed, *overrides, kill=generator.randint(1, 4)):
         kills += 1
     assert kills
-    assert kills < 4 or run(models, name, broken, *overrides)
-    (weights, history), (resumed_weights, resumed_history) = results(whole), results(broken)
+    assert kills < 4 or run(models, name, killed, *overrides)
+    (weights, history), (resumed_weights, resumed_history) = results(uninterrupted), results(killed)
     assert resumed_history == history
     assert weights.keys() == resumed_weights.keys()
     assert all(torch.equal(value, resumed_weights[key]) for key, value in weights.items())
@@ -209,9 +209,9 @@ def test_killed_at_random_steps(
     between saved states: after each chain of resumes weights and history equal those of a training
     that was not killed."""
     resumes = int(request.config.getoption("--resumes"))
-    whole = tmp_path / "whole"
-    steps = start(models, whole, 0).wait(timeout=300) or last_step(whole)
-    expected = results(whole)
+    uninterrupted = tmp_path / "uninterrupted"
+    steps = start(models, uninterrupted, 0).wait(timeout=300) or last_step(uninterrupted)
+    expected = results(uninterrupted)
     for chain in range(0, resumes, 5):
         generator = random.Random(chain)
         out = tmp_path / f"chain{chain}"

@@ -73,14 +73,14 @@ def test_state_is_saved_when_due_or_requested(trainer: Trainer) -> None:
 def test_best_weights_are_written_with_the_next_state(trainer: Trainer) -> None:
     best = trainer.out / "best"
     trainer.saver.keep_best_weights()
-    kept = {name: value.clone() for name, value in trainer.saver.best_weights.items()}
+    expected = {name: value.clone() for name, value in trainer.saver.best_weights.items()}
     with torch.no_grad():
         next(trainer.system.parameters()).add_(1.0)
     assert not best.exists()
     trainer.saver.last_save = -1e9
     trainer.saver.save_if_due()
     written = load_file(best / "model.safetensors")
-    assert all(torch.equal(value, kept[name]) for name, value in written.items())
+    assert all(torch.equal(value, expected[name]) for name, value in written.items())
 
 
 def test_gradients_of_a_step_are_the_sum_over_its_batches(trainer: Trainer) -> None:

@@ -264,8 +264,8 @@ def test_divergence_names_the_batch(recipe: Path, models: Path, tmp_path: Path) 
         saved = json.loads((tmp_path / kind / "bad_batch.json").read_text())
         assert f"({' '.join(saved[0]['ids'])})" in str(end.value)
         tensors = load_file(tmp_path / kind / "bad_batch.safetensors")
-        said = {cut.id: cut.supervisions[0].text for cut in fold_cuts()[0]}
-        assert saved[0]["texts"] == [said[name] for name in saved[0]["ids"]]
+        texts = {cut.id: cut.supervisions[0].text for cut in fold_cuts()[0]}
+        assert saved[0]["texts"] == [texts[name] for name in saved[0]["ids"]]
         assert tensors["waves.0"].shape == (len(saved[0]["ids"]), int(tensors["lengths.0"].max()))
         trainer = Trainer(model, *fold_cuts(), tmp_path / kind, 0)
         with pytest.raises(DataError, match="lower the learning rates"):
@@ -356,7 +356,7 @@ def test_precision_on_a_gpu(
 
 @pytest.fixture(scope="module")
 def saved(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A joint and an asr system as they are before training: what they write has many letters."""
+    """Untrained joint and asr systems; their hypotheses have many letters."""
     home = tmp_path_factory.mktemp("saved")
     for kind in ("asr", "joint"):
         checkpoint.save(home / kind / "best", initial_model(models, f"{kind}.yaml"))
@@ -404,8 +404,8 @@ def test_export_is_a_checkpoint_of_the_hub(
     out = tmp_path / "export"
     monkeypatch.setattr(sys, "argv", ["export_encoder", str(saved / "asr"), str(out)])
     export_encoder.main()
-    ours = checkpoint.load(saved / "asr/best")
-    theirs = AutoModelForCTC.from_pretrained(out).eval()
+    model = checkpoint.load(saved / "asr/best")
+    exported = AutoModelForCTC.from_pretrained(out).eval()
     again = checkpoint.initial(
         tiny.conf(out.parent, "asr.yaml", f"encoder.model={out}"), Units.char(), tiny.LABELS
     )
@@ -414,8 +414,8 @@ def test_export_is_a_checkpoint_of_the_hub(
         for cut in list(fold_cuts()[1])[:3]:
             wave = torch.from_numpy(cut.load_audio())
             length = torch.tensor([wave.shape[1]])
-            expected = systems.forward(ours.system, wave, length).log_probs
-            got = theirs(encoder.normalise(wave, length)).logits.log_softmax(-1)
+            expected = systems.forward(model.system, wave, length).log_probs
+            got = exported(encoder.normalise(wave, length)).logits.log_softmax(-1)
             torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
             got = systems.forward(again.system, wave, length).log_probs
             torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
