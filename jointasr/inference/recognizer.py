@@ -1,6 +1,5 @@
 """A trained model in use: what is said in a piece of audio, when, how sure, and how it is felt."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -105,12 +104,9 @@ class Recognizer:
     def digest(self) -> str:
         """Of the folder's files and the search: what results hang on."""
         folder, conf = self._origin
-        found = hashlib.sha256(json.dumps(conf.options(), sort_keys=True).encode())
-        for path in sorted(path for path in folder.rglob("*") if path.suffix in DECIDE):
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    found.update(block)
-        return found.hexdigest()[:16]
+        search = json.dumps(conf.options(), sort_keys=True).encode()
+        paths = sorted(path for path in folder.rglob("*") if path.suffix in DECIDE)
+        return files.sha256(*paths, prefix=search)[:16]
 
     def recognize(
         self,

@@ -1,7 +1,7 @@
-"""Damaged files of every kind: read, or refused with our own error; nothing else ever.
+"""Damaged files of every kind are either read or refused with DataError or OSError.
 
-`pytest tests/unit/test_fuzz.py --fuzz-minutes 10` goes on for so long, an equal time
-with each parser.
+`pytest tests/unit/test_fuzz.py --fuzz-minutes 10` runs for 10 minutes, shared equally by the
+parsers.
 """
 
 import gzip
@@ -80,7 +80,7 @@ def cuts_bytes(folder: Path) -> bytes:
 
 
 def read_cuts(path: Path) -> object:
-    """Lines of JSON, packed here so that the damage is in them and not only in the gzip."""
+    """Read JSON lines, compressed here so that the JSON is damaged and not only the gzip file."""
     text = path.read_bytes().replace(b"'", b'"').replace(b"None", b"null")
     folder = path.parent / "dir"
     folder.mkdir(exist_ok=True)
@@ -89,7 +89,7 @@ def read_cuts(path: Path) -> object:
 
 
 def ark(path: Path) -> Path:
-    """The file under the name of an archive."""
+    """Rename the file to .ark."""
     return path.rename(path.with_suffix(".ark"))
 
 
@@ -149,14 +149,14 @@ PARSERS: dict[str, tuple[Callable[[Path], object], bytes | Callable[[Path], byte
 
 
 def edits(original: bytes) -> st.SearchStrategy[bytes]:
-    """The file with a few bytes or pieces of it changed, or anything at all."""
+    """The file with up to four random edits, or random bytes."""
     piece = st.one_of(
         st.binary(max_size=6),
         st.sampled_from([b"\n", b"\t", b" ", b"\0", b"\xff", b"|", b"-1", b"9" * 30, b"[", b": {"]),
         st.text(max_size=4).map(lambda text: text.encode("utf-8", "surrogatepass")),
     )
-    place = st.integers(0, len(original))
-    change = st.tuples(place, st.integers(0, 12), piece)
+    position = st.integers(0, len(original))
+    change = st.tuples(position, st.integers(0, 12), piece)
 
     def apply(changes: list[tuple[int, int, bytes]]) -> bytes:
         data = original
@@ -172,10 +172,10 @@ def edits(original: bytes) -> st.SearchStrategy[bytes]:
 def test_damaged(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     parse, original = PARSERS[name]
     data = original if isinstance(original, bytes) else original(tmp_path)
-    path = tmp_path / "Ses01F_impro01.yaml"  # turns are of the dialogue that names the file
+    path = tmp_path / "Ses01F_impro01.yaml"  # a transcript file is named after its dialogue
     path.write_bytes(data)
     if name not in ("results.json", "model.json"):
-        parse(path)  # the undamaged file is read
+        parse(path)  # the undamaged file is valid
 
     def attempt(content: bytes) -> None:
         path.write_bytes(content)
@@ -208,7 +208,7 @@ def test_damaged(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> N
 
 
 def test_overrides_of_any_kind() -> None:
-    """--set is typed by hand."""
+    """Random values of --set."""
     generator = random.Random(0)
     pieces = ["alpha", "train", "epochs", *".=3[{}:-é! ", "'"]
     for _ in range(1500):

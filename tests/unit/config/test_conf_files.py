@@ -1,4 +1,4 @@
-"""Layers, overrides and the errors of configuration files."""
+"""Merging, overrides and errors of configuration files."""
 
 from pathlib import Path
 

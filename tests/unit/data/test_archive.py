@@ -1,4 +1,4 @@
-"""Archives against kaldiio, soundfile and lhotse; every kind of damage is an error."""
+"""Archives compared with kaldiio, soundfile and lhotse; any damage is an error."""
 
 import multiprocessing
 import os
@@ -25,7 +25,7 @@ LENGTHS = [1, 2, 401, 16000, 35089]
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    """``a/wav.1.ark`` below the working directory and what was put into it."""
+    """Write ``a/wav.1.ark`` below the working directory and return its contents."""
     monkeypatch.chdir(tmp_path)
     waves = {f"s-é{n}": sound(n, n) for n in LENGTHS}
     waves["s-é2"][:] = [-32768, 32767]
@@ -48,7 +48,7 @@ def test_kaldiio_and_soundfile_read_the_same(made: dict[str, np.ndarray]) -> Non
     assert sorted(os.listdir("a")) == ["wav.1.ark", "wav.1.scp"]
 
 
-def test_what_is_read_is_writable_and_own(made: dict[str, np.ndarray]) -> None:
+def test_samples_are_a_writable_copy(made: dict[str, np.ndarray]) -> None:
     source = datadir.read_table(Path("a/wav.1.scp"))["s-é401"]
     samples = archive.read_wav(source)
     samples[:] = 0
@@ -91,7 +91,7 @@ def test_speed_perturbed_cuts_load(
 
 
 class Waves(Dataset):
-    """What a spawned worker unpickles: importing this module registers the backend there."""
+    """Unpickled in spawned workers; importing this module registers the backend there."""
 
     def __init__(self, cuts: list[MonoCut]) -> None:
         self.cuts = cuts
@@ -117,7 +117,7 @@ def test_workers_read_the_right_audio(made: dict[str, np.ndarray], context: str)
 
 
 def _damage(kind: str, source: str) -> str:
-    """Break the archive behind ``source`` (its last entry); returns the source to read."""
+    """Damage the last entry of the archive of ``source``; return the source to read."""
     ark, offset = wav_scp.split(source)
     assert offset is not None
     path = Path(ark)
@@ -237,7 +237,7 @@ def test_memory_does_not_grow_and_no_file_stays_open(made: dict[str, np.ndarray]
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_import_warns_of_nothing() -> None:
+def test_import_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         process = multiprocessing.get_context("spawn").Process(target=_import)

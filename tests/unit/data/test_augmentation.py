@@ -1,4 +1,4 @@
-"""Speeds, notches and chunks: their draws, their spectra, and that batching does not matter."""
+"""Speeds, notches and chunks: draws, spectra, and independence of batching."""
 
 from collections import Counter
 from pathlib import Path
@@ -27,7 +27,7 @@ LENGTHS = [16000, 40000, 9360, 0, 33333, 5000, 100]
 
 
 def noise(lengths: list[int]) -> Tensor:
-    """Rows of noise, the padding too, so that a look beyond the end would show."""
+    """Rows of noise, including the padding, so that reading padding changes the result."""
     return torch.randn(len(lengths), max(lengths), generator=torch.Generator().manual_seed(0))
 
 
@@ -70,11 +70,11 @@ def test_never_more_than_half_of_an_utterance_is_zeroed(samples: int) -> None:
     many = [draw(0, f"u{n}", 0, samples) for n in range(500)]
     assert max(sum(length for _, length in one.chunks) for one in many) <= samples / 2
     counts = Counter(len(one.chunks) + one.skipped_chunks for one in many)
-    assert sorted(counts) == [0, 1, 2, 3, 4, 5]  # what is left out is counted
+    assert sorted(counts) == [0, 1, 2, 3, 4, 5]  # skipped chunks are counted
     assert any(one.skipped_chunks for one in many) == (samples < 20000)
 
 
-def test_nothing_is_drawn_where_the_conf_says_so() -> None:
+def test_augmentation_can_be_turned_off() -> None:
     assert draw(0, "a", 0, 40000, max_bands=0, max_chunks=0) == Draw()
     assert speed_factor(0, "a", 0, [100]) == 1.0
     with pytest.raises(DataError, match=r"augment\.max_bands: 99"):
@@ -101,7 +101,7 @@ def test_toolkit_semantics_inverts_the_same_draw() -> None:
 
 
 def perturbed(tmp_path: Path, factor: float, hertz: float = 1000.0) -> np.ndarray:
-    """A tone of two seconds, read through lhotse as training does."""
+    """A tone of two seconds, read through lhotse as in training."""
     lhotse = pytest.importorskip("lhotse")
     soundfile = pytest.importorskip("soundfile")
     path = tmp_path / "tone.wav"
@@ -195,16 +195,16 @@ def test_chunks_are_zeroed_where_drawn() -> None:
 
 def test_a_batch_equals_its_utterances_alone() -> None:
     waves, all_draws = noise(LENGTHS), draws(LENGTHS)
-    kept = waves.clone()
+    original = waves.clone()
     together = apply(waves, LENGTHS, all_draws)
-    assert torch.equal(waves, kept)  # the input is left alone
+    assert torch.equal(waves, original)  # the input is not modified
     for row, n in enumerate(LENGTHS):
         alone = apply(waves[row : row + 1, :n], [n], [all_draws[row]])[0]
         assert torch.equal(together[row, :n], alone)
-        assert torch.equal(together[row, n:], waves[row, n:])  # padding is not touched
+        assert torch.equal(together[row, n:], waves[row, n:])  # padding is not modified
 
 
-def test_the_present_test_has_something_of_everything() -> None:
+def test_the_draws_above_cover_all_cases() -> None:
     all_draws = draws(LENGTHS)
     assert any(one.bands for one in all_draws) and any(one.chunks for one in all_draws)
     assert any(one.skipped_chunks for one in all_draws) and any(not one.bands for one in all_draws)

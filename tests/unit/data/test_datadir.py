@@ -1,4 +1,4 @@
-"""Tables against GNU sort and hand-made breakage."""
+"""Tables compared with GNU sort, and damaged data dirs."""
 
 import os
 import subprocess
@@ -103,7 +103,7 @@ def test_validate_names_what_is_wrong(
 
 
 def test_not_everything_need_be_transcribed_and_labelled(good: Path) -> None:
-    """But each utterance must be one of both."""
+    """Each utterance must have a transcript or an emotion."""
     (good / "text").write_text("a-1 X\n")
     (good / "utt2emo").write_text("a-2 neu\nb-1 neu\n")
     assert datadir.validate(good) == []

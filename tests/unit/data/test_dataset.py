@@ -1,4 +1,4 @@
-"""Batches: every utterance once, an order that depends on nothing but seed and epoch."""
+"""Batches contain each utterance once, in an order that depends on seed and epoch only."""
 
 import json
 import os
@@ -51,16 +51,16 @@ def ids(batches: list[CutSet]) -> list[list[str]]:
     return [[cut.id for cut in batch] for batch in batches]
 
 
-def partly_known(cuts: CutSet) -> list[MonoCut]:
-    """Three cuts: one that nobody has labelled, one that nobody has transcribed, a whole one."""
-    silent, unlabelled, whole = (MonoCut.from_dict(cut.to_dict()) for cut in list(cuts)[:3])
-    silent.supervisions[0].text = None
-    del unlabelled.supervisions[0].custom["emotion"]
-    return [silent, unlabelled, whole]
+def partly_labelled(cuts: CutSet) -> list[MonoCut]:
+    """Three cuts: without a transcript, without an emotion, and with both."""
+    no_text, no_emotion, complete = (MonoCut.from_dict(cut.to_dict()) for cut in list(cuts)[:3])
+    no_text.supervisions[0].text = None
+    del no_emotion.supervisions[0].custom["emotion"]
+    return [no_text, no_emotion, complete]
 
 
-def test_what_nobody_knows_is_marked(cuts: CutSet) -> None:
-    one, two, three = partly_known(cuts)
+def test_missing_labels_are_marked(cuts: CutSet) -> None:
+    one, two, three = partly_labelled(cuts)
     batch = utterances()[CutSet.from_cuts([one, two, three])]
     assert batch.texts == [None, two.supervisions[0].text, three.supervisions[0].text]
     assert batch.targets[0] == [] and all(batch.targets[1:])
@@ -68,17 +68,17 @@ def test_what_nobody_knows_is_marked(cuts: CutSet) -> None:
     utterances().check(CutSet.from_cuts([one, two, three]), 400)
 
 
-def test_systems_learn_from_what_they_can(cuts: CutSet, models: Path) -> None:
-    some = partly_known(cuts)
-    for name, expected in (("asr", some[1:]), ("ser", some[::2]), ("joint", some)):
+def test_trainable_cuts_of_each_system(cuts: CutSet, models: Path) -> None:
+    given = partly_labelled(cuts)
+    for name, expected in (("asr", given[1:]), ("ser", given[::2]), ("joint", given)):
         conf = tiny.conf(models, f"{name}.yaml")
-        found = dataset.trainable_cuts(CutSet.from_cuts(some), conf, "here")
-        assert [cut.id for cut in found] == [cut.id for cut in expected], name
+        trainable = dataset.trainable_cuts(CutSet.from_cuts(given), conf, "here")
+        assert [cut.id for cut in trainable] == [cut.id for cut in expected], name
     with pytest.raises(DataError, match="here: no utterance has a transcript for system asr"):
-        dataset.trainable_cuts(CutSet.from_cuts(some[:1]), tiny.conf(models, "asr.yaml"), "here")
+        dataset.trainable_cuts(CutSet.from_cuts(given[:1]), tiny.conf(models, "asr.yaml"), "here")
 
 
-def test_a_batch_is_what_the_cuts_say(cuts: CutSet) -> None:
+def test_a_batch_has_the_values_of_the_cuts(cuts: CutSet) -> None:
     chosen = CutSet.from_cuts(list(cuts)[:3])
     batch = utterances()[chosen]
     assert batch.ids == [cut.id for cut in chosen]
@@ -100,20 +100,20 @@ def test_without_audio_there_are_lengths(cuts: CutSet) -> None:
     assert batch.lengths.tolist() == [cut.num_samples for cut in cuts]
 
 
-def plan(
+def make_sampler(
     cuts: CutSet, seed: int = 0, speed: Callable[[str, int], float] = SPEED, **keys: object
 ) -> TrainingSampler:
     return TrainingSampler(cuts, conf(**keys), speed, seed)
 
 
-def batches(one: TrainingSampler, epoch: int = 0) -> list[CutSet]:
-    return [one.batch(epoch, places) for places in one.epoch(epoch)]
+def batches(sampler: TrainingSampler, epoch: int = 0) -> list[CutSet]:
+    return [sampler.batch(epoch, indices) for indices in sampler.epoch(epoch)]
 
 
 @pytest.mark.parametrize("epoch", range(3))
 @pytest.mark.parametrize("keys", [{}, {"max_utterances": 3}, {"max_duration": 0.1}])
 def test_every_utterance_once_an_epoch(cuts: CutSet, epoch: int, keys: dict[str, float]) -> None:
-    found = ids(batches(plan(cuts, **keys), epoch))
+    found = ids(batches(make_sampler(cuts, **keys), epoch))
     assert sorted(chain(*found)) == sorted(cut.id for cut in cuts)
     assert max(map(len, found)) <= keys.get("max_utterances", 99)
     if keys.get("max_duration") == 0.1:
@@ -123,14 +123,14 @@ def test_every_utterance_once_an_epoch(cuts: CutSet, epoch: int, keys: dict[str,
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 17])
 def test_small_sets(cuts: CutSet, count: int) -> None:
     few = CutSet.from_cuts(list(cuts)[:count])
-    assert sum(map(len, plan(few).epoch(0))) == count
+    assert sum(map(len, make_sampler(few).epoch(0))) == count
     same = CutSet.from_cuts(few[0].with_id(f"same-{i}") for i in range(count))
-    assert sum(map(len, plan(same, speed=as_is).epoch(0))) == count
+    assert sum(map(len, make_sampler(same, speed=as_is).epoch(0))) == count
 
 
 def test_batches_are_full_and_within_the_limit(cuts: CutSet) -> None:
-    """Padding counts; no batch has room for the next longer utterance but the last of them."""
-    found = batches(plan(cuts))
+    """Padding counts. Only the last batch may have room for another utterance."""
+    found = batches(make_sampler(cuts))
     computed = [len(batch) * max(cut.duration for cut in batch) for batch in found]
     assert max(computed) <= 6.0
     longest = max(cut.duration for batch in found for cut in batch)
@@ -138,15 +138,15 @@ def test_batches_are_full_and_within_the_limit(cuts: CutSet) -> None:
 
 
 def test_padding() -> None:
-    """On durations of IEMOCAP's shape (tests/unit/bench/test_bench.py says why they are)."""
+    """With durations distributed as in IEMOCAP (see tests/unit/bench/test_bench.py)."""
     durations = corpus.durations(4500)
     cuts = CutSet.from_cuts(recorded(f"u{i:04d}", d) for i, d in enumerate(durations))
     for seconds, limit in ((100, 0.05), (300, 0.08)):
-        one = plan(cuts, max_duration=seconds)
-        spoken = [cut.duration / SPEED(cut.id, 0) for cut in one.cuts]
-        assert sampler.padding_share(spoken, one.epoch(0)) < limit
-        # and the batches are full, too: padding alone could be had with batches of one
-        assert len(one.epoch(0)) < 1.12 * sum(spoken) / seconds
+        built = make_sampler(cuts, max_duration=seconds)
+        spoken = [cut.duration / SPEED(cut.id, 0) for cut in built.cuts]
+        assert sampler.padding_share(spoken, built.epoch(0)) < limit
+        # the batches are also full: batches of one utterance would have no padding
+        assert len(built.epoch(0)) < 1.12 * sum(spoken) / seconds
 
 
 def recorded(name: str, seconds: float) -> MonoCut:
@@ -157,35 +157,37 @@ def recorded(name: str, seconds: float) -> MonoCut:
 
 
 def test_others_share_a_batch_in_each_epoch(cuts: CutSet) -> None:
-    """Also where speeds are not drawn."""
-    one = plan(cuts, speed=as_is)
+    """Also without speed perturbation."""
+    built = make_sampler(cuts, speed=as_is)
     pairs = [
-        {frozenset(pair) for batch in ids(batches(one, epoch)) for pair in combinations(batch, 2)}
+        {frozenset(pair) for batch in ids(batches(built, epoch)) for pair in combinations(batch, 2)}
         for epoch in range(2)
     ]
     assert 0.05 < len(pairs[0] - pairs[1]) / len(pairs[0]) < 0.95
 
 
 def test_order_depends_on_seed_and_epoch_only(cuts: CutSet) -> None:
-    first = plan(cuts).epoch(0)
+    first = make_sampler(cuts).epoch(0)
     np.random.seed(9)
     torch.manual_seed(9)
-    one = plan(cuts)
-    assert one.epoch(1) != first and one.epoch(0) == first
-    assert plan(cuts, seed=1).epoch(0) != first
+    built = make_sampler(cuts)
+    assert built.epoch(1) != first and built.epoch(0) == first
+    assert make_sampler(cuts, seed=1).epoch(0) != first
 
 
 def test_long_and_short_batches_come_in_another_order_each_epoch(cuts: CutSet) -> None:
     orders = set()
     for epoch in range(4):
-        durations = [batch[0].duration for batch in batches(plan(cuts, max_utterances=1), epoch)]
+        durations = [
+            batch[0].duration for batch in batches(make_sampler(cuts, max_utterances=1), epoch)
+        ]
         middle = sorted(durations)[len(durations) // 2]
         orders.add(tuple(duration > middle for duration in durations))
     assert len(orders) == 4
 
 
 def test_order_in_other_processes(cuts: CutSet, tmp_path: Path) -> None:
-    """Neither the hash seed of Python nor a global generator has a part in it."""
+    """The order depends neither on Python's hash seed nor on a global generator."""
     cuts.to_file(tmp_path / "cuts.jsonl")
     script = (
         "import json, sys\n"
@@ -193,8 +195,8 @@ def test_order_in_other_processes(cuts: CutSet, tmp_path: Path) -> None:
         "from jointasr.config import schema\n"
         "from jointasr.data.sampler import TrainingSampler\n"
         "cuts = CutSet.from_file(sys.argv[1]).to_eager()\n"
-        "plan = TrainingSampler(cuts, schema.Batch(max_duration=6), lambda *_: 1.0, 0)\n"
-        "print(json.dumps(plan.epoch(0)))\n"
+        "sampler = TrainingSampler(cuts, schema.Batch(max_duration=6), lambda *_: 1.0, 0)\n"
+        "print(json.dumps(sampler.epoch(0)))\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "cuts.jsonl")],
@@ -204,15 +206,17 @@ def test_order_in_other_processes(cuts: CutSet, tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout) == plan(cuts, speed=as_is).epoch(0)
+    assert json.loads(result.stdout) == make_sampler(cuts, speed=as_is).epoch(0)
 
 
 def test_workers_change_nothing(cuts: CutSet) -> None:
     loaded = []
     for workers in (0, 2):
-        loaded.append(list(dataset.training_batches(plan(cuts), utterances(), workers, range(2))))
-    places = [one for epoch in range(2) for one in ids(batches(plan(cuts), epoch))]
-    assert [batch.ids for batch in loaded[0]] == places
+        loaded.append(
+            list(dataset.training_batches(make_sampler(cuts), utterances(), workers, range(2)))
+        )
+    expected = [batch for epoch in range(2) for batch in ids(batches(make_sampler(cuts), epoch))]
+    assert [batch.ids for batch in loaded[0]] == expected
     assert [batch.ids for batch in loaded[0]] == [batch.ids for batch in loaded[1]]
     for one, other in zip(*loaded, strict=True):
         assert torch.equal(one.waves, other.waves) and torch.equal(one.lengths, other.lengths)
@@ -220,7 +224,7 @@ def test_workers_change_nothing(cuts: CutSet) -> None:
 
 
 def test_speed_is_applied_before_bucketing(cuts: CutSet) -> None:
-    found = batches(plan(cuts))
+    found = batches(make_sampler(cuts))
     original = {cut.id: cut for cut in cuts}
     seen: Counter[float] = Counter()
     for cutset in found:
@@ -235,9 +239,9 @@ def test_speed_is_applied_before_bucketing(cuts: CutSet) -> None:
 
 
 def test_slower_is_lower(cuts: CutSet) -> None:
-    """95 % of the speed: 1/0.95 as long, and a tone of 0.95 of its pitch."""
+    """95 % of the speed: length / 0.95, pitch * 0.95."""
     cut = cuts[0]
-    slow = plan(CutSet.from_cuts([cut]), speed=lambda *_: 0.95).batch(0, [0])[0]
+    slow = make_sampler(CutSet.from_cuts([cut]), speed=lambda *_: 0.95).batch(0, [0])[0]
     peaks = []
     for one in (cut, slow):
         wave = one.load_audio()[0]
@@ -262,7 +266,7 @@ def copies(cuts: CutSet) -> list[MonoCut]:
 
 
 def changed(cuts: CutSet, **fields: object) -> CutSet:
-    """The cuts with something wrong in the second."""
+    """The cuts with changed fields of the second supervision."""
     listed = copies(cuts)
     for key, value in fields.items():
         if key == "emotion":
@@ -289,14 +293,14 @@ def test_unusable_utterances_are_named_before_work_starts(cuts: CutSet) -> None:
 def test_damaged_audio_is_named_in_one_line(
     cuts: CutSet, tmp_path: Path, workers: int, factor: float
 ) -> None:
-    """Also when a worker process meets it, at any speed."""
+    """Also in a worker process, at any speed."""
     listed = copies(cuts)
     source = Path(listed[3].recording.sources[0].source)
     damaged = tmp_path / "damaged.wav"
     damaged.write_bytes(source.read_bytes()[:30])
     listed[3].recording.sources[0].source = str(damaged)
-    one = plan(CutSet.from_cuts(listed), speed=lambda *_: factor)
-    loader = dataset.training_batches(one, utterances(), workers, range(1))
+    built = make_sampler(CutSet.from_cuts(listed), speed=lambda *_: factor)
+    loader = dataset.training_batches(built, utterances(), workers, range(1))
     with pytest.raises(DataError, match=f"utterance {listed[3].id}: its audio cannot be") as caught:
         list(loader)
     assert "damaged.wav" in str(caught.value) and "\n" not in str(caught.value)

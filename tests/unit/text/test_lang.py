@@ -1,4 +1,4 @@
-"""Units against texts written by hand, and stage 4 on folds made here."""
+"""Output units on hand-written texts, and stage 4 on small folds."""
 
 import json
 import pickle
@@ -80,7 +80,7 @@ def test_too_little_text_for_so_many_pieces() -> None:
             Units.train_pieces(TEXTS, kind, 4000)
         with pytest.raises(DataError, match="--units-size"):
             Units.train_pieces(TEXTS, kind, 5)  # fewer than there are characters
-        with pytest.raises(DataError, match="every transcript is empty"):
+        with pytest.raises(DataError, match="all transcripts are empty"):
             Units.train_pieces([""], kind, 40)
 
 
@@ -130,7 +130,7 @@ def test_labels(tmp_path: Path) -> None:
 
 
 def vocabulary(lower: bool) -> dict[str, int]:
-    """In the order of the hub's wav2vec2 checkpoints."""
+    """Symbols in the order of the wav2vec2 checkpoints on the hub."""
     symbols = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
     return {s.lower() if lower else s: row for row, s in enumerate(symbols)}
 
@@ -200,7 +200,7 @@ def test_stage_errors_name_the_culprit(tmp_path: Path) -> None:
     (tmp_path / "ids").write_text("B-0\nB-7\n")
     assert folds.select_transcripts({"B-0": "A"}, tmp_path / "ids") == [
         "A"
-    ]  # nobody transcribed the other
+    ]  # B-7 has no transcript
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe", "unigram"])
@@ -211,13 +211,15 @@ def test_words_of_units_are_those_of_the_text(kind: str) -> None:
         ids = units.encode(text)
         words = units.words(ids)
         assert [units.decode([ids[i] for i in word]) for word in words] == text.split()
-        assert sorted(place for word in words for place in word) == [
-            place for place, index in enumerate(ids) if units.symbols[index] not in ("|", "\u2581")
+        assert sorted(position for word in words for position in word) == [
+            position
+            for position, index in enumerate(ids)
+            if units.symbols[index] not in ("|", "\u2581")
         ]
 
 
 def test_stage_makes_language_models_of_training_text(tmp_path: Path) -> None:
-    """One for each order of the conf; more text only where the conf names it."""
+    """One per order in the conf, with additional text only if the conf names it."""
     make_folds(tmp_path)
     for fold, ids in (("A", "A-0\n"), ("B", "B-0\n")):
         (tmp_path / "folds/speaker" / fold / "dev.list").write_text(ids)

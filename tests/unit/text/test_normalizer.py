@@ -1,4 +1,4 @@
-"""The normaliser, against hand-made pairs and its own invariants."""
+"""Text normalization on hand-made pairs, and its invariants."""
 
 import re
 
@@ -39,8 +39,8 @@ def test_only_letters_apostrophes_and_single_blanks_remain(raw: str) -> None:
 GERMAN = "abcdefghijklmnopqrstuvwxyz\u00e4\u00f6\u00fc\u00df"
 OTHERS = [
     (GERMAN, "Sch\u00f6ne Gr\u00fc\u00dfe, \u00c4RZTE!", "sch\u00f6ne gr\u00fc\u00dfe \u00e4rzte"),
-    (GERMAN, "scho\u0308n", "sch\u00f6n"),  # the accent as a character of its own
-    (LETTERS, "Stra\u00dfe", "STRASSE"),  # as it is written in capitals
+    (GERMAN, "scho\u0308n", "sch\u00f6n"),  # decomposed accent
+    (LETTERS, "Stra\u00dfe", "STRASSE"),  # upper case of ß
     ("\u0430\u0431\u0432", "\u0410 \u0431, \u0412!", "\u0430 \u0431 \u0432"),
     ("ABCabc", "aB d", "aB"),  # both cases: nothing is changed
     ("\u5929\u6c14", "\u5929\u6c14\u3002", "\u5929\u6c14"),  # no case at all
@@ -53,7 +53,7 @@ def test_other_alphabets(letters: str, raw: str, spelt: str) -> None:
     assert normalise(raw, letters) == spelt == normalise(spelt, letters)
 
 
-def test_what_is_lost_is_known() -> None:
+def test_removed_characters() -> None:
     """Letters and digits, not punctuation or tags."""
     assert removed_characters("Caf\u00e9, no. 5! [\u00c5 TAG] caf\u00e9", LETTERS) == "5\u00e9"
     assert removed_characters("It's fine \u2013 really?", LETTERS) == ""
@@ -69,12 +69,12 @@ def test_what_is_lost_is_known() -> None:
         ("", "at least one"),
     ],
 )
-def test_what_is_no_alphabet(letters: str, why: str) -> None:
+def test_invalid_alphabets(letters: str, why: str) -> None:
     with pytest.raises(ValueError, match=re.escape(why)):
         check_letters(letters)
     assert check_letters(GERMAN) == GERMAN
 
 
 @given(st.text(), st.text(st.characters(categories=["L"]), min_size=1, max_size=30))
-def test_nothing_but_the_alphabet_remains(raw: str, letters: str) -> None:
+def test_only_the_alphabet_remains(raw: str, letters: str) -> None:
     assert set(normalise(raw, letters)) <= {*letters, "'", " "}

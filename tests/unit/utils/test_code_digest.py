@@ -1,4 +1,4 @@
-"""The digest of code: equal after moves and on all versions of Python, different for other code."""
+"""The digest of code is equal after moves and on all Pythons, and differs for other code."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.stack
 VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 SYNTAX = ROOT / "tests/data/syntax.py"
 RECORDED = ROOT / "tests/data/syntax.txt"
-"""what :func:`normal_form` gives for the file on Python 3.10 to 3.13, each of which was run"""
+"""output of :func:`normal_form` for the file, verified on Python 3.10 to 3.13"""
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -26,7 +26,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 
 def interpreters() -> list[str]:
-    """All versions of Python on this machine that a stack may use."""
+    """All Python versions on this machine that a stack may use."""
     pyenv = [str(p) for p in Path.home().glob(".pyenv/versions/3.*/bin/python3")]
     return [
         path

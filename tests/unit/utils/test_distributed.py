@@ -1,4 +1,4 @@
-"""One training by several processes is the training by one, and loses nothing on the way."""
+"""Data-parallel training equals training by one process, also after kills."""
 
 import json
 import os
@@ -25,7 +25,8 @@ pytestmark = pytest.mark.stack
 
 SETTINGS = [
     *("encoder.dropout=0", "encoder.layerdrop=0", "emotion.dropout=0", "train.epochs=2"),
-    # a batch of one utterance leaves a process without any; plain steps, for Adam's are about signs
+    # batches of one utterance leave a process without any; Adadelta instead of Adam, whose first
+    # steps depend only on the sign of the gradient
     *("batch.max_duration=3", "optim.bert.lr=1e-3"),
     *("optim.encoder.name=adadelta", "optim.head.name=adadelta", "optim.bert.name=adadelta"),
     *("optim.encoder.lr=1", "optim.head.lr=1", "train.log_every=1"),
@@ -33,7 +34,7 @@ SETTINGS = [
 
 
 def begin(models: Path, out: Path, processes: int, *more: str) -> "subprocess.Popen[str]":
-    """Start a training; its log is ``out.log``."""
+    """Start a training that logs to ``out.log``."""
     command = [sys.executable, "-m", "jointasr.bin.train"]
     if processes > 1:
         command = [str(ROOT / "utils/torchrun.sh"), "--ngpu", str(processes), "--", command[2]]
@@ -57,7 +58,7 @@ def begin(models: Path, out: Path, processes: int, *more: str) -> "subprocess.Po
 
 
 def train(models: Path, out: Path, processes: int, *more: str) -> str:
-    """Train to the end; the log."""
+    """Train to the end and return the log."""
     process = begin(models, out, processes, *more)
     process.wait(timeout=300)
     log = out.with_suffix(".log").read_text()
@@ -79,7 +80,7 @@ def test_two_processes_train_as_one(recipe: Path, models: Path, tmp_path: Path) 
     (bert / "config.json").write_text(json.dumps(values))
     train(models, one, 1, f"bert.model={bert}")
     log = train(models, two, 2, f"bert.model={bert}", "batch.workers=1")
-    assert log.count("joint on cpu; trainable") == 1  # one of them speaks
+    assert log.count("joint on cpu; trainable") == 1  # only the main process logs
     assert "train: 24 utterances" in log
     for ours, theirs in zip(epochs(one), epochs(two), strict=True):
         assert ours[:2] == theirs[:2]  # epoch, steps
@@ -96,8 +97,8 @@ def test_two_processes_train_as_one(recipe: Path, models: Path, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_killed_and_terminated(recipe: Path, models: Path, tmp_path: Path) -> None:
-    """TERM to torchrun lets the state be saved; after that and after KILL the same command ends
-    with the weights of a training never disturbed."""
+    """TERM to torchrun saves the state; after TERM and after KILL the same command gives the
+    weights of an undisturbed training."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     more = ["train.epochs=6", "encoder.dropout=0.1", "encoder.layerdrop=0.2"]
     train(models, whole, 2, *more)
@@ -134,8 +135,8 @@ def test_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         distributed.process_group(2)
 
 
-def test_missing_cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cards that were assigned and are not there are an error, not a training on the CPU."""
+def test_missing_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assigned GPUs that are missing are an error, not a reason to train on the CPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for allowed in ("", "-1", "NoDevFiles"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)

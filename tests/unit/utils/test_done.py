@@ -1,4 +1,4 @@
-"""A finished step is skipped, and a changed option, input or code stops the run and is named."""
+"""A finished step is skipped; a changed option, input or code stops the run and is named."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Locks of outputs and whole files: what two runs at once, kills and errors leave."""
+"""Locks of outputs and atomic files, with concurrent runs, kills and errors."""
 
 import errno
 import fcntl
@@ -35,7 +35,7 @@ wait
 
 
 def start(language: str, out: Path, seconds: float) -> "subprocess.Popen[str]":
-    """A program that holds the lock of ``out`` for so long."""
+    """Start a program that holds the lock of ``out`` for ``seconds``."""
     python = [sys.executable, "-c", HOLD, str(out), str(seconds)]
     shell = ["bash", "-c", SHELL, str(ROOT), str(out), str(seconds)]
     return subprocess.Popen(
@@ -50,25 +50,28 @@ def start(language: str, out: Path, seconds: float) -> "subprocess.Popen[str]":
 
 
 def waits(process: "subprocess.Popen[str]") -> str:
-    """What it says about waiting; it must not hold the lock yet."""
+    """Return the message about waiting; the process must not hold the lock yet."""
     assert process.stderr is not None
-    said = process.stderr.readline()
+    message = process.stderr.readline()
     assert process.poll() is None
-    return said
+    return message
 
 
 @pytest.mark.parametrize("first", ["python", "shell"])
 @pytest.mark.parametrize("second", ["python", "shell"])
 def test_one_at_a_time(first: str, second: str, tmp_path: Path) -> None:
-    """Scripts and programs keep each other out; another output is free meanwhile; a killed holder
-    lets the next one in at once, its children gone."""
+    """Scripts and programs exclude each other, other outputs stay unlocked, and killing the holder
+    and its children releases the lock at once."""
     holder = start(first, tmp_path / "out", 600)
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
     with locks.held(tmp_path / "other"):
         pass
     waiting = start(second, tmp_path / "out", 0)
-    said = waits(waiting)
-    assert f"process {holder.pid} on " in said and "is at work on it; waiting for its end" in said
+    message = waits(waiting)
+    assert (
+        f"process {holder.pid} on " in message
+        and "is at work on it; waiting for its end" in message
+    )
     began = time.monotonic()
     os.killpg(holder.pid, signal.SIGKILL)
     out, _ = waiting.communicate(timeout=60)
@@ -78,7 +81,7 @@ def test_one_at_a_time(first: str, second: str, tmp_path: Path) -> None:
 
 
 def test_children_keep_the_lock(tmp_path: Path) -> None:
-    """A script that is killed alone leaves its output locked while what it started is at work."""
+    """The children of a killed script keep its lock until they end."""
     holder = start("shell", tmp_path / "out", 3)
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
     holder.kill()
@@ -98,8 +101,8 @@ def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         pass
 
 
-def test_whole_files(tmp_path: Path) -> None:
-    """An error leaves the old file and nothing else."""
+def test_atomic_files(tmp_path: Path) -> None:
+    """After an error only the old file remains."""
     path = tmp_path / "new/table"
     files.write_text(path, "old\n")
     with pytest.raises(RuntimeError), files.replacing(path) as temporary:
@@ -112,7 +115,7 @@ def test_whole_files(tmp_path: Path) -> None:
 
 
 def test_input_changed_meanwhile(tmp_path: Path) -> None:
-    """A step whose input changes while it works is not recorded as made from either."""
+    """A step whose input changes while it runs is not recorded as finished."""
     source, out = tmp_path / "source", tmp_path / "out"
     source.write_text("a")
     words = r"the input .*source changed while the step ran"

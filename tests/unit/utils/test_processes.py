@@ -1,4 +1,4 @@
-"""Processes end with the one that began them, whenever that ends."""
+"""Processes end when their parent ends, at any time."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ parent = os.getpid()
 if os.fork() == 0:
     Path(out, "child").write_text(str(os.getpid()))
     if early:
-        while os.getppid() == parent:  # killed before we come to it
+        while os.getppid() == parent:  # the parent is killed before the call
             time.sleep(0.01)
     processes.end_with(parent)
     Path(out, "ready").touch()

@@ -1,4 +1,4 @@
-"""Streams are a function of their keys: pinned, order-free, unrelated."""
+"""Streams depend on their keys only, are uncorrelated, and give pinned numbers."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Numbers between host and device."""
+"""Copies between host and device."""
 
 import pytest
 import torch
