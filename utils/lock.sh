@@ -14,7 +14,7 @@ lock_output() {
     if [ "$code" -ne 75 ]; then
       die "$1: its file system has no locks" "mount it with locks, or work in a folder elsewhere"
     fi
-    log "$1: $(cat "$file") is at work on it; waiting for its end" >&2
+    log "$1: locked by $(cat "$file"); waiting" >&2
     flock --wait 60 "$fd" && break
   done
   printf 'process %s on %s (%s)\n' "$$" "$(uname -n)" "$0" >"$file"

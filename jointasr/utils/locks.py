@@ -61,7 +61,7 @@ def _acquire(lock: "filelock.BaseFileLock", path: Path, out: Path) -> None:
             return
         except filelock.Timeout:
             holder = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
-            print(f"{out}: {holder} is at work on it; waiting for its end", file=sys.stderr)
+            print(f"{out}: locked by {holder}; waiting", file=sys.stderr)
             timeout = REPORT_SECONDS
         except OSError as error:
             if error.filename is not None:  # the lock file cannot be opened

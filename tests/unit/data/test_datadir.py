@@ -36,7 +36,7 @@ def good(tmp_path: Path) -> Path:
     return path
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(IDS, IDS, min_size=1, max_size=20))
 def test_order_is_that_of_sort(tmp_path: Path, table: dict[str, str]) -> None:
     path = tmp_path / "table"

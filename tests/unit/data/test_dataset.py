@@ -74,7 +74,7 @@ def test_trainable_cuts_of_each_system(cuts: CutSet, models: Path) -> None:
         conf = tiny.conf(models, f"{name}.yaml")
         trainable = dataset.trainable_cuts(CutSet.from_cuts(given), conf, "here")
         assert [cut.id for cut in trainable] == [cut.id for cut in expected], name
-    with pytest.raises(DataError, match="here: no utterance has a transcript for system asr"):
+    with pytest.raises(DataError, match="here: no utterance has a transcript, which system asr"):
         dataset.trainable_cuts(CutSet.from_cuts(given[:1]), tiny.conf(models, "asr.yaml"), "here")
 
 

@@ -68,8 +68,8 @@ def test_an_edited_table_is_refused(raw: Path, name: str) -> None:
     """Reading the cuts, or a subset with the utterance, raises; another subset is unaffected."""
     table = datadir.read_table(raw / name)
     first, *others = table
-    datadir.write_table(raw / name, {**table, first: "Ses01F"})
-    words = rf"{name}: {first}: 'Ses01F', but .* in {layout.CUTS}; the table was edited.*--force"
+    datadir.write_table(raw / name, {**table, first: "OTHER"})
+    words = rf"{name}: {first}: 'OTHER', but .* in {layout.CUTS}; the table was edited.*--force"
     for ids in (table, [first]):
         with pytest.raises(DataError, match=words):
             manifest.subset(raw, Path("part"), ids)

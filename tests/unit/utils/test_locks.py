@@ -68,10 +68,7 @@ def test_one_at_a_time(first: str, second: str, tmp_path: Path) -> None:
         pass
     waiting = start(second, tmp_path / "out", 0)
     message = waits(waiting)
-    assert (
-        f"process {holder.pid} on " in message
-        and "is at work on it; waiting for its end" in message
-    )
+    assert f"locked by process {holder.pid} on " in message and "; waiting" in message
     began = time.monotonic()
     os.killpg(holder.pid, signal.SIGKILL)
     out, _ = waiting.communicate(timeout=60)
