@@ -59,7 +59,10 @@ def targets(tests: Path) -> dict[str, tuple[str, str]]:
         "dev_clean": (scenarios.CLEAN, "dev"),
         "train_noisy": (scenarios.TRAIN, "train"),
         "dev_noisy": (scenarios.DEV, "dev"),
-        **{f"test_{name}": (name, "test") for name in scenarios.read_tests(tests)},
+        **{
+            layout.test_dir(Path(), name).name: (name, "test")
+            for name in scenarios.read_tests(tests)
+        },
     }
 
 
