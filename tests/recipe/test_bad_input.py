@@ -1,7 +1,7 @@
-"""What a clumsy user does, by the commands they type: one clear error, early, and no traceback.
+"""Users' mistakes at the command line give one clear error, early, without a traceback.
 
-The project and the corpora lie in folders with a blank and a quote in their names, and are called
-from elsewhere.
+The project and the corpora are in folders whose names contain a blank and a quote; commands are run
+from another folder.
 """
 
 import json
@@ -51,7 +51,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def refused(home: Path, script: str, *options: str) -> tuple[str, str]:
-    """Standard output, and what is said on standard error, of a command that must fail."""
+    """Run a command that must fail; return its standard output and standard error."""
     done = run(home / "it's mine" / script, *options, cwd=home)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
@@ -92,7 +92,7 @@ def refused(home: Path, script: str, *options: str) -> tuple[str, str]:
         (IEMOCAP, ["--encoder", "models/no Q"], "no Q/vocab.json: has no symbol 'Q'"),
     ],
 )
-def test_told_before_anything_is_done(
+def test_bad_options_are_errors_before_any_work(
     home: Path, script: str, options: list[str], words: str
 ) -> None:
     output, error = refused(home, script, *options)
@@ -110,14 +110,14 @@ def test_told_before_anything_is_done(
         (10, "run stage 9"),
     ],
 )
-def test_a_stage_before_its_time(home: Path, stage: int, words: str) -> None:
+def test_a_stage_names_the_stage_that_it_needs(home: Path, stage: int, words: str) -> None:
     output, error = refused(home, IEMOCAP, "--stage", str(stage))
     assert words in error
     assert output.splitlines()[-1] == f"FAILED at stage {stage}"
 
 
 def corpora(home: Path, *options: str, iemocap: str = "iemocap", musan: str = "musan") -> list[str]:
-    """Options of stage 1; the folders are relative to where the user is."""
+    """Options of stage 1, with folders relative to the user's current folder."""
     where = ["--iemocap", f"my corpora/{iemocap}", "--musan", f"my corpora/{musan}"]
     return [*where, "--stage", "1", "--stop-stage", "1", *options]
 
@@ -171,7 +171,9 @@ def mislabelled(lines: list[str]) -> list[str]:
         (lambda root: shutil.rmtree(root / "Session4"), "Session4 does not exist"),
     ],
 )
-def test_corpus(home: Path, spoil: Callable[[Path], object], words: str) -> None:
+def test_corpus_errors_name_the_file(
+    home: Path, spoil: Callable[[Path], object], words: str
+) -> None:
     root = home / "my corpora/spoilt iemocap"
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(home / "my corpora/iemocap", root)
@@ -191,7 +193,7 @@ def test_noises_without_music(home: Path) -> None:
     assert "no music/music: no wav files; MUSAN has music, speech, noise" in error
 
 
-def test_doctor_finds_corpora_and_models_wanting(home: Path) -> None:
+def test_doctor_reports_bad_corpora_and_missing_models(home: Path) -> None:
     models = ("--encoder", "models/good", "--bert", "some/where")
     options = corpora(home, "--self-test", "false", "--ctc", "torch", musan="iemocap")
     done = run(
@@ -207,8 +209,8 @@ def test_doctor_finds_corpora_and_models_wanting(home: Path) -> None:
     assert done.stdout.splitlines()[-1] == "FAILED at stage 0"
 
 
-def test_advice_works_and_an_unknown_fold_is_told_before_noise_is_planned(home: Path) -> None:
-    """Half a corpus is refused; as advised it is read; but then one of its speakers is missing."""
+def test_advice_works_and_an_unknown_fold_is_an_error_before_noise_is_planned(home: Path) -> None:
+    """A partial corpus is refused, then read with the advised option; then a speaker is missing."""
     root = home / "my corpora/half"
     shutil.copytree(home / "my corpora/iemocap", root)
     shutil.rmtree(root / "Session4")
@@ -221,10 +223,10 @@ def test_advice_works_and_an_unknown_fold_is_told_before_noise_is_planned(home: 
     assert "Ses04F is no speaker of data/local/corpus; there are Ses01F" in error
     assert output.splitlines()[-1] == "FAILED at stage 2"
     _, error = refused(home, IEMOCAP, *options)
-    assert "report.txt: INCOMPLETE: " in error, "an earlier permission is not for ever"
+    assert "report.txt: INCOMPLETE: " in error, "the permission is valid for one command"
 
 
-def test_interrupt_ends_all_and_says_where(home: Path) -> None:
+def test_interrupt_ends_all_processes_and_names_the_stage(home: Path) -> None:
     process = subprocess.Popen(
         [home / "it's mine/egs/mini/run.sh", "--stage", "1", "--stop-stage", "1"],
         cwd=home,

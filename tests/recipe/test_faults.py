@@ -1,4 +1,4 @@
-"""Full disks and damaged audio: what is told, what is kept, what is counted."""
+"""Full disks and damaged audio: error messages, what remains, and what is counted."""
 
 import json
 import os
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.stack
 
 
 def limited(kilobytes: int) -> None:
-    """No file may grow beyond this: what a full disk looks like to a program."""
+    """Limit the size of files, which to a program looks like a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes << 10, kilobytes << 10))
 
 
@@ -54,7 +54,7 @@ def train(
 def test_full_disk_while_training(
     recipe: Path, models: Path, tmp_path: Path, kilobytes: int, minutes: int, what: str
 ) -> None:
-    """The file is named, nothing half stays, and with room the same command goes on."""
+    """The error names the file, no partial file remains, and with room the same command resumes."""
     out = tmp_path / "out"
     done = train(models, out, minutes, kilobytes)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
@@ -71,7 +71,7 @@ def test_full_disk_while_training(
 
 
 def test_full_disk_while_writing_tables(tmp_path: Path) -> None:
-    """The old table stays."""
+    """The old table remains."""
     path = tmp_path / "text"
     datadir.write_table(path, {"a": "OLD"})
     code = "import sys\nfrom pathlib import Path\nfrom jointasr.data import datadir\n"
@@ -98,7 +98,7 @@ def test_a_tensor_file_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.fixture
 def damaged(recipe: Path, models: Path, tmp_path: Path) -> tuple[Path, str]:
-    """A trained model's folder whose test_clean has one utterance that cannot be read."""
+    """A recipe whose test_clean has one utterance that cannot be read, and its id."""
     home = Path(shutil.copytree(recipe, tmp_path / "recipe"))
     data = home / "data/folds/speaker/Ses01F/test_clean"
     cuts = manifest.load(data)
@@ -120,7 +120,7 @@ def test_damaged_entry_at_decode_time(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """An error that names it; with --skip-bad it is an error in every score, and listed."""
+    """The error names the utterance; with --skip-bad it counts as an error in every score."""
     home, name = damaged
     monkeypatch.chdir(home)
     model = initial_model(models, "joint.yaml")
@@ -153,8 +153,8 @@ def test_damaged_entry_at_decode_time(
     assert lines and name not in {line.split()[0] for line in lines}
 
 
-def test_nothing_can_be_read(damaged: tuple[Path, str], models: Path) -> None:
-    """All utterances bad: a score of nothing but errors, not a crash."""
+def test_decoding_of_unreadable_utterances_only(damaged: tuple[Path, str], models: Path) -> None:
+    """If all utterances are bad, all are errors, and decoding does not crash."""
     home, _ = damaged
     cuts = manifest.load(home / "data/folds/speaker/Ses01F/test_clean")
     bad = manifest.relocate(cuts, {cut.id: f"{home}/none.wav" for cut in cuts})
@@ -168,7 +168,7 @@ def test_nothing_can_be_read(damaged: tuple[Path, str], models: Path) -> None:
 def test_damaged_features_at_decode_time(
     damaged: tuple[Path, str], models: Path, tmp_path: Path
 ) -> None:
-    """Archived features, likewise."""
+    """The same for archived features."""
     home, _ = damaged
     cuts = manifest.load(home / "data/folds/speaker/Ses01F/test_noise_snr5")
     conf = conf_files.load_decode("decode.yaml", Path(), ["method=greedy"])

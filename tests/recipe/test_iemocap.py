@@ -1,4 +1,4 @@
-"""egs/iemocap, unchanged, on a tree of IEMOCAP's real size, names and counts: stages 1 to 3."""
+"""Stages 1 to 3 of egs/iemocap on a tree with the names and counts of IEMOCAP."""
 
 import json
 from collections import Counter
@@ -42,14 +42,14 @@ def test_counts_are_the_papers(paper: Copy) -> None:
     assert [iem4[f"Ses0{k}{g}"] for k in range(1, 6) for g in "FM"] == [
         528, 557, 481, 542, 522, 629, 528, 503, 590, 651,
     ]  # fmt: skip
-    kept = per_speaker(data / "local/selected")
-    assert sum(kept.values()) == 5500
-    assert [kept[f"Ses0{k}{g}"] for k in range(1, 6) for g in "FM"] == [
+    selected = per_speaker(data / "local/selected")
+    assert sum(selected.values()) == 5500
+    assert [selected[f"Ses0{k}{g}"] for k in range(1, 6) for g in "FM"] == [
         519, 555, 480, 541, 521, 629, 523, 503, 581, 648,
     ]  # fmt: skip
 
 
-def test_ten_folds_cover_every_turn_once(paper: Copy) -> None:
+def test_ten_folds_cover_every_utterance_once(paper: Copy) -> None:
     folds = paper.home / "egs/iemocap/data/folds/speaker"
     names = json.loads((folds / "folds.json").read_text())["folds"]
     assert len(names) == 10
@@ -57,7 +57,7 @@ def test_ten_folds_cover_every_turn_once(paper: Copy) -> None:
     assert len(tested) == len(set(tested)) == 5500
 
 
-def test_every_noisy_set_has_every_turn(paper: Copy) -> None:
+def test_every_noisy_set_has_every_utterance(paper: Copy) -> None:
     reports = sorted((paper.home / "egs/iemocap/data/local/mix").glob("*/report.txt"))
     assert len(reports) == 8
     assert all("5500" in path.read_text() for path in reports)

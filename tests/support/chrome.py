@@ -1,4 +1,4 @@
-"""Chromium without a screen, for tests of pages; skipped where it is not installed."""
+"""Headless Chromium for tests of pages; these are skipped where it is not installed."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 @contextmanager
 def chromium(size: tuple[int, int], *more: str) -> Iterator[Any]:
-    """A driver of a browser as wide as a phone (with a phone's viewport) or a desktop."""
+    """Yield a driver; at the size of a phone, the browser emulates a phone's viewport."""
     if not (CHROMIUM and DRIVER):
         pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
     width, height = size

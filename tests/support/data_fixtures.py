@@ -1,4 +1,4 @@
-"""Small corpora made by code, in the layout of ``data/local``, for the tests of the data stages."""
+"""Small synthetic corpora in the layout of ``data/local``, for tests of the data stages."""
 
 import subprocess
 from pathlib import Path
@@ -34,7 +34,7 @@ def write_wav(path: Path, samples: np.ndarray, rate: int = RATE) -> Path:
 
 
 def cut_of(path: Path, utterance: str, frames: int, **fields: str) -> MonoCut:
-    """A cut as the corpus preparation makes it; ``fields`` override text, speaker and emotion."""
+    """A cut as corpus preparation writes it; ``fields`` override text, speaker and emotion."""
     speaker = fields.get("speaker", utterance.split("-")[0])
     recording = Recording(
         id=utterance,
@@ -73,9 +73,9 @@ def cut_of(path: Path, utterance: str, frames: int, **fields: str) -> MonoCut:
 
 
 def make_iemocap(recipe: Path, sessions: int = 2, dialogues: int = 3, turns: int = 2) -> CutSet:
-    """``<recipe>/data/local/corpus``: each dialogue has ``turns`` of both speakers of its session.
+    """Write data/local/corpus: each dialogue has ``turns`` of both speakers of its session.
 
-    Two further turns are there to be left out: one without words, one labelled ``fru``.
+    Two further utterances are to be excluded: one without words, one labelled ``fru``.
     """
     cuts = []
     for session in range(1, sessions + 1):
@@ -102,7 +102,7 @@ def _turn(recipe: Path, session: int, number: int, who: str, turn: int, **fields
 
 
 def make_musan(recipe: Path) -> None:
-    """``<recipe>/data/local/musan``: per type and pool two files, one shorter than any turn."""
+    """Write data/local/musan: two files per type and pool, one shorter than any utterance."""
     recordings, pools = [], []
     for kind in ("music", "noise", "speech"):
         for pool in ("train", "dev", "test"):

@@ -1,4 +1,4 @@
-"""A hub on loopback that speaks as much of the real one's protocol as pushing and loading need."""
+"""A model hub on loopback with the part of the protocol that pushing and loading use."""
 
 import base64
 import hashlib
@@ -13,12 +13,12 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
 def digest(content: bytes) -> str:
-    """What names a file's content."""
+    """SHA-256 of a file's content."""
     return hashlib.sha256(content).hexdigest()
 
 
 class Hub(ThreadingHTTPServer):
-    """Repositories by id: whether each is private, and its files."""
+    """Repositories by id: their files, and whether they are private."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -32,7 +32,7 @@ class Hub(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Requests of huggingface_hub."""
+    """Handle the requests of huggingface_hub."""
 
     server: Hub
     protocol_version = "HTTP/1.1"
@@ -107,12 +107,12 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving() -> Iterator[Hub]:
-    """A hub while the block runs."""
+    """Run a hub during the block."""
     with Hub() as hub:
         threading.Thread(target=hub.serve_forever, daemon=True).start()
         try:

@@ -1,6 +1,6 @@
-"""Three joint training steps and a decode with models of the paper's size, random weights.
+"""Three joint training steps and a decode with models of the paper's size and random weights.
 
-Called by test_fullsize.py in a process of its own, so that its peak memory is its own:
+test_fullsize.py runs it in a separate process to measure its peak memory:
 ``python3 tests/support/fullsize.py FOLDER``. Only model paths and max_duration differ from
 conf/joint.yaml.
 """

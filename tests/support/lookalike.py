@@ -1,8 +1,7 @@
-"""Trees in the layouts of IEMOCAP and MUSAN, of very short sounds, with the real counts.
+"""Trees in the layouts of IEMOCAP and MUSAN, with very short sounds and the real counts.
 
 ``python3 tests/support/lookalike.py OUT`` makes OUT/iemocap (10,039 turns) and OUT/musan in
-seconds. Of IEMOCAP, the names of the dialogues and the counts are real; what is said and
-heard is invented.
+seconds. Names of dialogues and counts are those of IEMOCAP; transcripts and audio are invented.
 """
 
 import sys
@@ -36,7 +35,7 @@ RATE = 16000
 
 @dataclass
 class Turn:
-    """One labelled turn; ``id`` is the corpus' own, ``raw`` its transcript."""
+    """A labelled utterance; ``id`` as in the corpus, ``raw`` its transcript."""
 
     id: str
     label: str
@@ -48,7 +47,7 @@ class Turn:
 
 
 def dialogues(session: int) -> list[str]:
-    """The real names of a session's dialogues: 28, 30, 32, 30 and 31 of them."""
+    """Names of a session's dialogues: 28, 30, 32, 30 and 31 of them."""
     names = []
     for marker in "FM":
         numbers = [f"{n:02d}" for n in range(1, 8 if session == 1 else 9)]
@@ -61,7 +60,7 @@ def dialogues(session: int) -> list[str]:
 
 
 def full() -> list[Turn]:
-    """10,039 turns that have every count of PAPER.md's corpus, words included."""
+    """10,039 utterances with all counts of IEMOCAP, words included."""
     planned = _emotional() + _other()
     numbers: Counter[tuple[str, str]] = Counter()
     dealt: Counter[tuple[str, str]] = Counter()
@@ -77,7 +76,7 @@ def full() -> list[Turn]:
 
 
 def _emotional() -> list[tuple[str, str, str, str]]:
-    """(speaker, style, label, raw) of the 5,531 turns."""
+    """(speaker, style, label, raw) of the 5,531 utterances with one of four emotions."""
     tags = list(TAG_ONLY)
     excited = spoken = 0
     result: list[tuple[str, str, str, str]] = []
@@ -111,7 +110,7 @@ def _other() -> list[tuple[str, str, str, str]]:
 
 
 def _sentence(index: int, words: int) -> str:
-    """That many words, with what surrounds them in transcripts."""
+    """A sentence of so many words, with case, punctuation and noises as in transcripts."""
     chosen = [VOCABULARY[(index + 3 * i) % len(VOCABULARY)] for i in range(words)]
     raw = " ".join(chosen).capitalize() + (".", "?", "...", "!", " --")[index % 5]
     if index % 7 == 0:
@@ -120,7 +119,7 @@ def _sentence(index: int, words: int) -> str:
 
 
 def tiny() -> list[Turn]:
-    """Five sessions of one dialogue and four turns each: for tests of bad input."""
+    """Five sessions of one dialogue with four utterances, for tests of bad input."""
     return [
         Turn(f"Ses0{session}F_impro01_{role}{number:03d}", label, f"Turn {label} don't [SIGH].")
         for session in range(1, 6)
@@ -130,7 +129,7 @@ def tiny() -> list[Turn]:
 
 
 def write_iemocap(root: Path, turns: Iterable[Turn]) -> None:
-    """Write labels, transcripts and wavs, with the junk of real copies between them."""
+    """Write labels, transcripts and wavs, and the irrelevant files that real copies contain."""
     by_dialogue: dict[str, list[Turn]] = defaultdict(list)
     for turn in turns:
         by_dialogue[turn.dialogue].append(turn)
@@ -164,7 +163,7 @@ def write_iemocap(root: Path, turns: Iterable[Turn]) -> None:
 
 
 def write_musan(root: Path, files: int = 6) -> None:
-    """A few sounds of each type, of different lengths, in two sources a type."""
+    """Write sounds of different lengths, in two sources for each type."""
     sources = {"music": ("fma", "jamendo"), "speech": ("librivox", "us-gov"),
                "noise": ("free-sound", "sound-bible")}  # fmt: skip
     sound = np.tile(_sound(), 8)
@@ -179,7 +178,7 @@ def write_musan(root: Path, files: int = 6) -> None:
 
 
 def write_wav(path: Path, samples: np.ndarray, rate: int = RATE, channels: int = 1) -> None:
-    """PCM16."""
+    """Write 16-bit PCM."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(channels)
         file.setsampwidth(2)

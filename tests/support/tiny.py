@@ -1,7 +1,6 @@
 """Tiny models in the hub's file layout, and a small corpus of tones that they can learn.
 
-A letter is a tone of 60 ms; an emotion is a low tone under the whole utterance. Everything is made
-by code, from fixed seeds.
+A letter is a tone of 60 ms; an emotion is a low tone during the entire utterance. Seeds are fixed.
 """
 
 import json
@@ -48,9 +47,9 @@ SIZES = {
 
 
 def make_wav2vec2(folder: Path, norm: str, vocabulary: list[str] = VOCABULARY) -> Path:
-    """A wav2vec2 with a CTC head, as facebook/wav2vec2-large-960h-lv60-self and -base-960h are.
+    """Write a wav2vec2 with a CTC head, like facebook/wav2vec2-large-960h-lv60-self or -base-960h.
 
-    Its first layer starts as a bank of filters, so that frozen convolutions tell tones apart.
+    Its first layer is a filter bank, so that frozen convolutions distinguish tones.
     """
     torch.manual_seed(0)
     sizes = {**SIZES, "feat_extract_norm": norm, "vocab_size": len(vocabulary), "pad_token_id": 0}
@@ -65,7 +64,7 @@ def make_wav2vec2(folder: Path, norm: str, vocabulary: list[str] = VOCABULARY) -
 
 
 def save(model: Any, folder: Path, normalise: bool, vocabulary: list[str] | None = None) -> Path:
-    """Write a checkpoint as the hub has it."""
+    """Write a checkpoint in the hub's format."""
     model.eval().save_pretrained(folder)
     text = json.dumps({"do_normalize": normalise, "sampling_rate": RATE})
     (folder / "preprocessor_config.json").write_text(text)
@@ -84,7 +83,7 @@ def filter_bank(bands: int, width: int) -> torch.Tensor:
 
 
 def make_bert(folder: Path) -> Path:
-    """A BERT of one layer whose vocabulary is the letters."""
+    """Write a BERT of one layer whose vocabulary is the letters."""
     torch.manual_seed(1)
     letters = "'abcdefghijklmnopqrstuvwxyz"
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -105,7 +104,7 @@ def make_bert(folder: Path) -> Path:
 
 
 def conf(models: Path, name: str = "joint.yaml", *overrides: str, norm: str = "layer") -> Any:
-    """A shipped configuration with its models replaced by tiny ones and the torch engine."""
+    """A shipped configuration with tiny models and the torch engine."""
     return conf_files.load(name, Path(), [*settings(models, norm), *overrides])
 
 
@@ -170,7 +169,7 @@ def tones(text: str, emotion: str, seed: int, stretch: float = 1.0) -> np.ndarra
 
 
 def utterances(folder: Path, count: int, seed: int, words: int = 2) -> CutSet:
-    """Cuts of so many utterances of 1 to ``words`` words, their wavs below ``folder``."""
+    """Write ``count`` utterances of 1 to ``words`` words below ``folder``; return their cuts."""
     generator = np.random.default_rng(seed)
     cuts: list[MonoCut] = []
     for number in range(count):
@@ -184,7 +183,7 @@ def utterances(folder: Path, count: int, seed: int, words: int = 2) -> CutSet:
 
 
 def make_fold(folder: Path, train: int = 24, dev: int = 8) -> Path:
-    """A fold folder with train_clean, dev_clean, test_clean, test_noise_snr5 and lang_char."""
+    """Write a fold: train_clean, dev_clean, test_clean, test_noise_snr5 and lang_char."""
     sizes = {"train_clean": train, "dev_clean": dev, "test_clean": 6, "test_noise_snr5": 5}
     for seed, (name, count) in enumerate(sizes.items(), 1):
         cuts = utterances(folder / "wavs" / name, count, seed)
