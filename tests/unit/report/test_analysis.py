@@ -45,21 +45,16 @@ def cell(system: str, kind: str, test: str, seed: int = 0) -> dict[str, object]:
 
 def test_errors_per_utterance_and_speaker() -> None:
     scores = make_scores(0.3, 0.7, 0)
-    words, answers = (
-        analysis.utterance_errors(scores, "wer"),
-        analysis.utterance_errors(scores, "acc"),
-    )
-    assert words is not None and answers is not None
-    assert scores.counts is not None and words.value == pytest.approx(scores.counts.wer)
-    assert scores.confusion is not None and 100 - answers.value == pytest.approx(
-        scores.confusion.wa
-    )
-    per_speaker = {
-        name: part.counts for name, part in scores.group_by(lambda info: info.speaker).items()
-    }
-    assert {name: c.wer for name, c in per_speaker.items() if c} == pytest.approx(
-        words.by_speaker()
-    )
+    word_errors = analysis.utterance_errors(scores, "wer")
+    wrong_emotions = analysis.utterance_errors(scores, "acc")
+    assert word_errors is not None and wrong_emotions is not None
+    assert scores.counts is not None and scores.confusion is not None
+    assert word_errors.rate == pytest.approx(scores.counts.wer)
+    assert 100 - wrong_emotions.rate == pytest.approx(scores.confusion.wa)
+    by_speaker = scores.group_by(lambda info: info.speaker)
+    counts = {speaker: part.counts for speaker, part in by_speaker.items()}
+    expected = {speaker: count.wer for speaker, count in counts.items() if count}
+    assert word_errors.by_speaker() == pytest.approx(expected)
     assert analysis.utterance_errors(UtteranceScores({}), "wer") is None
 
 
@@ -175,7 +170,7 @@ def test_scores_of_cells_are_loaded_if_all_folds_exist(
     assert set(scores) == {("joint", "clean", test) for test in toy_exp.TESTS}
     pooled = scores["joint", "clean", "clean"]
     assert list(pooled.utterances) == sorted(pooled.utterances) and len(pooled.utterances) == 5
-    assert scores.counts == WordCounts(sub=1, dele=3, ins=1, ref_words=8)
+    assert pooled.counts == WordCounts(sub=1, dele=3, ins=1, ref_words=8)
     assert len(analysis.find_decoded(results, Path("exp"))) == 4
     (Path("exp/joint_clean/fold_Ses02M/decode_clean") / ".done").unlink()
     assert set(analysis.load_scores(results, Path("exp"))) == {("joint", "clean", "noise_snr5")}
