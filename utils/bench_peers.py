@@ -135,15 +135,16 @@ def main() -> None:
         folder = Path(name)
         cuts = corpus.write(folder / "corpus", 60 * args.minutes)
         model = random_models.write(f"wav2vec2-{args.shape}", folder / "model")
-        ours, theirs = timings(args, cuts, model, folder)
-    spoken = sum(cut.duration for cut in cuts)
-    ratio = statistics.median(theirs) / statistics.median(ours)
+        jointasr_seconds, peer_seconds = timings(args, cuts, model, folder)
+    audio = sum(cut.duration for cut in cuts)
+    ratio = statistics.median(peer_seconds) / statistics.median(jointasr_seconds)
+    ratios = [b / a for a, b in zip(jointasr_seconds, peer_seconds, strict=True)]
     threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     print(
         f"{args.task}, {args.shape}, batches of {args.batch} {args.order} ({threads}): SpeechBrain "
-        f"{sb.__version__} {spoken / statistics.median(theirs):.1f}, ours "
-        f"{spoken / statistics.median(ours):.1f} s audio/s, ratio {ratio:.2f} "
-        f"({', '.join(f'{b / a:.2f}' for a, b in zip(ours, theirs, strict=True))})"
+        f"{sb.__version__} {audio / statistics.median(peer_seconds):.1f}, jointasr "
+        f"{audio / statistics.median(jointasr_seconds):.1f} s audio/s, ratio {ratio:.2f} "
+        f"({', '.join(f'{r:.2f}' for r in ratios)})"
     )
 
 
@@ -158,20 +159,20 @@ def timings(
     overrides += [*(PLAIN if args.task == "ser" else []), *args.set]
     conf = conf_files.load(f"{args.task}.yaml", Path(), overrides)
     labels = list(corpus.EMOTIONS)
-    mine = bench.Bench(conf, cuts, labels, folder / "ours").trainer
+    trainer = bench.Bench(conf, cuts, labels, folder / "jointasr").trainer
     brain = peer(args.task, model, folder)
     batches = loader(cuts, folder / "corpus" / "wavs", args.batch, args.order)
-    ours, theirs = [], []
+    jointasr_seconds, peer_seconds = [], []
     for epoch in range(args.rounds + 1):  # the first epoch is a warm-up
         start = time.perf_counter()
-        mine.train_epoch(mine.batches(range(epoch, epoch + 1)))
-        mine.state.next_epoch()
+        trainer.train_epoch(trainer.batches(range(epoch, epoch + 1)))
+        trainer.state.next_epoch()
         middle = time.perf_counter()
         brain.fit([epoch], batches, progressbar=False)
         brain.init_optimizers = lambda: None  # keep the optimizers in the next epoch
-        ours.append(middle - start)
-        theirs.append(time.perf_counter() - middle)
-    return ours[1:], theirs[1:]
+        jointasr_seconds.append(middle - start)
+        peer_seconds.append(time.perf_counter() - middle)
+    return jointasr_seconds[1:], peer_seconds[1:]
 
 
 if __name__ == "__main__":

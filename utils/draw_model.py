@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
 """Draw the joint system as an SVG file: utils/draw_model.py docs/model.svg"""
 
 import argparse

@@ -24,7 +24,7 @@ cd "$ROOT"
 default_index=$(sed -n 's/^--find-links //p' requirements/k2.txt)
 K2_INDEX=${K2_INDEX:-$default_index}
 
-say() { printf 'setup_env: %s\n' "$*"; }
+report() { printf 'setup_env: %s\n' "$*"; }
 
 locks() {  # print the lock files of a stack
   echo "requirements/$1.txt"
@@ -62,7 +62,7 @@ find_uv() {
     return
   fi
   if ! .venv-tools/bin/uv --version > /dev/null 2>&1; then
-    say "installing uv into .venv-tools" >&2
+    report "installing uv into .venv-tools" >&2
     { python3 -m venv --clear .venv-tools &&
       .venv-tools/bin/python -m pip install --quiet --require-hashes -r requirements/uv.txt; } >&2 ||
       die "uv could not be installed with pip" "install uv, or Python's venv module, and run again"
@@ -114,11 +114,11 @@ if [ "$dry_run" = false ]; then
   if [ "$stack" = auto ] && [ -z "$python" ] && [ -L .venv ] && [ -e .venv ]; then
     stack=$(readlink .venv)
     stack=${stack#.venv-}
-    up_to_date "$stack" || say "stack $stack: the stack of .venv, updated to its lock file"
+    up_to_date "$stack" || report "stack $stack: the stack of .venv, updated to its lock file"
   fi
   if [ "$stack" != auto ] && [ -z "$python" ] && up_to_date "$stack"; then
     link_to "$stack"
-    say "stack $stack: up to date"
+    report "stack $stack: up to date"
     exit 0
   fi
   if [ "$stack" != auto ] && [ -z "$python" ]; then
@@ -132,4 +132,4 @@ IFS=$'\t' read -r stack interpreter <<< "$choice"
 SECONDS=0
 install "$stack" "$interpreter"
 link_to "$stack"
-say "stack $stack: installed in $SECONDS s"
+report "stack $stack: installed in $SECONDS s"
