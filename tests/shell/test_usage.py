@@ -12,8 +12,6 @@ from shell import run
 
 from jointasr.utils.project import ROOT
 
-pytestmark = pytest.mark.once
-
 PROGRAMS = sorted(
     str(path.relative_to(ROOT))
     for folder in ("steps", "local", "utils")
@@ -41,7 +39,7 @@ def test_help_of_scripts(script: str, tmp_path: Path) -> None:
         assert options == ("[options]" in first)
         if options:
             start = lines.index("Options:")
-            assert start > 0, "the text does not say what the script writes"
+            assert start > 0, "no description of the output"
             last = ""
             for line in lines[start + 1 :]:
                 assert OPTION.fullmatch(line) or line.startswith("     "), line
