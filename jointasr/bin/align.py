@@ -14,7 +14,7 @@ from jointasr.utils import distributed, done
 from jointasr.utils.errors import run
 
 if TYPE_CHECKING:
-    from jointasr.decoding.alignment import Span
+    from jointasr.decoding.alignment import TimedLabel
     from jointasr.decoding.decoder import Decoder
 
 
@@ -77,23 +77,23 @@ def align(
 
     units, engine = decoder.model.units, decoder.model.conf.ctc
     step = alignment.seconds_per_frame(decoder.model.system.encoder)
-    spans: dict[str, dict[str, list[Span]]] = {"units": {}, "words": {}}
+    spans: dict[str, dict[str, list[TimedLabel]]] = {"units": {}, "words": {}}
     misfits = []
     unread = decode_dir.read_unreadable(decoded) if decoded is not None else {}
     cuts = manifest.load(source)
     silent = {cut.id for cut in cuts if decoded is None and cut.id not in texts}  # no reference
     sound = cuts.filter(lambda cut: cut.id not in {*unread, *silent}).to_eager()
     with torch.no_grad():
-        for ids, _, output in decode.outputs(decoder, sound) if len(sound) else ():
+        for ids, _, output in decode.model_outputs(decoder, sound) if len(sound) else ():
             assert output.log_probs is not None
             targets = [units.encode(texts[name]) for name in ids]
-            found = alignment.paths(output.log_probs, output.frames, targets, engine)
+            found = alignment.align(output.log_probs, output.frames, targets, engine)
             for name, path in zip(ids, found, strict=True):
                 if path is None:
                     misfits.append(name)
                 else:
-                    each, words = alignment.units_and_words(path, units, step)
-                    spans["units"][name], spans["words"][name] = each, words
+                    timed_units, words = alignment.unit_and_word_times(path, units, step)
+                    spans["units"][name], spans["words"][name] = timed_units, words
     posteriors = decode_dir.read_word_posteriors(decoded) if decoded is not None else {}
     out.mkdir(parents=True, exist_ok=True)
     alignment.write_ctm(out / "units.ctm", spans["units"])

@@ -84,7 +84,7 @@ def tune(trained: Trained, step: done.Step) -> None:
             from jointasr.decoding import tuning
 
             step.out.mkdir(parents=True, exist_ok=True)
-            dev = tuning.DevCandidates(trained.decoder, manifest.load(step.inputs[-1]))
+            dev = tuning.DevPosteriors(trained.decoder, manifest.load(step.inputs[-1]))
             tuning.tune(dev, how.conf.lm, step.out, done.digest(*step[1:]))
 
 
@@ -100,7 +100,7 @@ def decode(
     from jointasr.decoding import tuning
 
     how = trained.decoding
-    scales = tuning.read(how.tune_dir) if how.ngrams else decoding.EQUAL
+    scales = tuning.read_scales(how.tune_dir) if how.ngrams else decoding.UNIT_SCALES
     hypotheses = decoding.decode(trained.decoder, manifest.load(source), conv, skip_bad, scales)
     decoding.write(out, trained.model, hypotheses)
     return hypotheses.unreadable

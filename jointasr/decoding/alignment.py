@@ -1,4 +1,4 @@
-"""Where units and words are in time: the best path of CTC with known units (forced alignment)."""
+"""Forced alignment: times of units and words, by the best CTC path of known units."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -28,45 +28,53 @@ from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
 
-class Span(NamedTuple):
-    """A label in time."""
+class TimedLabel(NamedTuple):
+    """A unit or a word with its times in seconds."""
 
     text: str
     begin: float
-    """seconds"""
     end: float
 
 
-def paths(
-    log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]], engine: Engine = "k2"
-) -> list[list[tuple[int, int, int]] | None]:
-    """Each target's labels with the first of its frames and the one after the last, on the most
-    probable path; None where the frames are too few for the target.
+UnitPath = Sequence[tuple[int, int, int]]
+"""units of an utterance, each with its first frame and the frame after its last"""
 
-    As for :func:`jointasr.ctc.loss.ctc_loss` otherwise. Engine torch is torchaudio's
-    ``forced_align`` (2.1 and newer). Raises FloatingPointError naming rows whose
-    posteriors are not finite.
+
+def align(
+    log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]], engine: Engine = "k2"
+) -> list[UnitPath | None]:
+    """Return the most probable path of each target, None where it does not fit into its frames.
+
+    Args:
+        log_probs: log-posteriors (N, T, C).
+        frames: number of valid frames (N,).
+        targets: unit ids of each utterance.
+        engine: ``k2``, or ``torch`` for ``torchaudio.functional.forced_align`` (torchaudio 2.1 or
+            newer).
+
+    Raises FloatingPointError naming the rows whose posteriors are not finite, and DataError where
+    torchaudio is too old.
     """
     lengths = frame_counts(log_probs, frames)
     check_finite(log_probs, lengths)
-    found: list[list[tuple[int, int, int]] | None] = [None if ids else [] for ids in targets]
+    paths: list[UnitPath | None] = [None if ids else [] for ids in targets]
     rows = [r for r, ids in enumerate(targets) if ids and lengths[r] >= min_frames(ids)]
-    labels = _k2 if engine == "k2" else _torchaudio
-    for row, path in labels(log_probs.detach(), lengths, targets, rows):
-        found[row] = search.label_spans(path)
-    return found
+    best_labels = _align_k2 if engine == "k2" else _align_torchaudio
+    for row, labels in best_labels(log_probs.detach(), lengths, targets, rows):
+        paths[row] = search.label_spans(labels)
+    return paths
 
 
-Paths = Iterator[tuple[int, list[int]]]
-"""rows with the label of each frame"""
+FrameLabels = Iterator[tuple[int, list[int]]]
+"""(row, label of each frame)"""
 
 
-def _k2(
+def _align_k2(
     log_probs: Tensor,
     lengths: Sequence[int],
     targets: Sequence[Sequence[int]],
     rows: Sequence[int],
-) -> Paths:
+) -> FrameLabels:
     k2 = require_k2(log_probs.device)
     for group in group_by_states(longest_first(rows, lengths), lengths, targets):
         graph = k2.ctc_graph([list(targets[row]) for row in group], device=log_probs.device)
@@ -76,20 +84,24 @@ def _k2(
         labels, ends = best.labels.tolist(), best.arcs.shape().remove_axis(1).row_splits(1).tolist()
         for row, (begin, end) in zip(group, pairwise(ends), strict=True):
             if end > begin:
-                yield row, labels[begin : end - 1]  # the last arc leads to the end, has no frame
+                yield (
+                    row,
+                    labels[begin : end - 1],
+                )  # the last arc has no frame
 
 
-def _torchaudio(
+def _align_torchaudio(
     log_probs: Tensor,
     lengths: Sequence[int],
     targets: Sequence[Sequence[int]],
     rows: Sequence[int],
-) -> Paths:
+) -> FrameLabels:
     try:
         from torchaudio.functional import forced_align
     except ImportError:
         raise DataError(
-            "this torchaudio cannot align: use --ctc k2, or torchaudio 2.1 and newer (stack torch)"
+            "this torchaudio has no forced_align: use --ctc k2, or torchaudio 2.1 or newer (stack "
+            "torch)"
         ) from None
     for row in rows:
         scores = log_probs[row : row + 1, : lengths[row]].float().cpu()
@@ -98,36 +110,41 @@ def _torchaudio(
 
 
 def seconds_per_frame(encoder: Encoder) -> float:
-    """Between the beginnings of two frames of the encoder."""
+    """Return the frame shift of the encoder in seconds."""
     return prod(encoder.config.conv_stride) / RATE
 
 
-def units_and_words(
-    path: Sequence[tuple[int, int, int]], units: Units, step: float
-) -> tuple[list[Span], list[Span]]:
-    """Units in time, and words, each from its first unit's first frame to its last unit's end."""
+def unit_and_word_times(
+    path: UnitPath, units: Units, frame_shift: float
+) -> tuple[list[TimedLabel], list[TimedLabel]]:
+    """Return units and words with their times, ``frame_shift`` in seconds.
+
+    A word lasts from the first frame of its first unit to the end of its last unit.
+    """
     ids = [unit for unit, _, _ in path]
-    each = [Span(units.symbols[unit], begin * step, end * step) for unit, begin, end in path]
-    groups = units.words(ids)
-    texts = units.decode(ids).split()
-    words = [
-        Span(text, each[places[0]].begin, each[places[-1]].end)
-        for text, places in zip(texts, groups, strict=True)
+    timed_units = [
+        TimedLabel(units.symbols[unit], begin * frame_shift, end * frame_shift)
+        for unit, begin, end in path
     ]
-    return each, words
+    words = [
+        TimedLabel(text, timed_units[positions[0]].begin, timed_units[positions[-1]].end)
+        for text, positions in zip(units.decode(ids).split(), units.words(ids), strict=True)
+    ]
+    return timed_units, words
 
 
 def write_ctm(
-    path: Path, spans: dict[str, list[Span]], certainty: dict[str, list[float]] | None = None
+    path: Path,
+    labels: dict[str, list[TimedLabel]],
+    posteriors: dict[str, list[float]] | None = None,
 ) -> None:
-    """Write NIST's CTM: utterance, channel, begin, duration, label, and the posterior if known.
+    """Write NIST's CTM: utterance, channel 1, begin, duration, label, and the posterior if given.
 
-    ``certainty`` has a value for each span of an utterance.
+    ``labels`` and ``posteriors`` are by utterance, with one posterior for each label.
     """
     lines = []
-    for name in sorted(spans):
-        known = certainty[name] if certainty is not None else None
-        for place, (text, begin, end) in enumerate(spans[name]):
-            last = f" {known[place]:.4f}" if known is not None else ""
-            lines.append(f"{name} 1 {begin:.3f} {end - begin:.3f} {text}{last}\n")
+    for utt in sorted(labels):
+        for position, (text, begin, end) in enumerate(labels[utt]):
+            last = f" {posteriors[utt][position]:.4f}" if posteriors is not None else ""
+            lines.append(f"{utt} 1 {begin:.3f} {end - begin:.3f} {text}{last}\n")
     files.write_text(path, "".join(lines))

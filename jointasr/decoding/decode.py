@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jointasr.data import archive, datadir, dataset
 from jointasr.data.batch import to_device
-from jointasr.decoding.decoder import EQUAL, Decoder, Scales
+from jointasr.decoding.decoder import UNIT_SCALES, Decoder, Scales
 from jointasr.models import failures, systems
 from jointasr.models.checkpoint import TrainedModel
 from jointasr.models.fusion import States
@@ -46,7 +46,7 @@ def decode(
     cuts: CutSet,
     conv: Path | None = None,
     skip_bad: bool = False,
-    scales: Scales = EQUAL,
+    scales: Scales = UNIT_SCALES,
 ) -> Hypotheses:
     """Hypotheses of every cut, in fp32. ``conv``: feats.scp to read instead of audio; ``scales``
     weigh the decoder's language model.
@@ -62,16 +62,16 @@ def decode(
     began, searching, audio = time.perf_counter(), 0.0, 0.0
     unreadable = _find_unreadable(cuts, conv) if skip_bad else {}
     sound = cuts.filter(lambda cut: cut.id not in unreadable).to_eager()
-    heard = outputs(decoder, sound, conv) if len(sound) else ()
+    heard = model_outputs(decoder, sound, conv) if len(sound) else ()
     for ids, seconds, output in heard:
         if output.log_probs is not None:
             synchronize()  # for the encoder, whose time is not the search's
             start = time.perf_counter()
             with failures.explain_divergence(ids):
-                found = decoder.transcripts(output.log_probs, output.frames, scales)
+                found = decoder.transcribe(output.log_probs, output.frames, scales)
             searching += time.perf_counter() - start
             texts.update({name: each.text for name, each in zip(ids, found, strict=True)})
-            known = zip(ids, (each.posteriors for each in found), strict=True)
+            known = zip(ids, (each.word_posteriors for each in found), strict=True)
             word_posteriors.update({utt: values for utt, values in known if values is not None})
         if output.emotion_logits is not None:
             rows = output.emotion_logits.double().softmax(-1).tolist()
@@ -134,7 +134,7 @@ def write(out: Path, model: TrainedModel, hypotheses: Hypotheses) -> None:
         decode_dir.write_emotions(out, hypotheses.emotion_posteriors, model.labels)
 
 
-def outputs(
+def model_outputs(
     decoder: Decoder, cuts: CutSet, conv: Path | None = None
 ) -> Iterator[tuple[list[str], float, systems.Output]]:
     """(ids, seconds of audio, output) batch by batch."""

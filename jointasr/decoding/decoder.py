@@ -1,8 +1,8 @@
-"""From log-posteriors to transcripts by the methods of conf/decode.yaml.
+"""Search: from CTC log-posteriors to transcripts, by the methods of conf/decode.yaml.
 
-greedy and one_best choose units by the acoustics alone. The others make a list of candidates, give
-each the logarithm of its probability by CTC, all alignments summed, and by the n-gram model, and
-rank them; the ranking's weights also say how certain each word is.
+greedy and one_best use the CTC posteriors alone. The other methods find a list of candidates, score
+each by its CTC log-probability, summed over all alignments, and its n-gram log-probability, and
+return the best; the posteriors of its words follow from the scores of all candidates.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from jointasr.scoring.calibration import Calibration
 from jointasr.utils.errors import DataError
 
 Texts = list[list[str]]
-"""candidates of each utterance of a batch"""
+"""candidate transcripts of each utterance of a batch"""
 
 
 class Candidate(NamedTuple):
@@ -29,155 +29,166 @@ class Candidate(NamedTuple):
 
     text: str
     acoustic: float
-    """natural logarithm of its probability by CTC"""
+    """CTC log-probability (natural logarithm), summed over all alignments"""
     language: float
-    """and by the n-gram model, its end included"""
+    """n-gram log-probability (natural logarithm), including the end of the sentence"""
 
     @property
-    def words(self) -> int:
+    def num_words(self) -> int:
+        """Number of words."""
         return len(self.text.split())
 
 
 class Scales(NamedTuple):
-    """How acoustic and language scores are weighed against each other."""
+    """Weights of the scores of a candidate."""
 
     language: float = 1.0
+    """weight of the n-gram log-probability"""
     word_penalty: float = 0.0
-    """taken off for each word"""
+    """subtracted for each word"""
     calibration: Calibration = Calibration()
-    """of word posteriors"""
+    """of the word posteriors"""
 
-    def total(self, candidate: Candidate) -> float:
-        """Score that candidates are ranked by."""
+    def score(self, candidate: Candidate) -> float:
+        """Return the weighted score of a candidate."""
         lm = self.language * candidate.language if self.language else 0.0
-        return candidate.acoustic + lm - self.word_penalty * candidate.words
+        return candidate.acoustic + lm - self.word_penalty * candidate.num_words
 
 
-EQUAL = Scales()
+UNIT_SCALES = Scales()
 CPU = torch.device("cpu")
 
 
 class Transcript(NamedTuple):
-    """What an utterance is taken to say."""
+    """The recognized words of an utterance."""
 
     text: str
-    posteriors: list[float] | None
-    """of each word to be right, 0 to 1; None where the method does not know"""
+    word_posteriors: list[float] | None
+    """probability that each word is correct, 0 to 1; None if the method does not estimate it"""
+
+
+K2_ONLY = ("nbest", "hlg", "hlg_rescore")
+"""methods that search lattices"""
 
 
 class Decoder:
-    """One method for one model; made once for all test sets.
-
-    ``models``: folder of the n-gram model of each order that the method needs. Raises DataError
-    where a library or a model is missing.
-    """
+    """A decoding method with a trained model; graphs are built once for all test sets."""
 
     def __init__(
         self,
         model: TrainedModel,
         conf: Decode,
         device: torch.device = CPU,
-        models: dict[int, Path] | None = None,
+        ngram_dirs: dict[int, Path] | None = None,
     ) -> None:
+        """Load the n-gram models of a method.
+
+        ``ngram_dirs``: folder of the n-gram model of each order that the method needs. Raises
+        DataError where k2 or a model is missing.
+        """
         self.conf, self.model, self.device = conf, model, device
         self._beams = lattice.Beams(**conf.model_dump(include=set(lattice.Beams._fields)))
         if not model.conf.has_ctc:
             return
         if conf.method in K2_ONLY and model.conf.ctc != "k2":
             raise DataError(
-                f"--method {conf.method} searches lattices of k2: decode with --ctc k2 (wheels: "
-                "https://k2-fsa.github.io/k2/cuda.html), or with --method beam, which needs none"
+                f"--method {conf.method} needs k2 lattices: use --ctc k2 (wheels: "
+                "https://k2-fsa.github.io/k2/cuda.html), or --method beam, which works without k2"
             )
         if conf.ranks:
-            assert models is not None, f"{conf.method} needs n-gram models"
-            self._paths = {order: path / arpa.FILE_NAME for order, path in models.items()}
-            self._ngrams = arpa.read(self._paths[max(models)])
-            first = arpa.read(self._paths[conf.lm.order])
-            self._lexicon = lexicon.build(first.words, model.units)
+            assert ngram_dirs is not None, f"{conf.method} needs n-gram models"
+            self._arpa_files = {order: path / arpa.FILE_NAME for order, path in ngram_dirs.items()}
+            self._ngrams = arpa.read(self._arpa_files[max(ngram_dirs)])
+            first_pass = arpa.read(self._arpa_files[conf.lm.order])
+            self._lexicon = lexicon.build(first_pass.words, model.units)
             self._graph: graphs.Graph | None = None
             self._search: tuple[float, Callable[[Tensor, Tensor], Texts]] | None = None
 
-    def transcripts(
-        self, log_probs: Tensor, frames: Tensor, scales: Scales = EQUAL
+    def transcribe(
+        self, log_probs: Tensor, frames: Tensor, scales: Scales = UNIT_SCALES
     ) -> list[Transcript]:
-        """Of posteriors (N, T, C) with ``frames`` (N,) valid ones."""
+        """Return the transcripts of log-posteriors (N, T, C), of which ``frames`` (N,) are valid.
+
+        Raises FloatingPointError naming the rows whose posteriors are not finite.
+        """
         if not self.conf.ranks:
-            return [Transcript(text, None) for text in self._simple(log_probs, frames)]
-        each = self.candidates(log_probs, frames, scales.language)
-        return [ranked(candidates, scales) for candidates in each]
+            return [Transcript(text, None) for text in self._ctc_search(log_probs, frames)]
+        candidates = self.candidates(log_probs, frames, scales.language)
+        return [best_transcript(row, scales) for row in candidates]
 
     def candidates(self, log_probs: Tensor, frames: Tensor, scale: float) -> list[list[Candidate]]:
-        """Candidates of each utterance, found with the language model weighed by ``scale``."""
-        if self._search is None or self._search[0] != scale:
-            self._search = scale, self._searcher(scale)
-        texts = self._search[1](log_probs, frames)
-        # a search through words that finds no sentence leaves what the acoustics say
-        lost = [row for row, some in enumerate(texts) if not some]
-        for row in lost:
-            (text,) = search.greedy(log_probs[row : row + 1], frames[row : row + 1])
-            texts[row] = [self.model.units.decode(text)]
-        rows = zip(texts, log_probs, frames, strict=True)
-        return [self._scored(some, row, n) for some, row, n in rows]
+        """Return the candidates of each utterance, found with language model weight ``scale``.
 
-    def _scored(self, texts: Sequence[str], log_probs: Tensor, frames: Tensor) -> list[Candidate]:
-        many = len(texts)
+        An utterance in which the search finds no sequence of words has one candidate, the greedy
+        transcript.
+        """
+        if self._search is None or self._search[0] != scale:
+            self._search = scale, self._make_search(scale)
+        texts = self._search[1](log_probs, frames)
+        for row, candidates in enumerate(texts):
+            if not candidates:
+                (ids,) = search.greedy(log_probs[row : row + 1], frames[row : row + 1])
+                texts[row] = [self.model.units.decode(ids)]
+        rows = zip(texts, log_probs, frames, strict=True)
+        return [self._score(candidates, row, n) for candidates, row, n in rows]
+
+    def _score(self, texts: Sequence[str], log_probs: Tensor, frames: Tensor) -> list[Candidate]:
+        """Score candidates of one utterance with log-posteriors (T, C)."""
         units = [self.model.units.encode(text) for text in texts]
-        log_probs, frames = log_probs.expand(many, -1, -1), frames.expand(many)
+        log_probs, frames = log_probs.expand(len(texts), -1, -1), frames.expand(len(texts))
         losses = ctc_loss(log_probs, frames, units, self.model.conf.ctc).tolist()
         language = [self._ngrams.log_prob(text.split()) for text in texts]
         triples = zip(texts, losses, language, strict=True)
         return [Candidate(text, -loss, score) for text, loss, score in triples]
 
-    def _simple(self, log_probs: Tensor, frames: Tensor) -> list[str]:
+    def _ctc_search(self, log_probs: Tensor, frames: Tensor) -> list[str]:
+        """Search without a language model."""
         if self.conf.method == "greedy":
-            found = search.greedy(log_probs, frames)
+            hypotheses = search.greedy(log_probs, frames)
         else:
-            found = search.one_best(log_probs, frames, self.model.conf.ctc, self._beams)
-        return [self.model.units.decode(ids) for ids in found]
+            hypotheses = search.one_best(log_probs, frames, self.model.conf.ctc, self._beams)
+        return [self.model.units.decode(ids) for ids in hypotheses]
 
-    def _searcher(self, scale: float) -> Callable[[Tensor, Tensor], Texts]:
-        """The search for candidates at one scale of the language model."""
+    def _make_search(self, scale: float) -> Callable[[Tensor, Tensor], Texts]:
+        """Return the search for candidates with language model weight ``scale``."""
         words, conf = self._lexicon, self.conf
-        listed = (conf.paths, self._beams, conf.lattice_prune)
+        options = (conf.paths, self._beams, conf.lattice_prune)
         if conf.method == "beam":
-            width = conf.lm.beam_size
-            by_beam = prefix_beam.WordSearch(words, self._ngrams, scale, width)
+            beam_search = prefix_beam.WordSearch(words, self._ngrams, scale, conf.lm.beam_size)
             return lambda log_probs, frames: [
-                [words.text(ids) for ids, _ in found[: conf.paths]]
-                for found in by_beam(log_probs, frames)
+                [words.text(ids) for ids, _ in hypotheses[: conf.paths]]
+                for hypotheses in beam_search(log_probs, frames)
             ]
         if conf.method == "nbest":
             graph = graphs.topology(words.num_units, str(self.device), conf.modified_topology)
             units = self.model.units
             return lambda log_probs, frames: [
-                list(dict.fromkeys(map(units.decode, found)))
-                for found in lattice.n_best(graph, log_probs, frames, *listed)
+                list(dict.fromkeys(map(units.decode, hypotheses)))
+                for hypotheses in lattice.n_best(graph, log_probs, frames, *options)
             ]
         if self._graph is None:
-            path = self._paths[conf.lm.order]
-            modified = conf.modified_topology
-            self._graph = graphs.decoding_graph(path, words, str(self.device), modified)
+            arpa_file = self._arpa_files[conf.lm.order]
+            self._graph = graphs.decoding_graph(
+                arpa_file, words, str(self.device), conf.modified_topology
+            )
         hlg = self._graph.scaled(scale)
-        larger = None
+        rescoring_lm = None
         if conf.method == "hlg_rescore":
-            larger = graphs.rescorer(self._paths[conf.lm.rescore_order], words, scale)
+            rescoring_lm = graphs.rescorer(self._arpa_files[conf.lm.rescore_order], words, scale)
         return lambda log_probs, frames: [
-            [words.text(ids) for ids in found]
-            for found in lattice.n_best(hlg, log_probs, frames, *listed, larger)
+            [words.text(ids) for ids in hypotheses]
+            for hypotheses in lattice.n_best(hlg, log_probs, frames, *options, rescoring_lm)
         ]
 
 
-K2_ONLY = ("nbest", "hlg", "hlg_rescore")
+def best_candidate(candidates: Sequence[Candidate], scales: Scales) -> Candidate:
+    """Return the candidate with the highest score, the first one of equal candidates."""
+    return max(candidates, key=scales.score)
 
 
-def best(candidates: Sequence[Candidate], scales: Scales) -> Candidate:
-    """The candidate of the highest score, the first of several."""
-    return max(candidates, key=scales.total)
-
-
-def ranked(candidates: Sequence[Candidate], scales: Scales) -> Transcript:
-    """The best candidate, its words' posteriors from all of them."""
-    text = best(candidates, scales).text
-    weights = nbest.posteriors([scales.total(candidate) for candidate in candidates])
+def best_transcript(candidates: Sequence[Candidate], scales: Scales) -> Transcript:
+    """Return the best candidate with the posteriors of its words, estimated from all candidates."""
+    text = best_candidate(candidates, scales).text
+    weights = nbest.posteriors([scales.score(candidate) for candidate in candidates])
     raw = nbest.word_posteriors(text, [candidate.text for candidate in candidates], weights)
     return Transcript(text, [scales.calibration(value) for value in raw])

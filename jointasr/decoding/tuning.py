@@ -1,8 +1,12 @@
-"""Scales of decoding with a language model, chosen on dev: a table, a row for each pair tried."""
+"""Tuning of language model weight and word penalty on the dev set.
+
+``scales.tsv`` has the word errors of every pair of scales tried, ``scales.json`` the pair with the
+fewest errors and the calibration of the word posteriors.
+"""
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +16,7 @@ from torch import Tensor
 
 from jointasr.config.decode_schema import LanguageModel
 from jointasr.decoding import decode
-from jointasr.decoding.decoder import Candidate, Decoder, Scales, best, ranked
+from jointasr.decoding.decoder import Candidate, Decoder, Scales, best_candidate, best_transcript
 from jointasr.models import failures
 from jointasr.scoring import calibration, metrics
 from jointasr.scoring.metrics import WordCounts
@@ -20,14 +24,15 @@ from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
 log = logging.getLogger(__name__)
-TABLE, CHOSEN = "scales.tsv", "scales.json"
+TRIALS, BEST = "scales.tsv", "scales.json"
 HEADER = "scale\tword_penalty\tsub\tdel\tins\twords\twer"
-Found = Mapping[str, list[Candidate]]
+IMPROVISED = "improvised"
+CandidateLists = Mapping[str, list[Candidate]]
 """candidates by utterance"""
 
 
 class ScaleTrial(NamedTuple):
-    """Errors on dev at one pair of scales."""
+    """Word errors on dev with one pair of scales."""
 
     language: float
     word_penalty: float
@@ -40,122 +45,126 @@ class ScaleTrial(NamedTuple):
 
     @classmethod
     def parse(cls, line: str) -> "ScaleTrial":
-        """What ``str`` wrote."""
+        """Parse a line that ``str`` wrote."""
         language, penalty, *counts, _ = line.split("\t")
         return cls(float(language), float(penalty), WordCounts(*map(int, counts)))
 
 
-class DevCandidates:
-    """What a model hears of the improvised part of dev, or of all where none is improvised.
+class DevPosteriors:
+    """CTC posteriors of the improvised utterances of dev, or of all if none is improvised.
 
-    Scripted sentences recur in training: by them a model of its text would seem worth more.
+    Scripted sentences also occur in training; on them a language model of the training text would
+    get too large a weight.
     """
 
     def __init__(self, decoder: Decoder, cuts: CutSet) -> None:
+        """Run the model on ``cuts``. Raises DataError if dev has no words to tune on."""
         cuts = cuts.filter(lambda cut: cut.supervisions[0].text is not None).to_eager()
-        free = [cut for cut in cuts if (cut.supervisions[0].custom or {}).get("style") == FREE]
-        if not any(cut.supervisions[0].text for cut in free):
-            free = []
-        self.part = FREE if free else "all"
-        self.references = {cut.id: str(cut.supervisions[0].text) for cut in free or cuts}
+        selected = [
+            cut for cut in cuts if (cut.supervisions[0].custom or {}).get("style") == IMPROVISED
+        ]
+        if not any(cut.supervisions[0].text for cut in selected):
+            selected = []
+        self.subset = IMPROVISED if selected else "all"
+        self.references = {cut.id: str(cut.supervisions[0].text) for cut in selected or cuts}
         lm = decoder.conf.lm
         if not any(self.references.values()) and "auto" in (lm.scale, lm.word_penalty):
-            raise DataError(
-                "dev has no words to choose scales by: set lm.scale and lm.word_penalty"
-            )
+            raise DataError("dev has no words to tune scales on: set lm.scale and lm.word_penalty")
         self._decoder = decoder
-        self._heard: list[tuple[list[str], Tensor, Tensor]] = []
+        self._outputs: list[tuple[list[str], Tensor, Tensor]] = []
         with torch.no_grad():
-            for ids, _, output in decode.outputs(decoder, CutSet.from_cuts(free or cuts)):
+            for ids, _, output in decode.model_outputs(decoder, CutSet.from_cuts(selected or cuts)):
                 assert output.log_probs is not None
-                self._heard.append((ids, output.log_probs.cpu(), output.frames))
-        log.info("%d utterances of dev (%s)", len(self.references), self.part)
+                self._outputs.append((ids, output.log_probs.cpu(), output.frames))
+        log.info("%d utterances of dev (%s)", len(self.references), self.subset)
 
-    def candidates(self, scale: float) -> Found:
-        """Candidates found with the language model weighed by ``scale``."""
-        found: dict[str, list[Candidate]] = {}
-        for ids, log_probs, frames in self._heard:
+    def candidates(self, scale: float) -> CandidateLists:
+        """Return the candidates found with language model weight ``scale``."""
+        candidates: dict[str, list[Candidate]] = {}
+        for ids, log_probs, frames in self._outputs:
             with failures.explain_divergence(ids):
-                some = self._decoder.candidates(log_probs.to(self._decoder.device), frames, scale)
-            found.update(zip(ids, some, strict=True))
-        return found
+                batch = self._decoder.candidates(log_probs.to(self._decoder.device), frames, scale)
+            candidates.update(zip(ids, batch, strict=True))
+        return candidates
 
-    def errors(self, found: Found, scales: Scales) -> WordCounts:
-        """Word errors of the best candidates."""
-        hypotheses = [best(some, scales).text for some in found.values()]
-        each = metrics.align([self.references[name] for name in found], hypotheses)
-        return sum(map(metrics.count, each), WordCounts())
+    def word_errors(self, candidates: CandidateLists, scales: Scales) -> WordCounts:
+        """Count the word errors of the best candidates."""
+        hypotheses = [best_candidate(group, scales).text for group in candidates.values()]
+        alignments = metrics.align([self.references[utt] for utt in candidates], hypotheses)
+        return sum(map(metrics.count, alignments), WordCounts())
 
-    def calibration(self, found: Found, scales: Scales) -> calibration.Calibration:
-        """Fitted on the words of the best candidates."""
+    def calibration(self, candidates: CandidateLists, scales: Scales) -> calibration.Calibration:
+        """Fit a calibration of word posteriors on the words of the best candidates."""
         posteriors: list[float] = []
-        right: list[bool] = []
-        for name, some in found.items():
-            text, values = ranked(some, scales)
-            (alignment,) = metrics.align([self.references[name]], [text])
-            right += [ref == hyp for ref, hyp in alignment if hyp is not None]
-            posteriors += values or []
-        return calibration.fit(posteriors, right)
+        correct: list[bool] = []
+        for utt, group in candidates.items():
+            text, word_posteriors = best_transcript(group, scales)
+            (alignment,) = metrics.align([self.references[utt]], [text])
+            correct += [ref == hyp for ref, hyp in alignment if hyp is not None]
+            posteriors += word_posteriors or []
+        return calibration.fit(posteriors, correct)
 
 
-FREE = "improvised"
+def tune(dev: DevPosteriors, lm: LanguageModel, out: Path, digest: str) -> None:
+    """Write ``out``/scales.tsv, one scale at a time, and ``out``/scales.json.
 
-
-def tune(dev: DevCandidates, lm: LanguageModel, out: Path, origin: str) -> None:
-    """Write ``out``/scales.tsv, row by row, and scales.json, what has the fewest errors.
-
-    Rows that are there already, of the same ``origin``, are not made again.
+    Trials that the table has already, under the same ``digest`` of model and options, are not
+    repeated.
     """
     scales = lm.scales if lm.scale == "auto" else [lm.scale]
     penalties = lm.word_penalties if lm.word_penalty == "auto" else [lm.word_penalty]
-    head = f"# {origin}\n{HEADER}\n"
-    rows = _rows(out / TABLE, head)
+    head = f"# {digest}\n{HEADER}\n"
+    trials = _read_trials(out / TRIALS, head)
     for scale in scales:
-        if [row.word_penalty for row in rows if row.language == scale] != penalties:
-            found = dev.candidates(scale)
-            rows += [ScaleTrial(scale, p, dev.errors(found, Scales(scale, p))) for p in penalties]
-            files.write_text(out / TABLE, head + "".join(f"{row}\n" for row in rows))
-        rates = [f"{row.counts.wer:.2f}" for row in rows if row.language == scale]
+        if [trial.word_penalty for trial in trials if trial.language == scale] != penalties:
+            candidates = dev.candidates(scale)
+            trials += [
+                ScaleTrial(scale, penalty, dev.word_errors(candidates, Scales(scale, penalty)))
+                for penalty in penalties
+            ]
+            files.write_text(out / TRIALS, head + "".join(f"{trial}\n" for trial in trials))
+        rates = [f"{trial.counts.wer:.2f}" for trial in trials if trial.language == scale]
         log.info("scale %g: WER %s", scale, " ".join(rates))
-    chosen = choose(rows)
-    weights = Scales(chosen.language, chosen.word_penalty)
-    known = dev.candidates(chosen.language) if any(dev.references.values()) else {}
-    fitted = dev.calibration(known, weights)
+    best = best_trial(trials)
+    candidates = dev.candidates(best.language) if any(dev.references.values()) else {}
+    fitted = dev.calibration(candidates, Scales(best.language, best.word_penalty))
     files.write_json(
-        out / CHOSEN,
+        out / BEST,
         {
-            "language": chosen.language,
-            "word_penalty": chosen.word_penalty,
+            "language": best.language,
+            "word_penalty": best.word_penalty,
             "calibration": fitted._asdict(),
-            "part": dev.part,
+            "part": dev.subset,
             "utterances": len(dev.references),
-            "wer": chosen.counts.wer,
+            "wer": best.counts.wer,
         },
     )
 
 
-def choose(rows: Iterable[ScaleTrial]) -> ScaleTrial:
-    """The row with the fewest errors; of several the middle scale, and of its rows the middle
-    penalty: it is furthest from what is worse."""
-    rows = list(rows)
-    fewest = min(row.counts.errors for row in rows)
-    equal = [row for row in rows if row.counts.errors == fewest]
-    scales = sorted({row.language for row in equal})
+def best_trial(trials: Sequence[ScaleTrial]) -> ScaleTrial:
+    """Return the trial with the fewest word errors.
+
+    Of several, return that with the middle scale and, among these, the middle word penalty, which
+    is furthest from worse trials.
+    """
+    fewest = min(trial.counts.errors for trial in trials)
+    ties = [trial for trial in trials if trial.counts.errors == fewest]
+    scales = sorted({trial.language for trial in ties})
     scale = scales[len(scales) // 2]
-    found = sorted((r for r in equal if r.language == scale), key=lambda row: row.word_penalty)
-    return found[len(found) // 2]
+    ties = sorted((t for t in ties if t.language == scale), key=lambda t: t.word_penalty)
+    return ties[len(ties) // 2]
 
 
-def read(out: Path) -> Scales:
-    """What ``tune`` chose."""
-    found = json.loads(files.read_text(out / CHOSEN))
-    fitted = calibration.Calibration(**found["calibration"])
-    return Scales(found["language"], found["word_penalty"], fitted)
+def read_scales(folder: Path) -> Scales:
+    """Return the scales that ``tune`` chose."""
+    values = json.loads(files.read_text(folder / BEST))
+    fitted = calibration.Calibration(**values["calibration"])
+    return Scales(values["language"], values["word_penalty"], fitted)
 
 
-def _rows(table: Path, head: str) -> list[ScaleTrial]:
-    """Those of a table that begins like this, else none."""
+def _read_trials(table: Path, head: str) -> list[ScaleTrial]:
+    """Return the trials of a table that begins with ``head``, else none."""
     text = files.read_text(table) if table.is_file() else ""
-    return (
-        [ScaleTrial.parse(line) for line in text[len(head) :].splitlines()] if head in text else []
-    )
+    if head not in text:
+        return []
+    return [ScaleTrial.parse(line) for line in text[len(head) :].splitlines()]

@@ -78,13 +78,13 @@ def _language_models(
 ) -> None:
     if not decode.ranks or about.kind == "ser":
         return
-    tuned = layout.tune_dir(home, method) / tuning.CHOSEN
+    tuned = layout.tune_dir(home, method) / tuning.BEST
     if not tuned.is_file():
         raise DataError(
             f"{tuned}: not chosen yet; decode first: ./run.sh --stage 8 --method {method}"
         )
     (making / TUNED).mkdir()
-    shutil.copyfile(tuned, making / TUNED / tuning.CHOSEN)
+    shutil.copyfile(tuned, making / TUNED / tuning.BEST)
     for order in decode.orders:
         source = layout.lm_dir(Path(about.data), order)
         target = layout.lm_dir(making, order)
@@ -178,7 +178,7 @@ def _parts(folder: Path, conf: Config, decode: Decode) -> list[str]:
         units = Units.load(folder / "lang")
         parts.append(f"Words: {units.kind}, {units.size} units; search: {decode.method}")
         if decode.ranks:
-            weight = tuning.read(folder / TUNED).language
+            weight = tuning.read_scales(folder / TUNED).language
             parts[-1] += f", with an n-gram model of the training text, weight {weight:g}"
     if conf.has_emotion:
         parts.append(f"Emotions: {', '.join(read_labels(folder / 'lang'))}")

@@ -19,7 +19,7 @@ from jointasr.data.batch import pad
 from jointasr.data.sampler import pack_batches
 from jointasr.data.wav_scp import RATE
 from jointasr.decoding import alignment, tuning
-from jointasr.decoding.alignment import Span
+from jointasr.decoding.alignment import TimedLabel
 from jointasr.decoding.decoder import Decoder, Scales
 from jointasr.models import checkpoint, hub, systems
 from jointasr.scoring.calibration import Calibration
@@ -90,7 +90,7 @@ class Recognizer:
         if missing := [path for path in lms.values() if not path.is_dir()]:
             raise DataError(f"{missing[0]}: no language model for method {conf.method}; pack it")
         self.decoder = Decoder(self.model, conf, device, lms)
-        self.scales = tuning.read(folder / TUNED) if lms else Scales()
+        self.scales = tuning.read_scales(folder / TUNED) if lms else Scales()
         self.certainty = read_certainty(folder)
         self._origin = folder, conf
         self.model.system.to(device).eval()
@@ -166,23 +166,23 @@ class Recognizer:
     def _words(self, log_probs: Tensor, frames: Tensor) -> list[list[RecognizedWord]]:
         """Words of each utterance. One that does not fit into its frames, which a search through
         words may find, has the times of the whole utterance."""
-        found = self.decoder.transcripts(log_probs, frames, self.scales)
+        found = self.decoder.transcribe(log_probs, frames, self.scales)
         units = self.model.units
         step = alignment.seconds_per_frame(self.model.system.encoder)
         targets = [units.encode(each.text) for each in found]
-        paths = alignment.paths(log_probs, frames, targets, self.aligner)
+        paths = alignment.align(log_probs, frames, targets, self.aligner)
         rows = []
         for row, (transcript, path) in enumerate(zip(found, paths, strict=True)):
             if path is None:
-                whole = Span("", 0.0, int(frames[row]) * step)
+                whole = TimedLabel("", 0.0, int(frames[row]) * step)
                 spans = [whole._replace(text=word) for word in transcript.text.split()]
                 raw = [0.0] * len(spans)
             else:
-                _, spans = alignment.units_and_words(path, units, step)
+                _, spans = alignment.unit_and_word_times(path, units, step)
                 raw = word_confidences(
                     log_probs[row], path, units.words([unit for unit, _, _ in path])
                 )
-            sure = transcript.posteriors or [self.certainty.words(value) for value in raw]
+            sure = transcript.word_posteriors or [self.certainty.words(value) for value in raw]
             pairs = zip(spans, sure, strict=True)
             rows.append([RecognizedWord(text, begin, end, p) for (text, begin, end), p in pairs])
         return rows

@@ -1,4 +1,4 @@
-"""Forced alignment against dynamic programming, and the times written from it."""
+"""Forced alignment against dynamic programming, and the CTM files written from it."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jointasr.ctc import search
 from jointasr.decoding import alignment
-from jointasr.decoding.alignment import Span
+from jointasr.decoding.alignment import TimedLabel
 from jointasr.text.lang import Units
 
 pytestmark = pytest.mark.stack
@@ -27,8 +27,10 @@ ENGINES = [
 
 
 def viterbi(scores: Tensor, target: list[int]) -> list[int]:
-    """Best unit of each frame among all paths that collapse to ``target``: states are the labels
-    with blanks between and around."""
+    """Return the best unit of each frame among all paths that collapse to ``target``.
+
+    The states are the labels with blanks between and around them.
+    """
     states = [0]
     for unit in target:
         states += [unit, 0]
@@ -52,13 +54,13 @@ def viterbi(scores: Tensor, target: list[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_best_path_is_viterbis(engine: str) -> None:
+def test_best_path_equals_viterbi(engine: str) -> None:
     generator = torch.Generator().manual_seed(1)
     scores = (2 * torch.randn(12, 30, 6, generator=generator)).log_softmax(2)
     frames = torch.randint(12, 31, (12,), generator=generator)
     targets = [torch.randint(1, 6, (n % 8,), generator=generator).tolist() for n in range(12)]
     targets[4] = [2, 2, 2]
-    found = alignment.paths(scores, frames, targets, engine)
+    found = alignment.align(scores, frames, targets, engine)
     for row, target in enumerate(targets):
         path = viterbi(scores[row, : int(frames[row])], target)
         assert found[row] == search.label_spans(path)
@@ -69,23 +71,23 @@ def test_best_path_is_viterbis(engine: str) -> None:
 def test_edges(engine: str) -> None:
     scores = torch.randn(5, 4, 5).log_softmax(2)
     frames = torch.tensor([4, 1, 2, 0, 2])
-    found = alignment.paths(scores, frames, [[], [3], [1, 1], [], [1, 2]], engine)
+    found = alignment.align(scores, frames, [[], [3], [1, 1], [], [1, 2]], engine)
     assert found == [[], [(3, 0, 1)], None, [], [(1, 0, 1), (2, 1, 2)]]
-    assert alignment.paths(scores, frames, [[1] * 9] * 5, engine) == [None] * 5
+    assert alignment.align(scores, frames, [[1] * 9] * 5, engine) == [None] * 5
     scores[1, 0, 0] = torch.nan
     with pytest.raises(FloatingPointError, match=r"rows \[1\]"):
-        alignment.paths(scores, frames, [[1]] * 5, engine)
+        alignment.align(scores, frames, [[1]] * 5, engine)
 
 
 def test_words_span_their_units(tmp_path: Path) -> None:
     units = Units.char()
     ids = units.encode("IT'S ME")
     path = [(unit, 3 * i, 3 * i + 1 + i % 2) for i, unit in enumerate(ids)]
-    each, words = alignment.units_and_words(path, units, 0.02)
-    assert [span.text for span in each] == list("IT'S|ME")
+    timed_units, words = alignment.unit_and_word_times(path, units, 0.02)
+    assert [unit.text for unit in timed_units] == list("IT'S|ME")
     assert words == [
-        Span("IT'S", 0.0, pytest.approx(0.22)),
-        Span("ME", pytest.approx(0.30), pytest.approx(0.40 - 0.02)),
+        TimedLabel("IT'S", 0.0, pytest.approx(0.22)),
+        TimedLabel("ME", pytest.approx(0.30), pytest.approx(0.40 - 0.02)),
     ]
     alignment.write_ctm(tmp_path / "ctm", {"u2": words, "u1": []}, {"u2": [0.5, 0.25], "u1": []})
     lines = (tmp_path / "ctm").read_text().splitlines()
