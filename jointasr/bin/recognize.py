@@ -54,22 +54,26 @@ def main() -> None:
     from jointasr.utils.progress import start_log
 
     start_log()
-    sources = inputs.find(args.inputs, args.channels == "each")
+    audio_inputs = inputs.find_inputs(args.inputs, args.channels == "each")
     model = recognizer.load(args.model, args.device, args.method, args.batch_seconds)
-    division = transcriber.Division(args.turns, args.max_turn, args.pause)
-    work = transcriber.Transcriber(model, division)
+    segmentation = transcriber.Segmentation(args.turns, args.max_turn, args.pause)
+    transcribe = transcriber.Transcriber(model, segmentation)
     if args.out is None:
-        for line in transcriber.lines(args.format, work(sources)):
+        for line in transcriber.format_lines(args.format, transcribe(audio_inputs)):
             print(line, flush=True)
     else:
-        made_by = {**division._asdict(), "channels": args.channels, "model": model.digest}
-        done = transcriber.into(args.out, made_by, sources, work)
-        before = f", {done} of them before" if done else ""
-        good = len(sources) - len(work.failed)
-        print(f"{args.out}: {good} of {len(sources)} recognised{before}", file=sys.stderr)
-    if work.failed:
-        names = ", ".join(sorted(work.failed)[:5]) + (" ..." if len(work.failed) > 5 else "")
-        raise DataError(f"{len(work.failed)} of {len(sources)} could not be read: {names}")
+        settings = {**segmentation._asdict(), "channels": args.channels, "model": model.digest}
+        previous = transcriber.write_results(args.out, settings, audio_inputs, transcribe)
+        before = f", {previous} of them earlier" if previous else ""
+        good = len(audio_inputs) - len(transcribe.failed)
+        print(f"{args.out}: {good} of {len(audio_inputs)} recognised{before}", file=sys.stderr)
+    if transcribe.failed:
+        names = ", ".join(sorted(transcribe.failed)[:5]) + (
+            " ..." if len(transcribe.failed) > 5 else ""
+        )
+        raise DataError(
+            f"{len(transcribe.failed)} of {len(audio_inputs)} could not be read: {names}"
+        )
 
 
 if __name__ == "__main__":

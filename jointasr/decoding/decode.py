@@ -1,4 +1,4 @@
-"""Decoding: what a trained model says of test sets, written as Kaldi tables."""
+"""Decoding: the hypotheses of a trained model for a test set."""
 
 import logging
 import resource
@@ -48,64 +48,91 @@ def decode(
     skip_bad: bool = False,
     scales: Scales = UNIT_SCALES,
 ) -> Hypotheses:
-    """Hypotheses of every cut, in fp32. ``conv``: feats.scp to read instead of audio; ``scales``
-    weigh the decoder's language model.
+    """Recognize every cut, in fp32.
 
-    Raises DataError naming an utterance that cannot be decoded or has no features. ``skip_bad``:
-    one whose audio or features cannot be read is an error in the score instead.
+    Args:
+        decoder: model and decoding method.
+        cuts: a test set.
+        conv: feats.scp of archived convolutional features to read instead of audio.
+        skip_bad: count utterances whose audio or features cannot be read as errors.
+        scales: weights of the language model of the decoder.
+
+    Raises DataError naming an utterance that cannot be read or has no features.
     """
     model = decoder.model
-    texts: dict[str, str] = {}
-    word_posteriors: dict[str, list[float]] = {}
-    emotion_posteriors: dict[str, list[float]] = {}
-    progress, done, truncated = Progress(), 0, 0
-    began, searching, audio = time.perf_counter(), 0.0, 0.0
+    start = time.perf_counter()
     unreadable = _find_unreadable(cuts, conv) if skip_bad else {}
-    sound = cuts.filter(lambda cut: cut.id not in unreadable).to_eager()
-    heard = model_outputs(decoder, sound, conv) if len(sound) else ()
-    for ids, seconds, output in heard:
-        if output.log_probs is not None:
-            synchronize()  # for the encoder, whose time is not the search's
-            start = time.perf_counter()
-            with failures.explain_divergence(ids):
-                found = decoder.transcribe(output.log_probs, output.frames, scales)
-            searching += time.perf_counter() - start
-            texts.update({name: each.text for name, each in zip(ids, found, strict=True)})
-            known = zip(ids, (each.word_posteriors for each in found), strict=True)
-            word_posteriors.update({utt: values for utt, values in known if values is not None})
-        if output.emotion_logits is not None:
-            rows = output.emotion_logits.double().softmax(-1).tolist()
-            emotion_posteriors.update(zip(ids, rows, strict=True))
-        done += len(ids)
-        truncated += output.truncated
+    readable = cuts.filter(lambda cut: cut.id not in unreadable).to_eager()
+    hypotheses = Hypotheses({}, {}, {}, Usage(0.0, 0.0, 0.0, 0.0), unreadable)
+    progress, num_decoded, num_truncated, audio, search = Progress(), 0, 0, 0.0, 0.0
+    outputs = model_outputs(decoder, readable, conv) if len(readable) else ()
+    for ids, seconds, output in outputs:
+        search += _add(hypotheses, decoder, ids, output, scales)
+        num_decoded += len(ids)
+        num_truncated += output.truncated
         audio += seconds
         progress.add(seconds)
-        log.info("%d of %d utterances, %s", done, len(sound), progress(done / len(sound)))
-    if truncated:
-        log.warning("%d transcripts were truncated to BERT's maximum length", truncated)
-    words = sum(len((cut.supervisions[0].text or "").split()) for cut in cuts)
+        share = num_decoded / len(readable)
+        log.info("%d of %d utterances, %s", num_decoded, len(readable), progress(share))
+    if num_truncated:
+        log.warning("%d transcripts were truncated to BERT's maximum length", num_truncated)
     if model.conf.has_ctc:
-        failures.warn_if_all_empty(words, sum(map(bool, texts.values())), "test")
+        num_words = sum(len((cut.supervisions[0].text or "").split()) for cut in cuts)
+        nonempty = sum(map(bool, hypotheses.texts.values()))
+        failures.warn_if_all_empty(num_words, nonempty, "test")
+    _add_errors(hypotheses, cuts, model.labels)
+    usage = Usage(audio, time.perf_counter() - start, search, peak_memory())
+    return hypotheses._replace(usage=usage)
+
+
+def _add(
+    hypotheses: Hypotheses, decoder: Decoder, ids: list[str], output: systems.Output, scales: Scales
+) -> float:
+    """Add the hypotheses of a batch and return the seconds spent on search."""
+    search = 0.0
+    if output.log_probs is not None:
+        synchronize()  # otherwise the time of the encoder would count as search
+        start = time.perf_counter()
+        with failures.explain_divergence(ids):
+            transcripts = decoder.transcribe(output.log_probs, output.frames, scales)
+        search = time.perf_counter() - start
+        for utt, transcript in zip(ids, transcripts, strict=True):
+            hypotheses.texts[utt] = transcript.text
+            if transcript.word_posteriors is not None:
+                hypotheses.word_posteriors[utt] = transcript.word_posteriors
+    if output.emotion_logits is not None:
+        rows = output.emotion_logits.double().softmax(-1).tolist()
+        hypotheses.emotion_posteriors.update(zip(ids, rows, strict=True))
+    return search
+
+
+def _add_errors(hypotheses: Hypotheses, cuts: CutSet, labels: list[str]) -> None:
+    """Give each unreadable utterance an empty text and a wrong emotion."""
     for cut in cuts:
-        if cut.id in unreadable:
-            log.warning("%s; counted as an error", unreadable[cut.id])
-            texts[cut.id] = ""
-            if word_posteriors:
-                word_posteriors[cut.id] = []
-            emotion_posteriors[cut.id] = _wrong(cut, model.labels)
-    usage = Usage(audio, time.perf_counter() - began, searching, memory())
-    return Hypotheses(texts, word_posteriors, emotion_posteriors, usage, unreadable)
+        if cut.id in hypotheses.unreadable:
+            log.warning("%s; counted as an error", hypotheses.unreadable[cut.id])
+            hypotheses.texts[cut.id] = ""
+            if hypotheses.word_posteriors:
+                hypotheses.word_posteriors[cut.id] = []
+            hypotheses.emotion_posteriors[cut.id] = _wrong_emotion(cut, labels)
 
 
-def memory() -> float:
-    """Most memory that this process has had, GiB."""
+def _wrong_emotion(cut: MonoCut, labels: list[str]) -> list[float]:
+    """Return posteriors with probability one for another emotion than that of the cut."""
+    label = cut.supervisions[0].custom.get("emotion")
+    wrong = ((labels.index(label) if label else 0) + 1) % len(labels)
+    return [float(index == wrong) for index in range(len(labels))]
+
+
+def peak_memory() -> float:
+    """Return the peak memory of this process in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _find_unreadable(cuts: CutSet, conv: Path | None) -> dict[str, str]:
-    """Why audio, or with ``conv`` features, cannot be read, by utterance."""
+    """Return by utterance why its audio, or its features in ``conv``, cannot be read."""
     features = datadir.read_table(conv) if conv is not None else {}
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for cut in cuts:
         try:
             if conv is None:
@@ -113,15 +140,9 @@ def _find_unreadable(cuts: CutSet, conv: Path | None) -> dict[str, str]:
             else:
                 archive.read_feats(features[cut.id])
         except (DataError, KeyError) as error:
-            found[cut.id] = str(error) if isinstance(error, DataError) else f"{cut.id}: no features"
-    return found
-
-
-def _wrong(cut: MonoCut, labels: list[str]) -> list[float]:
-    """Posteriors that are sure of another emotion than the cut's."""
-    known = cut.supervisions[0].custom.get("emotion")
-    truth = labels.index(known) if known else 0
-    return [float(place == (truth + 1) % len(labels)) for place in range(len(labels))]
+            known = isinstance(error, DataError)
+            reasons[cut.id] = str(error) if known else f"{cut.id}: no features"
+    return reasons
 
 
 def write(out: Path, model: TrainedModel, hypotheses: Hypotheses) -> None:
@@ -137,7 +158,7 @@ def write(out: Path, model: TrainedModel, hypotheses: Hypotheses) -> None:
 def model_outputs(
     decoder: Decoder, cuts: CutSet, conv: Path | None = None
 ) -> Iterator[tuple[list[str], float, systems.Output]]:
-    """(ids, seconds of audio, output) batch by batch."""
+    """Yield ids, seconds of audio and output of the model, batch by batch."""
     model, device = decoder.model, decoder.device
     system = model.system.to(device).eval()
     data = dataset.SpeechDataset(model.units, model.labels, load=conv is None)
@@ -145,7 +166,7 @@ def model_outputs(
     batches = dataset.evaluation_batches(cuts, data, decoder.conf.max_duration, workers=0)
     features = datadir.read_table(conv) if conv is not None else None
     if features is not None and (missing := {cut.id for cut in cuts} - features.keys()):
-        raise DataError(f"{conv}: no features of {min(missing)}; make them again (stage 6)")
+        raise DataError(f"{conv}: no features of {min(missing)}; create them again (stage 6)")
     for batch in batches:
         batch = to_device(batch, device)
         if features is None:
@@ -155,13 +176,16 @@ def model_outputs(
             frames = torch.tensor([len(matrix) for matrix in matrices])
             expected = system.encoder.frames(batch.lengths)
             if frames.tolist() != expected.tolist():
-                raise DataError(f"{conv}: frames do not fit the audio; make them again (stage 6)")
+                raise DataError(
+                    f"{conv}: the number of frames does not match the audio; create the "
+                    "features again (stage 6)"
+                )
             hidden = system.encoder.transform(_stack(matrices).to(device), frames)
             output = systems.forward_states(system, States(hidden, frames), batch.texts)
         yield batch.ids, batch.seconds, output
 
 
 def _stack(matrices: Iterable[np.ndarray]) -> Tensor:
-    """Matrices (frames, C) as one zero-padded tensor (N, F, C)."""
+    """Stack matrices (frames, C) into a zero-padded tensor (N, F, C)."""
     tensors = [torch.from_numpy(np.array(matrix, dtype=np.float32)) for matrix in matrices]
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)

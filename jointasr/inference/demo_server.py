@@ -1,14 +1,14 @@
-"""The demo page: a file or a recording, in noise at will, heard by one or two models side by side.
+"""The demo server: recognize a file or a recording, with added noise, by one or two models.
 
-One process on this machine; the page asks nobody else. One request is worked on at a time, a few
-wait, and more are told to come back, so that memory is bounded whatever comes.
+A single process on this machine; the page loads nothing from other hosts. Requests are processed
+one at a time. A few wait; further ones get status 503 and retry, which bounds the memory.
 """
 
 import base64
 import logging
 from functools import partial
+from importlib import resources
 from io import BytesIO
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
@@ -19,22 +19,27 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from jointasr.config.scenarios import KINDS
 from jointasr.data import audio, vad
 from jointasr.data.wav_scp import FULL_SCALE, RATE
-from jointasr.inference.formats import turn_values
-from jointasr.inference.recognizer import Recognizer, moved
+from jointasr.inference.formats import turn_to_dict
+from jointasr.inference.recognizer import Recognizer, shift_turn
 from jointasr.prep import noise
 from jointasr.utils.errors import DataError
 
 log = logging.getLogger(__name__)
-PAGE = Path(__file__).parent / "demo_page"
+PAGE = resources.files("jointasr.inference").joinpath("demo_page")
+MEDIA_TYPES = {
+    "index.html": "text/html",
+    "demo.js": "text/javascript",
+    "demo.css": "text/css",
+}
 HOSTS = ["127.0.0.1", "localhost"]
-PEAKS = 1000
-"""points that a waveform is drawn from"""
+NUM_PEAKS = 1000
+"""points of a waveform drawing"""
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src data:; media-src blob:; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'",
@@ -45,35 +50,36 @@ HEADERS = {
 
 
 class Limits(NamedTuple):
-    """What one request, and all together, may take."""
+    """Limits of requests."""
 
     megabytes: float = 25.0
+    """size of a file"""
     seconds: float = 300.0
-    """of audio"""
+    """duration of the audio"""
     upload: float = 30.0
-    """seconds that sending it may take"""
-    waiting: int = 8
-    """requests that are worked on or wait"""
+    """seconds that an upload may take"""
+    pending: int = 8
+    """requests that are processed or wait"""
 
 
-USUAL = Limits()
+DEFAULT_LIMITS = Limits()
 
 
 class Demo:
-    """The models, by the names they are shown under, and the noises there are."""
+    """Models by the names that the page shows, and noise to add."""
 
     def __init__(
         self,
         models: dict[str, Recognizer],
         noises: noise.NoisePool | None,
-        limits: Limits = USUAL,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.models, self.noises, self.limits = models, noises, limits
-        self.waiting = 0
-        self.one = anyio.CapacityLimiter(1)
+        self.pending = 0
+        self.one_at_a_time = anyio.CapacityLimiter(1)
 
-    def about(self) -> dict[str, Any]:
-        """What the page has to know."""
+    def settings(self) -> dict[str, Any]:
+        """Return what the page needs to know when it is loaded."""
         labels = list(dict.fromkeys(x for model in self.models.values() for x in model.labels))
         return {
             "systems": list(self.models),
@@ -83,21 +89,22 @@ class Demo:
             "seconds": self.limits.seconds,
         }
 
-    def answer(self, data: bytes, kind: str, snr: float) -> dict[str, Any]:
-        """What is heard in a file of audio, with noise of ``kind`` ("" for none) at ``snr`` dB.
+    def recognize(self, data: bytes, noise_type: str, snr: float) -> dict[str, Any]:
+        """Recognize an audio file after adding noise at ``snr`` dB; ``noise_type`` "" adds none.
 
-        Raises DataError, for the user, where it is no audio, too long, or silent under noise.
+        Raises DataError with a message for the user if the file is not audio, is too long, or is
+        silent where noise is to be added.
         """
         wave = audio.read(BytesIO(data), "this file", longest=self.limits.seconds)
-        stretches = vad.segment(wave, "auto", 20.0, 0.5)
-        if kind:  # later, so that its turns are those without noise
-            wave = self._noisy(wave, kind, snr)
-        parts = [wave[first:end] for first, end in stretches]
+        segments = vad.segment(wave, "auto", 20.0, 0.5)
+        if noise_type:  # added last, so that the turns are those of the clean speech
+            wave = self._add_noise(wave, noise_type, snr)
+        waves = [wave[first:end] for first, end in segments]
         systems = []
         for name, model in self.models.items():
-            heard = zip(model.hear(parts), stretches, strict=True)
-            found = [turn_values(moved(turn, first / RATE)) for turn, (first, _) in heard]
-            systems.append({"name": name, "labels": model.labels, "turns": found})
+            pairs = zip(model.recognize_batch(waves), segments, strict=True)
+            turns = [turn_to_dict(shift_turn(turn, first / RATE)) for turn, (first, _) in pairs]
+            systems.append({"name": name, "labels": model.labels, "turns": turns})
         file = BytesIO()
         soundfile.write(file, np.clip(wave, -1, 1), RATE, format="FLAC", subtype="PCM_16")
         return {
@@ -107,43 +114,43 @@ class Demo:
             "systems": systems,
         }
 
-    def _noisy(self, wave: np.ndarray, kind: str, snr: float) -> np.ndarray:
-        """The same crop of the same noise for a file's length, whatever the ratio."""
-        if self.noises is None or kind not in KINDS or not -20 <= snr <= 60:
-            raise DataError(f"no noise {kind!r} at {snr} dB here")
+    def _add_noise(self, wave: np.ndarray, noise_type: str, snr: float) -> np.ndarray:
+        """Add the same noise at every SNR: its choice depends on the length of the file only."""
+        if self.noises is None or noise_type not in KINDS or not -20 <= snr <= 60:
+            raise DataError(f"no noise {noise_type!r} at {snr} dB available")
         speech = np.rint(np.clip(wave, -1, 1 - 1 / FULL_SCALE) * FULL_SCALE).astype(np.int16)
-        condition = noise.MixCondition("demo", "test", (kind,), (snr, snr))
+        condition = noise.MixCondition("demo", "test", (noise_type,), (snr, snr))
         record = noise.plan("this file", speech, condition, self.noises, seed=0)
         return noise.render(record, speech, self.noises).astype(np.float32)
 
-    async def recognise(self, request: Request) -> Response:
-        """POST of a file's bytes; ``noise`` and ``snr`` in the query."""
-        if self.waiting >= self.limits.waiting:
-            return _sorry(503, "Others are being served; this page asks again by itself.")
-        self.waiting += 1
+    async def handle(self, request: Request) -> Response:
+        """Handle a POST request: the bytes of a file, with ``noise`` and ``snr`` in the query."""
+        if self.pending >= self.limits.pending:
+            return _error(503, "The server is busy; this page retries automatically.")
+        self.pending += 1
         try:
-            return await self._worked_on(request)
+            return await self._process(request)
         except TimeoutError:
-            return _sorry(408, f"Sending took longer than {self.limits.upload:g} seconds.")
+            return _error(408, f"The upload took longer than {self.limits.upload:g} seconds.")
         finally:
-            self.waiting -= 1
+            self.pending -= 1
 
-    async def _worked_on(self, request: Request) -> Response:
+    async def _process(self, request: Request) -> Response:
         with anyio.fail_after(self.limits.upload):
-            data = await self._body(request)
+            data = await self._read_body(request)
         if data is None:
-            return _sorry(413, f"Files of up to {self.limits.megabytes:g} MB, please.")
-        kind = request.query_params.get("noise", "")
+            return _error(413, f"The file is larger than {self.limits.megabytes:g} MB.")
+        noise_type = request.query_params.get("noise", "")
         try:
             snr = float(request.query_params.get("snr", "0"))
-            work = partial(self.answer, data, kind, snr)
-            found = await to_thread.run_sync(work, limiter=self.one)
-        except ValueError as error:  # DataError is one
-            return _sorry(400, f"{error}."[0].upper() + f"{error}."[1:])
-        return JSONResponse(found, headers=HEADERS)
+            recognize = partial(self.recognize, data, noise_type, snr)
+            result = await to_thread.run_sync(recognize, limiter=self.one_at_a_time)
+        except ValueError as error:  # includes DataError
+            return _error(400, f"{error}."[0].upper() + f"{error}."[1:])
+        return JSONResponse(result, headers=HEADERS)
 
-    async def _body(self, request: Request) -> bytes | None:
-        """What was sent; None where it is more than the limit."""
+    async def _read_body(self, request: Request) -> bytes | None:
+        """Return the body of the request, None if it exceeds the limit."""
         limit = self.limits.megabytes * 1e6
         if int(request.headers.get("content-length") or 0) > limit:
             return None
@@ -156,35 +163,37 @@ class Demo:
 
 
 def app(demo: Demo) -> Starlette:
-    """The server's application."""
+    """Return the web application."""
 
-    async def about(_: Request) -> Response:
-        return JSONResponse(demo.about(), headers=HEADERS)
+    async def settings(_: Request) -> Response:
+        return JSONResponse(demo.settings(), headers=HEADERS)
 
-    def file(name: str) -> Any:
+    def page_file(name: str) -> Any:
+        content, media_type = PAGE.joinpath(name).read_bytes(), MEDIA_TYPES[name]
+
         async def send(_: Request) -> Response:
-            return FileResponse(PAGE / name, headers=HEADERS)
+            return Response(content, headers=HEADERS, media_type=media_type)
 
         return send
 
     routes = [
-        Route("/", file("index.html")),
-        Route("/demo.js", file("demo.js")),
-        Route("/demo.css", file("demo.css")),
-        Route("/about", about),
-        Route("/recognise", demo.recognise, methods=["POST"]),
+        Route("/", page_file("index.html")),
+        Route("/demo.js", page_file("demo.js")),
+        Route("/demo.css", page_file("demo.css")),
+        Route("/about", settings),
+        Route("/recognise", demo.handle, methods=["POST"]),
     ]
-    trusted = Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)  # no other site's names
+    trusted = Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)  # against DNS rebinding
     return Starlette(routes=routes, middleware=[trusted])
 
 
 def peaks(wave: np.ndarray) -> list[list[float]]:
-    """Least and greatest value of each of at most ``PEAKS`` equal parts."""
-    edges = np.linspace(0, len(wave), min(PEAKS, len(wave)) + 1).round().astype(int)[:-1]
-    least, most = np.minimum.reduceat(wave, edges), np.maximum.reduceat(wave, edges)
-    return np.round(np.stack([least, most], 1), 3).tolist()
+    """Return minimum and maximum of each of at most ``NUM_PEAKS`` equal parts."""
+    edges = np.linspace(0, len(wave), min(NUM_PEAKS, len(wave)) + 1).round().astype(int)[:-1]
+    lowest, highest = np.minimum.reduceat(wave, edges), np.maximum.reduceat(wave, edges)
+    return np.round(np.stack([lowest, highest], 1), 3).tolist()
 
 
-def _sorry(status: int, message: str) -> Response:
+def _error(status: int, message: str) -> Response:
     headers = {**HEADERS, **({"Retry-After": "2"} if status == 503 else {})}
     return JSONResponse({"error": message}, status_code=status, headers=headers)

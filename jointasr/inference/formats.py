@@ -1,4 +1,4 @@
-"""What was recognised in a recording, and the formats it is written in."""
+"""Results of recognition and their output formats: JSON lines, CTM, RTTM, TSV and plain text."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -8,31 +8,37 @@ from jointasr.inference.recognizer import RecognizedTurn, RecognizedWord
 from jointasr.utils.errors import DataError
 
 NOT_SURE = "not_sure"
+"""written instead of an emotion where the confidence is too low"""
 
 
 class Recognition(NamedTuple):
-    """The turns of one recording, or of one of its channels."""
+    """The recognized turns of a recording or of one of its channels."""
 
     id: str
     source: str
     """where the audio was read from"""
     channel: int | None
-    """from 0; None where all were mixed"""
+    """from 0; None if the channels were mixed"""
     duration: float
     """seconds"""
     turns: list[RecognizedTurn]
 
 
-def to_json(found: Recognition) -> str:
-    """One line of JSON, as docs/recognition.schema.json describes it; times in ms, the rest to four
-    digits."""
-    turns = [turn_values(turn) for turn in found.turns]
-    values = {**found._asdict(), "duration": round(found.duration, 3), "turns": turns}
+def to_json(recognition: Recognition) -> str:
+    """Return a line of JSON as in docs/recognition.schema.json.
+
+    Times are rounded to milliseconds, probabilities to four digits.
+    """
+    values = {
+        **recognition._asdict(),
+        "duration": round(recognition.duration, 3),
+        "turns": [turn_to_dict(turn) for turn in recognition.turns],
+    }
     return json.dumps(values, ensure_ascii=False)
 
 
-def turn_values(turn: RecognizedTurn) -> dict[str, Any]:
-    """A turn as it stands in JSON."""
+def turn_to_dict(turn: RecognizedTurn) -> dict[str, Any]:
+    """Return the JSON values of a turn."""
     words = [
         {
             "word": word.text,
@@ -54,16 +60,16 @@ def turn_values(turn: RecognizedTurn) -> dict[str, Any]:
 
 
 def from_json(line: str, where: str) -> Recognition:
-    """What ``to_json`` wrote. Raises DataError naming ``where`` for any other line."""
+    """Parse a line of ``to_json``. Raises DataError naming ``where`` for any other line."""
     try:
         values = json.loads(line)
-        turns = [_turn(each) for each in values.pop("turns")]
+        turns = [_turn_from_dict(turn) for turn in values.pop("turns")]
         return Recognition(**values, turns=turns)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{where}: not a recognition ({error}); remove the file") from None
 
 
-def _turn(values: dict[str, Any]) -> RecognizedTurn:
+def _turn_from_dict(values: dict[str, Any]) -> RecognizedTurn:
     words = [
         RecognizedWord(w["word"], w["begin"], w["end"], w["confidence"])
         for w in values.pop("words")
@@ -72,54 +78,55 @@ def _turn(values: dict[str, Any]) -> RecognizedTurn:
     return RecognizedTurn(**values, words=words)
 
 
-def ctm(found: Recognition) -> Iterable[str]:
-    """NIST's CTM: recording, channel from 1, begin, duration, word, confidence."""
-    for turn in found.turns:
+def ctm(recognition: Recognition) -> Iterable[str]:
+    """Yield NIST CTM lines: recording, channel from 1, begin, duration, word, confidence."""
+    recording, channel = _field(recognition.id), _channel_number(recognition)
+    for turn in recognition.turns:
         for word in turn.words:
-            length = word.end - word.begin
-            times = f"{word.begin:.3f} {length:.3f}"
-            yield f"{_label(found.id)} {_side(found)} {times} {word.text} {word.confidence:.4f}"
+            times = f"{word.begin:.3f} {word.end - word.begin:.3f}"
+            yield f"{recording} {channel} {times} {word.text} {word.confidence:.4f}"
 
 
-def rttm(found: Recognition) -> Iterable[str]:
-    """NIST's RTTM, with the emotion of a turn where a speaker's name would stand, and how sure."""
-    for turn in found.turns:
+def rttm(recognition: Recognition) -> Iterable[str]:
+    """Yield NIST RTTM lines with the emotion in the field of the speaker, and its confidence."""
+    recording, channel = _field(recognition.id), _channel_number(recognition)
+    for turn in recognition.turns:
         if turn.posteriors:
             times = f"{turn.begin:.3f} {turn.end - turn.begin:.3f}"
-            name = turn.emotion or NOT_SURE
-            head = f"SPEAKER {_label(found.id)} {_side(found)} {times}"
-            yield f"{head} <NA> <NA> {name} {turn.confidence:.4f} <NA>"
+            emotion = f"{turn.emotion or NOT_SURE} {turn.confidence:.4f}"
+            yield f"SPEAKER {recording} {channel} {times} <NA> <NA> {emotion} <NA>"
 
 
-def tsv(found: Recognition) -> Iterable[str]:
-    """A row for each turn: recording, channel, begin, end, emotion, its confidence, text."""
-    for turn in found.turns:
+def tsv(recognition: Recognition) -> Iterable[str]:
+    """Yield a row for each turn: recording, channel, begin, end, emotion, confidence, text."""
+    recording = recognition.id.replace("\t", " ")
+    for turn in recognition.turns:
         emotion = (turn.emotion or NOT_SURE) if turn.posteriors else ""
-        sure = "" if turn.confidence is None else f"{turn.confidence:.4f}"
+        confidence = "" if turn.confidence is None else f"{turn.confidence:.4f}"
         times = [f"{turn.begin:.3f}", f"{turn.end:.3f}"]
-        name = found.id.replace("\t", " ")
-        yield "\t".join([name, str(_side(found)), *times, emotion, sure, turn.text])
+        channel = str(_channel_number(recognition))
+        yield "\t".join([recording, channel, *times, emotion, confidence, turn.text])
 
 
-def text(found: Recognition) -> Iterable[str]:
-    """For people to read."""
-    side = "" if found.channel is None else f", channel {found.channel + 1}"
-    yield f"{found.source}{side} ({clock(found.duration)})"
-    for turn in found.turns:
-        felt = ""
+def text(recognition: Recognition) -> Iterable[str]:
+    """Yield lines for people to read."""
+    channel = "" if recognition.channel is None else f", channel {recognition.channel + 1}"
+    yield f"{recognition.source}{channel} ({format_time(recognition.duration)})"
+    for turn in recognition.turns:
+        emotion = ""
         if turn.posteriors:
-            name = turn.emotion or "not sure"
             ranked = sorted(turn.posteriors.items(), key=lambda item: -item[1])
-            each = " ".join(f"{label} {value:.0%}" for label, value in ranked)
-            felt = f"[{name}: {each}]"
-        parts = [f"  {clock(turn.begin)} - {clock(turn.end)}", turn.text or "(no words)", felt]
+            posteriors = " ".join(f"{label} {value:.0%}" for label, value in ranked)
+            emotion = f"[{turn.emotion or 'not sure'}: {posteriors}]"
+        times = f"  {format_time(turn.begin)} - {format_time(turn.end)}"
+        parts = [times, turn.text or "(no words)", emotion]
         yield "  ".join(part for part in parts if part)
-    if not found.turns:
-        yield "  nobody speaks"
+    if not recognition.turns:
+        yield "  (no speech)"
 
 
-def clock(seconds: float) -> str:
-    """Seconds as 1:02.3 or 1:00:02.3."""
+def format_time(seconds: float) -> str:
+    """Return seconds as 1:02.3 or 1:00:02.3."""
     tenths = round(10 * seconds)
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
@@ -129,7 +136,7 @@ def clock(seconds: float) -> str:
 
 TSV_HEADER = "recording\tchannel\tbegin\tend\temotion\tconfidence\ttext"
 FORMATS: dict[str, Callable[[Recognition], Iterable[str]]] = {
-    "jsonl": lambda found: [to_json(found)],
+    "jsonl": lambda recognition: [to_json(recognition)],
     "ctm": ctm,
     "rttm": rttm,
     "tsv": tsv,
@@ -137,10 +144,10 @@ FORMATS: dict[str, Callable[[Recognition], Iterable[str]]] = {
 }
 
 
-def _side(found: Recognition) -> int:
-    return 1 if found.channel is None else found.channel + 1
+def _channel_number(recognition: Recognition) -> int:
+    return 1 if recognition.channel is None else recognition.channel + 1
 
 
-def _label(name: str) -> str:
-    """An id without blanks, which would be other fields of the line."""
+def _field(name: str) -> str:
+    """Replace blanks, which separate the fields of a line."""
     return "_".join(name.split())

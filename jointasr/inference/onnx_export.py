@@ -1,10 +1,9 @@
-"""A model as ONNX graphs, for programs without Python: two, because between words and emotions lies
-a search, which is not part of them.
+"""Export of a model as two ONNX graphs; the search between them is not part of the graphs.
 
-``hear.onnx``: waves (N, T) at 16 kHz and their lengths in samples to log-posteriors (N, F, units),
-hidden states (N, F, dim) and valid frames (N,). ``feel.onnx``: hidden states and frames, in the
-joint system also the transcript's token ids and mask (N, L) by the tokenizer in ``bert``, to logits
-of the emotions (N, classes).
+``hear.onnx`` maps waves (N, T) at 16 kHz and their lengths in samples to log-posteriors (N, F,
+units), hidden states (N, F, dim) and valid frames (N,). ``feel.onnx`` maps hidden states and
+frames, in the joint system also the token ids and attention mask (N, L) of the transcript by the
+tokenizer in ``bert``, to emotion logits (N, classes).
 """
 
 import inspect
@@ -23,8 +22,8 @@ from jointasr.utils.errors import DataError
 
 CTC_GRAPH, EMOTION_GRAPH = "hear.onnx", "feel.onnx"
 OPSET = 16
-READS = ("greedy", "oracle", "empty")
-"""sorts of transcripts that are one text"""
+SINGLE_TEXT = ("greedy", "oracle", "empty")
+"""settings of emotion.transcript for which the text branch reads one text"""
 
 
 class CtcGraph(nn.Module):
@@ -36,7 +35,7 @@ class CtcGraph(nn.Module):
         self.head = None if isinstance(system, systems.Ser) else system.head
 
     def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-        """Log-posteriors, if there is a head, hidden states, frames."""
+        """Return log-posteriors if there is a CTC head, hidden states and frames."""
         hidden, frames = self.encoder(waves, lengths)
         if self.head is None:
             return hidden, frames
@@ -44,14 +43,14 @@ class CtcGraph(nn.Module):
 
 
 class EmotionGraph(nn.Module):
-    """From an encoder's states, and a transcript's tokens, to emotions."""
+    """From hidden states, and the tokens of a transcript, to emotion logits."""
 
     def __init__(self, system: systems.Ser | systems.Joint) -> None:
         super().__init__()
         self.system = system
 
     def forward(self, hidden: Tensor, frames: Tensor, *tokens: Tensor) -> Tensor:
-        """Logits (N, classes); ``tokens``: ids and mask, where there is a text branch."""
+        """Return logits (N, classes); ``tokens`` are ids and mask if there is a text branch."""
         states = States(hidden, frames)
         if isinstance(self.system, systems.Ser):
             return self.system.classify(average(states))
@@ -67,8 +66,8 @@ class EmotionGraph(nn.Module):
 def export(folder: Path, model: TrainedModel) -> None:
     """Write the graphs of a model on the CPU into ``folder``.
 
-    Raises DataError where the model reads transcripts that are more than a text, or the library
-    onnx is wanted by this torch and not there.
+    Raises DataError if the text branch reads more than a single text, or if torch needs the missing
+    package onnx.
     """
     system = model.system
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,10 +81,10 @@ def export(folder: Path, model: TrainedModel) -> None:
         return
     inputs = ctc_graph(waves, lengths)[-2:]
     if isinstance(system, systems.Joint) and system.bert is not None:
-        if system.emotion.transcript not in READS:
+        if system.emotion.transcript not in SINGLE_TEXT:
             raise DataError(
                 f"emotion.transcript {system.emotion.transcript}: its text branch reads more than "
-                "one text; no ONNX graph is made of it"
+                "one text and cannot be exported to ONNX"
             )
         tokens = system.bert.tokenizer(["A B", "A"], padding=True, return_tensors="pt")
         inputs = (*inputs, tokens["input_ids"], tokens["attention_mask"])
@@ -100,14 +99,14 @@ def _write(
     outputs: Sequence[str],
     axes: dict[str, str],
 ) -> None:
-    """``axes``: a letter for each leading axis of an input or output, whose size is free."""
+    """Write a graph. ``axes``: a letter for each leading axis of variable size."""
     names = list(axes)[: len(inputs)]
-    free = {name: dict(enumerate(axes[name])) for name in (*names, *outputs)}
+    dynamic = {name: dict(enumerate(axes[name])) for name in (*names, *outputs)}
     options: dict[str, Any] = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-        options["dynamo"] = False  # the exporter that both stacks have
+        options["dynamo"] = False  # the exporter available on all stacks
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on shapes that it takes for constant: tests say they are
+        warnings.simplefilter("ignore")  # about shapes traced as constants; the tests vary them
         try:
             torch.onnx.export(
                 module,
@@ -115,7 +114,7 @@ def _write(
                 str(path),
                 input_names=names,
                 output_names=list(outputs),
-                dynamic_axes=free,
+                dynamic_axes=dynamic,
                 opset_version=OPSET,
                 **options,
             )

@@ -1,6 +1,7 @@
-"""A trained model made ready for others: one folder with all that recognition needs, and a card."""
+"""Packing: a folder with all that recognition with a trained model needs, and a model card."""
 
 import shutil
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,13 @@ from jointasr.config.schema import Config
 from jointasr.data import dataset, manifest
 from jointasr.decoding import tuning
 from jointasr.inference import onnx_export, recognizer
-from jointasr.inference.recognizer import DECODE, TUNED, UNSURE, ConfidenceCalibration, Recognizer
+from jointasr.inference.recognizer import (
+    DECODE,
+    MIN_CONFIDENCE,
+    TUNED,
+    ConfidenceCalibration,
+    Recognizer,
+)
 from jointasr.lm import arpa
 from jointasr.models import checkpoint
 from jointasr.scoring import calibration, metrics, results
@@ -28,137 +35,140 @@ CARD, TEMPLATE = "README.md", "card.md.j2"
 
 
 class DevResults(NamedTuple):
-    """How a model does on the dev set that its confidences are fitted on."""
+    """Results on the dev set, on which the confidences are calibrated."""
 
     utterances: int
     words: int
-    """recognised"""
-    word_right: float
-    """per cent of them"""
-    emotion_right: float
+    """number of recognized words"""
+    word_precision: float
+    """per cent of the recognized words that are correct"""
+    emotion_accuracy: float
     """per cent of the utterances"""
-    sure: int
-    """utterances whose emotion is named"""
-    sure_right: float
-    """per cent of them"""
+    confident: int
+    """number of utterances with a confidence high enough to report the emotion"""
+    confident_accuracy: float
+    """per cent of these utterances"""
 
 
 def pack(
-    home: Path, out: Path, method: str, device: torch.device, onnx: bool = False
+    model_dir: Path, out: Path, method: str, device: torch.device, onnx: bool = False
 ) -> DevResults:
-    """Make ``out`` of exp/<system>_<condition>/fold_<fold>: the model, its search by ``method``,
-    confidences fitted on dev, a card with the results there are; with ``onnx`` also graphs.
+    """Pack the trained model of exp/<system>_<condition>/fold_<fold> into the new folder ``out``.
 
-    Raises DataError where ``out`` is there already, or the model was not decoded by ``method``,
-    which chooses the weight of a language model.
+    The folder has the model, decoding options for ``method``, its language models, confidences
+    calibrated on dev, a model card with the results so far and, with ``onnx``, ONNX graphs.
+
+    Raises DataError if ``out`` exists, or if the method needs language model scales and the model
+    was not decoded with it.
     """
     if out.exists():
-        raise DataError(f"{out} is there already; remove it, or give another folder")
-    about = read_model(home)
+        raise DataError(f"{out} exists already; remove it or choose another folder")
+    description = read_model(model_dir)
     overrides = [] if method == DEFAULT_METHOD else [f"method={method}"]
     decode = conf_files.load_decode(DECODE, Path(), overrides)
-    making = out.with_name(f".tmp.{out.name}")
-    shutil.rmtree(making, ignore_errors=True)
-    shutil.copytree(home / layout.BEST, making)
+    tmp = out.with_name(f".tmp.{out.name}")
+    shutil.rmtree(tmp, ignore_errors=True)
+    shutil.copytree(model_dir / layout.BEST, tmp)
     try:
-        files.write_text(making / DECODE, conf_files.dump(decode))
-        _language_models(home, about, decode, making, method)
-        dev = _fit(making, Path(about.selected["on"]), device)
-        files.write_text(making / CARD, card(making, out.name, about, layout.exp_dir(home), dev))
+        files.write_text(tmp / DECODE, conf_files.dump(decode))
+        _copy_language_models(model_dir, description, decode, tmp, method)
+        dev = _calibrate(tmp, Path(description.selected["on"]), device)
+        exp = layout.exp_dir(model_dir)
+        files.write_text(tmp / CARD, model_card(tmp, out.name, description, exp, dev))
         if onnx:
-            onnx_export.export(making / "onnx", checkpoint.load(making))
-        making.rename(out)
+            onnx_export.export(tmp / "onnx", checkpoint.load(tmp))
+        tmp.rename(out)
     finally:
-        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(tmp, ignore_errors=True)
     return dev
 
 
-def _language_models(
-    home: Path, about: ModelDescription, decode: Decode, making: Path, method: str
+def _copy_language_models(
+    model_dir: Path, description: ModelDescription, decode: Decode, out: Path, method: str
 ) -> None:
-    if not decode.ranks or about.kind == "ser":
+    if not decode.ranks or description.kind == "ser":
         return
-    tuned = layout.tune_dir(home, method) / tuning.BEST
+    tuned = layout.tune_dir(model_dir, method) / tuning.BEST
     if not tuned.is_file():
         raise DataError(
-            f"{tuned}: not chosen yet; decode first: ./run.sh --stage 8 --method {method}"
+            f"{tuned} does not exist; decode first: ./run.sh --stage 8 --method {method}"
         )
-    (making / TUNED).mkdir()
-    shutil.copyfile(tuned, making / TUNED / tuning.BEST)
+    (out / TUNED).mkdir()
+    shutil.copyfile(tuned, out / TUNED / tuning.BEST)
     for order in decode.orders:
-        source = layout.lm_dir(Path(about.data), order)
-        target = layout.lm_dir(making, order)
+        source = layout.lm_dir(Path(description.data), order)
+        target = layout.lm_dir(out, order)
         target.mkdir()
         shutil.copyfile(source / arpa.FILE_NAME, target / arpa.FILE_NAME)
 
 
-def _fit(making: Path, source: Path, device: torch.device) -> DevResults:
-    """Hear dev, write how confidences follow from posteriors."""
-    model = Recognizer(making, device)
+def _calibrate(folder: Path, source: Path, device: torch.device) -> DevResults:
+    """Recognize the dev set ``source`` and write the calibration of the confidences."""
+    model = Recognizer(folder, device)
     cuts = list(manifest.load(source))
-    turns = model.hear([dataset.load_audio(cut) for cut in cuts])
+    turns = model.recognize_batch([dataset.load_audio(cut) for cut in cuts])
     words: list[tuple[float, bool]] = []
     emotions: list[tuple[float, bool]] = []
     for cut, turn in zip(cuts, turns, strict=True):
         supervision = cut.supervisions[0]
         if supervision.text is not None:
             (alignment,) = metrics.align([supervision.text], [turn.text])
-            right = [ref == hyp for ref, hyp in alignment if hyp is not None]
-            words += zip((word.confidence for word in turn.words), right, strict=True)
+            correct = [ref == hyp for ref, hyp in alignment if hyp is not None]
+            words += zip((word.confidence for word in turn.words), correct, strict=True)
         if turn.posteriors and supervision.custom.get("emotion"):
             best = max(turn.posteriors, key=lambda name: turn.posteriors[name])
             emotions.append((turn.posteriors[best], best == supervision.custom["emotion"]))
-    fitted = ConfidenceCalibration(emotion=_calibration(emotions))
-    if not model.decoder.conf.ranks:  # whose posteriors are calibrated already, by tuning
-        fitted = fitted._replace(words=_calibration(words))
-    recognizer.write_certainty(making, fitted)
-    sure = [right for posterior, right in emotions if fitted.emotion(posterior) >= UNSURE]
+    fitted = ConfidenceCalibration(emotion=_fit(emotions))
+    if not model.decoder.conf.ranks:  # otherwise the word posteriors were calibrated by tuning
+        fitted = fitted._replace(words=_fit(words))
+    recognizer.write_calibration(folder, fitted)
+    confident = [pair for pair in emotions if fitted.emotion(pair[0]) >= MIN_CONFIDENCE]
     return DevResults(
         len(cuts),
         len(words),
-        _percent([right for _, right in words]),
-        _percent([right for _, right in emotions]),
-        len(sure),
-        _percent(sure),
+        _accuracy(words),
+        _accuracy(emotions),
+        len(confident),
+        _accuracy(confident),
     )
 
 
-def _calibration(pairs: list[tuple[float, bool]]) -> calibration.Calibration:
-    return calibration.fit([value for value, _ in pairs], [right for _, right in pairs])
+def _fit(pairs: list[tuple[float, bool]]) -> calibration.Calibration:
+    return calibration.fit([value for value, _ in pairs], [correct for _, correct in pairs])
 
 
-def _percent(right: list[bool]) -> float:
-    return 100 * sum(right) / max(1, len(right))
+def _accuracy(pairs: list[tuple[float, bool]]) -> float:
+    return 100 * sum(correct for _, correct in pairs) / max(1, len(pairs))
 
 
-def card(folder: Path, name: str, about: ModelDescription, exp: Path, dev: DevResults) -> str:
-    """The model card in Markdown, with what exp/results.json says of the system."""
+def model_card(
+    folder: Path, name: str, description: ModelDescription, exp: Path, dev: DevResults
+) -> str:
+    """Return the model card in Markdown, with the results of the system in exp/results.json."""
     conf = checkpoint.read_conf(folder)
     decode = recognizer.decode_options(folder, None, None)
+    method = decode.method if decode.ranks else DEFAULT_METHOD
+    wanted = (description.system, description.train, method)
     cells = [
         cell
         for cell in results.read(exp / "results.json")
-        if (cell["system"], cell["train"]) == (about.system, about.train)
+        if (cell["system"], cell["train"], cell["method"]) == wanted
     ]
-    wanted = decode.method if decode.ranks else DEFAULT_METHOD
-    cells = [cell for cell in cells if cell["method"] == wanted]
-    heads = ["test", *(["word errors"] if conf.has_ctc else [])]
-    heads += ["emotions right, weighted", "unweighted"] if conf.has_emotion else []
+    header = ["test", *(["WER"] if conf.has_ctc else [])]
+    header += ["weighted accuracy", "unweighted accuracy"] if conf.has_emotion else []
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    return environment.get_template(TEMPLATE).render(
-        about=about,
-        condition="noise" if about.train == "noisy" else about.train,
+    template = resources.files("jointasr.inference").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        description=description,
+        condition="noise" if description.train == "noisy" else description.train,
         dev=dev,
         folds=cells[0]["folds"] if cells else [],
-        heads=heads,
-        heard=_heard(conf, dev),
+        header=header,
+        dev_results=_dev_results(conf, dev),
         name=name,
-        parts=_parts(folder, conf, decode),
+        components=_components(folder, conf, decode),
         rows=[_row(cell, conf) for cell in cells],
         task=TASKS[conf.has_ctc, conf.has_emotion],
         version=jointasr.__version__,
@@ -166,54 +176,60 @@ def card(folder: Path, name: str, about: ModelDescription, exp: Path, dev: DevRe
 
 
 TASKS = {
-    (True, True): "what is said and how it is felt",
-    (True, False): "what is said",
-    (False, True): "how speech is felt",
+    (True, True): "joint speech and emotion recognition",
+    (True, False): "speech recognition",
+    (False, True): "speech emotion recognition",
 }
 
 
-def _parts(folder: Path, conf: Config, decode: Decode) -> list[str]:
-    parts = []
+def _components(folder: Path, conf: Config, decode: Decode) -> list[str]:
+    lines = []
     if conf.has_ctc:
         units = Units.load(folder / "lang")
-        parts.append(f"Words: {units.kind}, {units.size} units; search: {decode.method}")
+        line = f"Words: {units.kind}, {units.size} units; decoding method: {decode.method}"
         if decode.ranks:
             weight = tuning.read_scales(folder / TUNED).language
-            parts[-1] += f", with an n-gram model of the training text, weight {weight:g}"
+            line += f", with an n-gram model of the training text, weight {weight:g}"
+        lines.append(line)
     if conf.has_emotion:
-        parts.append(f"Emotions: {', '.join(read_labels(folder / 'lang'))}")
-    text = f"; text: {conf.bert.model}" if conf.uses_bert else ""
-    return [*parts, results.strip_absolute_paths(f"Encoder: {conf.encoder.model}{text}")]
+        lines.append(f"Emotions: {', '.join(read_labels(folder / 'lang'))}")
+    text = f"; text encoder: {conf.bert.model}" if conf.uses_bert else ""
+    return [*lines, results.portable(f"Encoder: {conf.encoder.model}{text}")]
 
 
-def _heard(conf: Config, dev: DevResults) -> list[str]:
-    found = []
+def _dev_results(conf: Config, dev: DevResults) -> list[str]:
+    lines = []
     if conf.has_ctc:
-        found.append(f"{dev.word_right:.1f} % of {dev.words} recognised words are right")
+        lines.append(f"{dev.word_precision:.1f} % of {dev.words} recognized words are correct")
     if conf.has_emotion:
-        found.append(
-            f"{dev.emotion_right:.1f} % of the emotions are right, {dev.sure_right:.1f} % of the "
-            f"{dev.sure} that the model is sure of"
+        lines.append(
+            f"{dev.emotion_accuracy:.1f} % of the emotions are correct, "
+            f"{dev.confident_accuracy:.1f} % of the {dev.confident} with a confidence of at least "
+            f"{MIN_CONFIDENCE:g}"
         )
-    return found
+    return lines
 
 
 def _row(cell: dict[str, Any], conf: Config) -> list[str]:
-    """A line of the card's table: what the system has; - where no reference was known."""
+    """Return a row of the table of results, with - where no reference was available."""
     values = [(cell["wer"] or {}).get("value")] if conf.has_ctc else []
     values += [(cell["acc"] or {}).get(key) for key in ("wa", "ua")] if conf.has_emotion else []
     return [cell["test"], *("-" if value is None else f"{value:.1f}" for value in values)]
 
 
 def push(folder: Path, repo: str) -> str:
-    """Put a packed model on the hub, in a repository that is made private if there is none; its
-    address. Raises DataError where the hub does not take it."""
+    """Upload a packed model to the Hugging Face hub and return its address.
+
+    A new repository is private. Raises DataError if the upload fails.
+    """
     from huggingface_hub import HfApi
 
     try:
         api = HfApi()
         api.create_repo(repo, private=True, exist_ok=True)
         return str(api.upload_folder(repo_id=repo, folder_path=folder))
-    except Exception as error:  # of the HTTP library, which is another on each stack, too
+    except Exception as error:  # HTTP errors too, whose classes depend on the stack
         reason = str(error).strip().splitlines()[0]
-        raise DataError(f"{repo}: the hub does not take it ({reason}); hf auth login?") from None
+        raise DataError(
+            f"{repo}: the upload failed ({reason}); logged in? (hf auth login)"
+        ) from None

@@ -1,4 +1,4 @@
-"""A trained model in use: what is said in a piece of audio, when, how sure, and how it is felt."""
+"""Recognition with a trained model: words with times and confidences, and emotions."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -26,25 +26,25 @@ from jointasr.scoring.calibration import Calibration
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
-DECODE, CERTAINTY, TUNED = "decode.yaml", "certainty.json", "tune"
-DECIDE = (".safetensors", ".json", ".arpa", ".txt")
-"""endings of the files of a model that decide what is recognised; its options do besides"""
-UNSURE = 0.5
-"""an emotion that is right less often than this on dev is not named"""
+DECODE, CALIBRATION, TUNED = "decode.yaml", "certainty.json", "tune"
+MODEL_SUFFIXES = (".safetensors", ".json", ".arpa", ".txt")
+"""suffixes of the files of a model that the results depend on, together with its options"""
+MIN_CONFIDENCE = 0.5
+"""an emotion with a lower confidence is not reported"""
 
 
 class RecognizedWord(NamedTuple):
-    """A word in time; seconds from the beginning of the recording."""
+    """A word; times in seconds from the beginning of the recording."""
 
     text: str
     begin: float
     end: float
     confidence: float
-    """how often such a word is right on dev, 0 to 1"""
+    """probability that the word is correct, 0 to 1, calibrated on dev"""
 
 
 class RecognizedTurn(NamedTuple):
-    """What is said and felt in a stretch of a recording; what the model does not do is empty."""
+    """Words and emotion of a turn; what the model does not recognize is empty or None."""
 
     begin: float
     """seconds"""
@@ -52,22 +52,22 @@ class RecognizedTurn(NamedTuple):
     text: str
     words: list[RecognizedWord]
     emotion: str | None
-    """the most probable; None where the model is not sure, or knows none"""
+    """the most probable; None if its confidence is too low or the model has no emotions"""
     confidence: float | None
-    """how often such an emotion is right on dev, 0 to 1"""
+    """probability that the emotion is correct, 0 to 1, calibrated on dev"""
     posteriors: dict[str, float]
-    """of all emotions"""
+    """of all emotions; they sum to one"""
 
 
 class ConfidenceCalibration(NamedTuple):
-    """From what the model says of itself to how often it is right, as measured on dev."""
+    """Calibrations from posteriors to the share of correct words and emotions, fitted on dev."""
 
     words: Calibration = Calibration()
     emotion: Calibration = Calibration()
 
 
 class Recognizer:
-    """A model folder, ready for use. Turns are recognised in batches, and the same in any batch."""
+    """A packed model. Batching does not change the results."""
 
     def __init__(
         self,
@@ -76,36 +76,46 @@ class Recognizer:
         method: str | None = None,
         batch_seconds: float | None = None,
     ) -> None:
-        """``folder``: a packed model, or the ``best`` of a training. ``method``: of search, if not
-        the folder's. Raises DataError naming what is missing or does not fit."""
+        """Load a model.
+
+        Args:
+            folder: a packed model, or the folder ``best`` of a training.
+            device: where the model runs.
+            method: decoding method, by default that of the folder.
+            batch_seconds: duration of the audio of a batch, by default that of the folder.
+
+        Raises DataError naming the file that is missing or does not match.
+        """
         model = checkpoint.load(folder)
         conf = decode_options(folder, method, batch_seconds)
         engine: Engine = "k2" if model.conf.ctc == "k2" and find_spec("k2") else "torch"
         self.model = model._replace(conf=model.conf.model_copy(update={"ctc": engine}))
-        # torchaudio aligns where there is no k2: those that k2 goes with may be too old to
-        self.aligner: Engine = "k2" if find_spec("k2") else "torch"
+        # torchaudio aligns only without k2: the versions used with k2 may be too old for it
+        self.align_engine: Engine = "k2" if find_spec("k2") else "torch"
         self.device = device
         orders = conf.orders if model.conf.has_ctc else []
-        lms = {order: layout.lm_dir(folder, order) for order in orders}
-        if missing := [path for path in lms.values() if not path.is_dir()]:
-            raise DataError(f"{missing[0]}: no language model for method {conf.method}; pack it")
-        self.decoder = Decoder(self.model, conf, device, lms)
-        self.scales = tuning.read_scales(folder / TUNED) if lms else Scales()
-        self.certainty = read_certainty(folder)
+        ngram_dirs = {order: layout.lm_dir(folder, order) for order in orders}
+        if missing := [path for path in ngram_dirs.values() if not path.is_dir()]:
+            raise DataError(
+                f"{missing[0]}: no language model for method {conf.method}; pack the model with it"
+            )
+        self.decoder = Decoder(self.model, conf, device, ngram_dirs)
+        self.scales = tuning.read_scales(folder / TUNED) if ngram_dirs else Scales()
+        self.calibration = read_calibration(folder)
         self._origin = folder, conf
         self.model.system.to(device).eval()
 
     @property
     def labels(self) -> list[str]:
-        """The emotions that the model tells apart; none where it hears words only."""
+        """The emotions of the model, [] if it recognizes only words."""
         return self.model.labels if self.model.conf.has_emotion else []
 
     @cached_property
     def digest(self) -> str:
-        """Of the folder's files and the search: what results hang on."""
+        """Hexadecimal digest of the files and options that the results depend on."""
         folder, conf = self._origin
         search = json.dumps(conf.options(), sort_keys=True).encode()
-        paths = sorted(path for path in folder.rglob("*") if path.suffix in DECIDE)
+        paths = sorted(path for path in folder.rglob("*") if path.suffix in MODEL_SUFFIXES)
         return files.sha256(*paths, prefix=search)[:16]
 
     def recognize(
@@ -116,33 +126,34 @@ class Recognizer:
         longest: float = 20.0,
         pause: float = 0.5,
     ) -> list[RecognizedTurn]:
-        """The turns of an array (T,) or (T, channels), which are mixed, at ``rate`` Hz.
+        """Recognize the turns of samples (T,) or (T, channels), which are mixed, at ``rate`` Hz.
 
-        ``how``, ``longest``, ``pause``: as :func:`jointasr.data.vad.segment`. Raises DataError for
-        samples that are no audio.
+        ``how``, ``longest`` and ``pause`` divide the audio into turns, see
+        :func:`jointasr.data.vad.segment`. Raises DataError for samples that are not audio.
         """
         wave = audio.convert(samples, rate)
-        found = vad.segment(wave, how, longest, pause)
-        heard = self.hear([wave[first:end] for first, end in found])
-        return [moved(turn, first / RATE) for turn, (first, _) in zip(heard, found, strict=True)]
+        segments = vad.segment(wave, how, longest, pause)
+        turns = self.recognize_batch([wave[first:end] for first, end in segments])
+        pairs = zip(turns, segments, strict=True)
+        return [shift_turn(turn, first / RATE) for turn, (first, _) in pairs]
 
     @torch.no_grad()
-    def hear(self, waves: Sequence[np.ndarray]) -> list[RecognizedTurn]:
-        """One turn for each of these samples (T,) float32 at 16 kHz, its times from 0."""
+    def recognize_batch(self, waves: Sequence[np.ndarray]) -> list[RecognizedTurn]:
+        """Recognize each array of samples (T,) float32 at 16 kHz as one turn, with times from 0."""
         seconds = [len(wave) / RATE for wave in waves]
-        order = sorted(range(len(waves)), key=lambda place: -seconds[place])
-        found: dict[int, RecognizedTurn] = {}
-        for places in pack_batches(seconds, order, self.decoder.conf.max_duration):
-            batch = [self._long_enough(waves[place]) for place in places]
-            for place, turn in zip(places, self._batch(batch), strict=True):
-                found[place] = turn._replace(end=seconds[place])
-        return [found[place] for place in range(len(waves))]
+        order = sorted(range(len(waves)), key=lambda index: -seconds[index])
+        turns: dict[int, RecognizedTurn] = {}
+        for indices in pack_batches(seconds, order, self.decoder.conf.max_duration):
+            batch = [self._pad_to_one_frame(waves[index]) for index in indices]
+            for index, turn in zip(indices, self._forward(batch), strict=True):
+                turns[index] = turn._replace(end=seconds[index])
+        return [turns[index] for index in range(len(waves))]
 
-    def _long_enough(self, wave: np.ndarray) -> np.ndarray:
-        """With silence after it, where there is too little for one frame of the encoder."""
+    def _pad_to_one_frame(self, wave: np.ndarray) -> np.ndarray:
+        """Append silence to audio that is too short for one frame of the encoder."""
         return np.pad(wave, (0, max(0, self.model.system.encoder.min_samples - len(wave))))
 
-    def _batch(self, waves: list[np.ndarray]) -> list[RecognizedTurn]:
+    def _forward(self, waves: list[np.ndarray]) -> list[RecognizedTurn]:
         lengths = torch.tensor([len(wave) for wave in waves])
         output = systems.forward(self.model.system, pad(waves).to(self.device), lengths)
         words: list[list[RecognizedWord]] = [[] for _ in waves]
@@ -156,49 +167,56 @@ class Recognizer:
     def _turn(self, words: list[RecognizedWord], posteriors: list[float]) -> RecognizedTurn:
         emotion, confidence = None, None
         if posteriors:
-            confidence = self.certainty.emotion(max(posteriors))
-            if confidence >= UNSURE:
+            confidence = self.calibration.emotion(max(posteriors))
+            if confidence >= MIN_CONFIDENCE:
                 emotion = self.labels[int(np.argmax(posteriors))]
-        named = dict(zip(self.labels, posteriors, strict=True))
+        by_label = dict(zip(self.labels, posteriors, strict=True))
         text = " ".join(word.text for word in words)
-        return RecognizedTurn(0.0, 0.0, text, words, emotion, confidence, named)
+        return RecognizedTurn(0.0, 0.0, text, words, emotion, confidence, by_label)
 
     def _words(self, log_probs: Tensor, frames: Tensor) -> list[list[RecognizedWord]]:
-        """Words of each utterance. One that does not fit into its frames, which a search through
-        words may find, has the times of the whole utterance."""
-        found = self.decoder.transcribe(log_probs, frames, self.scales)
+        """Return the words of each utterance with times and confidences.
+
+        A search with a lexicon may find a text that is too long for the frames of the utterance;
+        each of its words gets the times of the utterance.
+        """
+        transcripts = self.decoder.transcribe(log_probs, frames, self.scales)
         units = self.model.units
-        step = alignment.seconds_per_frame(self.model.system.encoder)
-        targets = [units.encode(each.text) for each in found]
-        paths = alignment.align(log_probs, frames, targets, self.aligner)
-        rows = []
-        for row, (transcript, path) in enumerate(zip(found, paths, strict=True)):
+        frame_shift = alignment.seconds_per_frame(self.model.system.encoder)
+        targets = [units.encode(transcript.text) for transcript in transcripts]
+        paths = alignment.align(log_probs, frames, targets, self.align_engine)
+        words = []
+        for row, (transcript, path) in enumerate(zip(transcripts, paths, strict=True)):
             if path is None:
-                whole = TimedLabel("", 0.0, int(frames[row]) * step)
-                spans = [whole._replace(text=word) for word in transcript.text.split()]
-                raw = [0.0] * len(spans)
+                end = int(frames[row]) * frame_shift
+                labels = [TimedLabel(word, 0.0, end) for word in transcript.text.split()]
+                posteriors = [0.0] * len(labels)
             else:
-                _, spans = alignment.unit_and_word_times(path, units, step)
-                raw = word_confidences(
-                    log_probs[row], path, units.words([unit for unit, _, _ in path])
-                )
-            sure = transcript.word_posteriors or [self.certainty.words(value) for value in raw]
-            pairs = zip(spans, sure, strict=True)
-            rows.append([RecognizedWord(text, begin, end, p) for (text, begin, end), p in pairs])
-        return rows
+                _, labels = alignment.unit_and_word_times(path, units, frame_shift)
+                positions = units.words([unit for unit, _, _ in path])
+                posteriors = word_posteriors(log_probs[row], path, positions)
+            confidences = transcript.word_posteriors or [
+                self.calibration.words(value) for value in posteriors
+            ]
+            pairs = zip(labels, confidences, strict=True)
+            words.append([RecognizedWord(*label, confidence) for label, confidence in pairs])
+        return words
 
 
-def word_confidences(
-    log_probs: Tensor, path: Sequence[tuple[int, int, int]], words: Iterable[Sequence[int]]
+def word_posteriors(
+    log_probs: Tensor, path: alignment.UnitPath, words: Iterable[Sequence[int]]
 ) -> list[float]:
-    """Of each word the geometric mean of its units' posteriors, a unit's being its best frame's, of
-    log-posteriors (T, C) and a path of units with their frames."""
+    """Return the geometric mean of the posteriors of the units of each word.
+
+    The posterior of a unit is that of its best frame, by log-posteriors (T, C). ``words`` are
+    positions in ``path``.
+    """
     best = [float(log_probs[begin:end, unit].max()) for unit, begin, end in path]
-    return [float(np.exp(np.mean([best[place] for place in places]))) for places in words]
+    return [float(np.exp(np.mean([best[position] for position in word]))) for word in words]
 
 
-def moved(turn: RecognizedTurn, seconds: float) -> RecognizedTurn:
-    """The turn, so much later."""
+def shift_turn(turn: RecognizedTurn, seconds: float) -> RecognizedTurn:
+    """Return the turn with all times later by ``seconds``."""
     words = [w._replace(begin=w.begin + seconds, end=w.end + seconds) for w in turn.words]
     return turn._replace(begin=turn.begin + seconds, end=turn.end + seconds, words=words)
 
@@ -209,19 +227,22 @@ def load(
     method: str | None = None,
     batch_seconds: float | None = None,
 ) -> Recognizer:
-    """The recogniser of a model folder or hub id; ``device``: cpu, cuda, cuda:1 ..., by default a
-    GPU where there is one. Raises DataError where there is no such model or device."""
-    usual = "cuda" if torch.cuda.is_available() else "cpu"
+    """Load a recognizer from a model folder or a Hugging Face hub id.
+
+    ``device``: cpu, cuda, cuda:1 ...; by default a GPU if there is one. Raises DataError if there
+    is no such model or device.
+    """
+    default = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        place = torch.device(device or usual)
-        torch.zeros(1, device=place)
+        torch_device = torch.device(device or default)
+        torch.zeros(1, device=torch_device)
     except (RuntimeError, AssertionError) as error:
         raise DataError(f"device {device}: {str(error).splitlines()[0]}") from None
-    return Recognizer(hub.find_folder(model), place, method, batch_seconds)
+    return Recognizer(hub.find_folder(model), torch_device, method, batch_seconds)
 
 
 def decode_options(folder: Path, method: str | None, seconds: float | None) -> Decode:
-    """Those of a packed model, else the project's."""
+    """Return the decoding options of a packed model, or else those of the project."""
     overrides = [f"method={method}"] if method else []
     overrides += [f"max_duration={seconds}"] if seconds else []
     packed = folder / DECODE
@@ -230,18 +251,19 @@ def decode_options(folder: Path, method: str | None, seconds: float | None) -> D
     return conf_files.load_decode(str(packed.resolve()), folder, overrides)
 
 
-def read_certainty(folder: Path) -> ConfidenceCalibration:
-    """What ``write_certainty`` wrote; as the model says where a folder has none."""
-    if not (folder / CERTAINTY).is_file():
+def read_calibration(folder: Path) -> ConfidenceCalibration:
+    """Read the calibrations of a model; without any, confidences are the posteriors."""
+    path = folder / CALIBRATION
+    if not path.is_file():
         return ConfidenceCalibration()
     try:
-        values = json.loads(files.read_text(folder / CERTAINTY))
-        return ConfidenceCalibration(**{name: Calibration(**each) for name, each in values.items()})
+        values = json.loads(files.read_text(path))
+        return ConfidenceCalibration(**{name: Calibration(**v) for name, v in values.items()})
     except (TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{folder / CERTAINTY}: damaged ({error}); pack the model again") from None
+        raise DataError(f"{path}: damaged ({error}); pack the model again") from None
 
 
-def write_certainty(folder: Path, certainty: ConfidenceCalibration) -> None:
+def write_calibration(folder: Path, calibration: ConfidenceCalibration) -> None:
     """Write certainty.json."""
-    values = {name: each._asdict() for name, each in certainty._asdict().items()}
-    files.write_json(folder / CERTAINTY, values)
+    values = {name: value._asdict() for name, value in calibration._asdict().items()}
+    files.write_json(folder / CALIBRATION, values)

@@ -1,4 +1,4 @@
-"""Recordings to recognitions, in batches across recordings; results that are gone on with."""
+"""Recognition of many recordings in batches, with results that can be resumed."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -11,122 +11,131 @@ from jointasr.data import datadir, vad
 from jointasr.data.wav_scp import RATE
 from jointasr.inference import formats
 from jointasr.inference.formats import Recognition
-from jointasr.inference.inputs import Source
-from jointasr.inference.recognizer import Recognizer, moved
+from jointasr.inference.inputs import AudioInput
+from jointasr.inference.recognizer import Recognizer, shift_turn
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 from jointasr.utils.progress import Progress
 
 log = logging.getLogger(__name__)
-AT_ONCE = 600.0
-"""seconds of recordings that batches are made of, before anything is given out"""
-RESULTS, MADE_BY = "results.jsonl", "made_by.json"
-NAMES = {"ctm": "words.ctm", "rttm": "emotions.rttm", "tsv": "turns.tsv", "text": "text.txt"}
+BUFFERED_SECONDS = 600.0
+"""duration of the recordings that are read before they are recognized together"""
+RESULTS, SETTINGS = "results.jsonl", "made_by.json"
+FORMAT_FILES = {"ctm": "words.ctm", "rttm": "emotions.rttm", "tsv": "turns.tsv", "text": "text.txt"}
 
 
-class Division(NamedTuple):
-    """How recordings become turns; see :func:`jointasr.data.vad.segment`."""
+class Segmentation(NamedTuple):
+    """How recordings are divided into turns; see :func:`jointasr.data.vad.segment`."""
 
     how: vad.Mode = "auto"
     longest: float = 20.0
+    """seconds"""
     pause: float = 0.5
+    """seconds"""
 
 
-class Waiting(NamedTuple):
-    """A recording whose turns are still to be heard."""
+class SegmentedRecording(NamedTuple):
+    """A recording that was read and divided into turns, but not recognized yet."""
 
-    source: Source
+    audio_input: AudioInput
     duration: float
-    found: list[vad.Segment]
+    """seconds"""
+    segments: list[vad.Segment]
     waves: list[np.ndarray]
 
 
 class Transcriber:
-    """Recognises recordings; what cannot be read is named, and counted in ``failed``."""
+    """Recognizes recordings. ``failed`` has the error of each one that cannot be read, by id."""
 
-    def __init__(self, recognizer: Recognizer, division: Division) -> None:
-        self.recognizer, self.division = recognizer, division
+    def __init__(self, recognizer: Recognizer, segmentation: Segmentation) -> None:
+        self.recognizer, self.segmentation = recognizer, segmentation
         self.failed: dict[str, str] = {}
 
-    def __call__(self, sources: list[Source]) -> Iterator[Recognition]:
-        """One recognition for each source that can be read, in their order.
+    def __call__(self, audio_inputs: list[AudioInput]) -> Iterator[Recognition]:
+        """Yield the recognition of each input that can be read, in order.
 
-        Memory: the longest recording, or ten minutes of shorter ones.
+        Memory holds the longest recording, or ten minutes of shorter ones.
         """
-        progress, waiting, seconds = Progress(), list[Waiting](), 0.0
-        for number, source in enumerate(sources, 1):
+        progress, buffer, seconds = Progress(), list[SegmentedRecording](), 0.0
+        for number, audio_input in enumerate(audio_inputs, 1):
             try:
-                each = self._divided(source)
+                recording = self._read(audio_input)
             except (DataError, OSError) as error:
-                self.failed[source.id] = str(error)
+                self.failed[audio_input.id] = str(error)
                 log.error("%s", error)
                 continue
-            waiting.append(each)
-            seconds += each.duration
-            progress.add(each.duration)
-            if seconds >= AT_ONCE or number == len(sources):
-                yield from self._heard(waiting)
-                waiting, seconds = [], 0.0
-                log.info("%d of %d, %s", number, len(sources), progress(number / len(sources)))
-        yield from self._heard(waiting)
+            buffer.append(recording)
+            seconds += recording.duration
+            progress.add(recording.duration)
+            if seconds >= BUFFERED_SECONDS or number == len(audio_inputs):
+                yield from self._recognize(buffer)
+                buffer, seconds = [], 0.0
+                share = number / len(audio_inputs)
+                log.info("%d of %d, %s", number, len(audio_inputs), progress(share))
+        yield from self._recognize(buffer)
 
-    def _divided(self, source: Source) -> Waiting:
-        wave = source.read()
-        how, longest, pause = self.division
-        found = vad.segment(wave, "whole" if source.turn else how, longest, pause)
-        waves = [wave[first:end] for first, end in found]
-        return Waiting(source, len(wave) / RATE, found, waves)
+    def _read(self, audio_input: AudioInput) -> SegmentedRecording:
+        wave = audio_input.read()
+        how, longest, pause = self.segmentation
+        segments = vad.segment(wave, "whole" if audio_input.is_turn else how, longest, pause)
+        waves = [wave[first:end] for first, end in segments]
+        return SegmentedRecording(audio_input, len(wave) / RATE, segments, waves)
 
-    def _heard(self, waiting: list[Waiting]) -> Iterator[Recognition]:
-        heard = iter(self.recognizer.hear([wave for each in waiting for wave in each.waves]))
-        for source, duration, found, _ in waiting:
-            moved_turns = [moved(next(heard), first / RATE) for first, _ in found]
-            yield Recognition(source.id, source.name, source.channel, duration, moved_turns)
+    def _recognize(self, recordings: list[SegmentedRecording]) -> Iterator[Recognition]:
+        waves = [wave for recording in recordings for wave in recording.waves]
+        turns = iter(self.recognizer.recognize_batch(waves))
+        for (name, path, channel, *_), duration, segments, _ in recordings:
+            shifted = [shift_turn(next(turns), first / RATE) for first, _ in segments]
+            yield Recognition(name, path, channel, duration, shifted)
 
 
-def into(out: Path, made_by: dict[str, object], sources: list[Source], work: Transcriber) -> int:
-    """Write results.jsonl below ``out``, line by line, and when all is done the other formats.
+def write_results(
+    out: Path, settings: dict[str, object], audio_inputs: list[AudioInput], transcriber: Transcriber
+) -> int:
+    """Write the results in all formats into ``out``; return how many were there already.
 
-    Recordings that are in it already, by the same model and options (``made_by``), are not heard
-    again; their number is returned. Raises DataError where it is of another model or other options.
+    Each recording is added to results.jsonl as soon as it is recognized; the other formats are
+    written at the end. Recordings that results.jsonl already has are not recognized again.
+    ``settings`` are the model and options. Raises DataError where ``out`` has results of other
+    settings.
     """
-    known = _known(out, made_by)
-    left = [source for source in sources if source.id not in known]
+    previous = _read_results(out, settings)
+    remaining = [audio_input for audio_input in audio_inputs if audio_input.id not in previous]
     with (out / RESULTS).open("a", encoding="utf-8") as file:
-        for found in work(left):
-            file.write(formats.to_json(found) + "\n")
+        for recognition in transcriber(remaining):
+            file.write(formats.to_json(recognition) + "\n")
             file.flush()
-    results = _known(out, made_by)
-    for kind, name in NAMES.items():
-        lines: list[str] = [formats.TSV_HEADER] if kind == "tsv" else []
-        for source in sources:
-            if source.id in results:
-                lines += formats.FORMATS[kind](results[source.id])
-        files.write_text(out / name, "".join(f"{line}\n" for line in lines))
-    return len(sources) - len(left)
+    results = _read_results(out, settings)
+    ordered = [results[each.id] for each in audio_inputs if each.id in results]
+    for name, file_name in FORMAT_FILES.items():
+        lines = format_lines(name, ordered)
+        files.write_text(out / file_name, "".join(f"{line}\n" for line in lines))
+    return len(audio_inputs) - len(remaining)
 
 
-def _known(out: Path, made_by: dict[str, object]) -> dict[str, Recognition]:
-    """What is there, by id. A line that a killed run left half is taken off."""
+def _read_results(out: Path, settings: dict[str, object]) -> dict[str, Recognition]:
+    """Read earlier results by id, and remove an incomplete last line left by a killed run."""
     out.mkdir(parents=True, exist_ok=True)
-    path, about = out / RESULTS, out / MADE_BY
+    path, settings_file = out / RESULTS, out / SETTINGS
     if not path.is_file():
-        files.write_json(about, made_by)
+        files.write_json(settings_file, settings)
         return {}
-    if not about.is_file() or datadir.read_json(about) != made_by:
-        raise DataError(f"{out}: has results of another model or other options; give another --out")
+    if not settings_file.is_file() or datadir.read_json(settings_file) != settings:
+        raise DataError(
+            f"{out}: has results of another model or other options; choose another --out"
+        )
     text = files.read_text(path)
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        files.write_text(path, whole)
-    lines = enumerate(whole.splitlines(), 1)
-    found = [formats.from_json(line, f"{path}:{number}") for number, line in lines]
-    return {each.id: each for each in found}
+    complete = text[: text.rfind("\n") + 1]
+    if complete != text:
+        files.write_text(path, complete)
+    lines = enumerate(complete.splitlines(), 1)
+    recognitions = [formats.from_json(line, f"{path}:{number}") for number, line in lines]
+    return {recognition.id: recognition for recognition in recognitions}
 
 
-def lines(kind: str, found: Iterable[Recognition]) -> Iterator[str]:
-    """All of them in one format."""
-    if kind == "tsv":
+def format_lines(name: str, recognitions: Iterable[Recognition]) -> Iterator[str]:
+    """Yield the lines of all recognitions in one of the formats, after its header if it has one."""
+    if name == "tsv":
         yield formats.TSV_HEADER
-    for each in found:
-        yield from formats.FORMATS[kind](each)
+    for recognition in recognitions:
+        yield from formats.FORMATS[name](recognition)

@@ -1,4 +1,4 @@
-// The demo page: sends audio to the server it came from, and to nobody else.
+// The demo page. All requests go to the server of the page.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
@@ -10,120 +10,119 @@ const element = (name, values = {}, ...children) => {
   node.append(...children);
   return node;
 };
-const percent = (share) => `${Math.round(100 * share)} %`;
-const clock = (seconds) => {
+const percent = (probability) => `${Math.round(100 * probability)} %`;
+const formatTime = (seconds) => {
   const tenths = Math.round(10 * seconds);
   const rest = String((tenths % 600) / 10);
   return `${Math.floor(tenths / 600)}:${(tenths % 600 < 100 ? "0" : "") + rest}`;
 };
-const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
-let about = { labels: [], megabytes: 0, seconds: 0 };
-let audio = null;    // what was recorded or chosen: a Blob
-let request = 0;     // the latest one: answers to others are not shown
+let settings = { labels: [], megabytes: 0, seconds: 0 };
+let audio = null;        // the recorded or chosen audio: a Blob
+let latestRequest = 0;   // responses to earlier requests are ignored
 let recorder = null;
 
-async function begin() {
-  about = await (await fetch("about")).json();
-  for (const kind of about.noises) $("kind").append(element("option", { value: kind }, kind));
-  $("noises").hidden = about.noises.length === 0;
+async function loadSettings() {
+  settings = await (await fetch("about")).json();
+  for (const kind of settings.noises) $("kind").append(element("option", { value: kind }, kind));
+  $("noises").hidden = settings.noises.length === 0;
 }
 
-async function recognise() {
+async function recognize() {
   if (!audio) return;
-  const mine = ++request;
+  const request = ++latestRequest;
   const kind = $("kind").value;
   $("snr").disabled = kind === "";
   $("ratio").textContent = kind === "" ? "no noise" : `${$("snr").value} dB`;
   $("error").textContent = "";
-  $("status").textContent = "Listening …";
+  $("status").textContent = "Recognizing …";
   try {
-    const answer = await send(`recognise?noise=${kind}&snr=${$("snr").value}`, mine);
-    if (mine === request) show(answer);
+    const result = await send(`recognise?noise=${kind}&snr=${$("snr").value}`, request);
+    if (request === latestRequest) showResult(result);
   } catch (error) {
-    if (mine === request) refuse(error.message);
+    if (request === latestRequest) showError(error.message);
   }
 }
 
-async function send(address, mine) {
-  if (audio.size > 1e6 * about.megabytes) throw Error(`Files of up to ${about.megabytes} MB, please.`);
+async function send(url, request) {
+  if (audio.size > 1e6 * settings.megabytes) throw Error(`The file is larger than ${settings.megabytes} MB.`);
   for (;;) {
-    const response = await fetch(address, { method: "POST", body: audio });
-    const answer = await response.json();
-    if (response.status !== 503 || mine !== request) {
-      if (!response.ok) throw Error(answer.error);
-      return answer;
+    const response = await fetch(url, { method: "POST", body: audio });
+    const result = await response.json();
+    if (response.status !== 503 || request !== latestRequest) {
+      if (!response.ok) throw Error(result.error);
+      return result;
     }
-    $("status").textContent = answer.error;
+    $("status").textContent = result.error;
     await wait(Number(response.headers.get("Retry-After")) || 2);
   }
 }
 
-function refuse(message) {
+function showError(message) {
   $("status").textContent = "";
   $("error").textContent = message;
   $("results").replaceChildren();
   $("player").hidden = true;
 }
 
-function show(answer) {
-  const bytes = Uint8Array.from(atob(answer.audio), (c) => c.charCodeAt(0));
+function showResult(result) {
+  const bytes = Uint8Array.from(atob(result.audio), (c) => c.charCodeAt(0));
   URL.revokeObjectURL($("player").src);
   $("player").src = URL.createObjectURL(new Blob([bytes], { type: "audio/flac" }));
   $("player").hidden = false;
-  $("results").replaceChildren(...answer.systems.map((system) => result(system, answer)));
-  const turns = Math.max(...answer.systems.map((system) => system.turns.length));
-  $("status").textContent = turns === 0 ? "Nobody speaks."
-    : `${clock(answer.duration)} heard: ${turns} ${turns === 1 ? "turn" : "turns"}.`;
+  $("results").replaceChildren(...result.systems.map((system) => systemSection(system, result)));
+  const turns = Math.max(...result.systems.map((system) => system.turns.length));
+  $("status").textContent = turns === 0 ? "No speech found."
+    : `${formatTime(result.duration)} of audio: ${turns} ${turns === 1 ? "turn" : "turns"}.`;
 }
 
-function result(system, answer) {
+function systemSection(system, result) {
   const section = element("section", { "aria-label": system.name },
-    element("h2", {}, system.name), timeline(system, answer));
+    element("h2", {}, system.name), timeline(system, result));
   if (system.turns.length > 0) section.append(table(system));
   return section;
 }
 
-// The waveform, with emotions as bands and words below. The table says the same to screen readers.
-function timeline(system, answer) {
+// The waveform with emotions as bands and words below; the table has the same for screen readers.
+function timeline(system, result) {
   const line = element("div", { className: "time", "aria-hidden": "true" });
-  line.style.width = `${Math.min(20000, 90 * answer.duration)}px`;
-  const at = (seconds) => `${100 * seconds / answer.duration}%`;
+  line.style.width = `${Math.min(20000, 90 * result.duration)}px`;
+  const percentOfWidth = (seconds) => `${100 * seconds / result.duration}%`;
   for (const turn of system.turns) {
-    const known = about.labels.indexOf(turn.emotion);
-    const band = element("div", { className: `band ${known < 0 ? "unsure" : `e${known % 8}`}` });
-    band.style.left = at(turn.begin);
-    band.style.width = at(turn.end - turn.begin);
+    const label = settings.labels.indexOf(turn.emotion);
+    const band = element("div", { className: `band ${label < 0 ? "unsure" : `e${label % 8}`}` });
+    band.style.left = percentOfWidth(turn.begin);
+    band.style.width = percentOfWidth(turn.end - turn.begin);
     band.textContent = turn.emotion === null ? ""
-      : known < 0 ? "not sure" : `${turn.emotion} ${percent(turn.posteriors[turn.emotion])}`;
+      : label < 0 ? "not sure" : `${turn.emotion} ${percent(turn.posteriors[turn.emotion])}`;
     line.append(band);
     for (const { word, begin, confidence } of turn.words) {
-      const shown = element("span", { className: "word" }, word);
-      shown.style.left = at(begin);
-      shown.style.opacity = 0.45 + 0.55 * confidence;
-      line.append(shown);
+      const label = element("span", { className: "word" }, word);
+      label.style.left = percentOfWidth(begin);
+      label.style.opacity = 0.45 + 0.55 * confidence;
+      line.append(label);
     }
   }
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  const { peaks } = answer;
+  const { peaks } = result;
   const loudest = Math.max(0.01, ...peaks.flat().map(Math.abs));
-  const point = (value, place) => `${place} ${(-value / loudest).toFixed(3)}`;
-  const top = peaks.map(([, most], place) => point(most, place));
-  const bottom = peaks.map(([least], place) => point(least, place)).reverse();
+  const point = (value, x) => `${x} ${(-value / loudest).toFixed(3)}`;
+  const top = peaks.map(([, highest], x) => point(highest, x));
+  const bottom = peaks.map(([lowest], x) => point(lowest, x)).reverse();
   path.setAttribute("d", `M${[...top, ...bottom].join("L")}Z`);
   svg.setAttribute("viewBox", `0 -1 ${peaks.length} 2`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.append(path);
   line.append(svg);
-  const scroll = element("div", { className: "scroll" }, line);
-  return scroll;
+  return element("div", { className: "scroll" }, line);
 }
 
 function table(system) {
   const rows = system.turns.map((turn) => {
-    const play = element("button", { type: "button", "aria-label": `play from ${clock(turn.begin)}` },
-      clock(turn.begin));
+    const play = element("button", { type: "button", "aria-label": `play from ${formatTime(turn.begin)}` },
+      formatTime(turn.begin));
     play.addEventListener("click", () => {
       $("player").currentTime = turn.begin;
       $("player").play();
@@ -135,10 +134,10 @@ function table(system) {
     }
     return element("tr", {}, ...cells);
   });
-  const heads = ["from", "words", ...(system.labels.length > 0 ? ["felt as", "posteriors"] : [])];
+  const headers = ["start", "words", ...(system.labels.length > 0 ? ["emotion", "posteriors"] : [])];
   return element("table", {},
-    element("caption", {}, `What ${system.name} hears`),
-    element("thead", {}, element("tr", {}, ...heads.map((h) => element("th", { scope: "col" }, h)))),
+    element("caption", {}, `Results of ${system.name}`),
+    element("thead", {}, element("tr", {}, ...headers.map((h) => element("th", { scope: "col" }, h)))),
     element("tbody", {}, ...rows));
 }
 
@@ -150,12 +149,12 @@ function posteriors(values) {
       element("dd", {}, percent(value)))));
 }
 
-function take(blob) {
+function useAudio(blob) {
   audio = blob;
-  recognise();
+  recognize();
 }
 
-// Browsers record in formats of their own: decoded here, sent as a wav file.
+// Browsers record in different formats: decode here and send a wav file.
 async function record() {
   if (recorder) {
     recorder.stop();
@@ -168,37 +167,37 @@ async function record() {
     recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
     recorder.addEventListener("stop", async () => {
       recorder = null;
-      recording(false);
+      showRecording(false);
       stream.getTracks().forEach((track) => track.stop());
       const context = new AudioContext();
-      const sound = await context.decodeAudioData(await new Blob(parts).arrayBuffer());
+      const buffer = await context.decodeAudioData(await new Blob(parts).arrayBuffer());
       context.close();
-      take(wav(sound));
+      useAudio(encodeWav(buffer));
     });
     recorder.start();
-    recording(true);
-    setTimeout(() => recorder && recorder.stop(), 1000 * about.seconds);
+    showRecording(true);
+    setTimeout(() => recorder && recorder.stop(), 1000 * settings.seconds);
   } catch (error) {
-    refuse(`No microphone: ${error.message}`);
+    showError(`The microphone cannot be used: ${error.message}`);
   }
 }
 
-function recording(on) {
+function showRecording(on) {
   $("record").setAttribute("aria-pressed", String(on));
   $("record").textContent = on ? "Stop" : "Record";
   $("status").textContent = on ? "Recording …" : "";
 }
 
-function wav(sound) {
-  const samples = sound.getChannelData(0);
+function encodeWav(buffer) {
+  const samples = buffer.getChannelData(0);
   const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
-  const text = (place, string) => [...string].forEach((c, i) => view.setUint8(place + i, c.charCodeAt(0)));
+  const text = (offset, string) => [...string].forEach((c, i) => view.setUint8(offset + i, c.charCodeAt(0)));
   text(0, "RIFF");
   view.setUint32(4, 36 + 2 * samples.length, true);
   text(8, "WAVEfmt ");
-  [[16, 16, 4], [20, 1, 2], [22, 1, 2], [24, sound.sampleRate, 4], [28, 2 * sound.sampleRate, 4],
-    [32, 2, 2], [34, 16, 2]].forEach(([place, value, size]) =>
-    size === 4 ? view.setUint32(place, value, true) : view.setUint16(place, value, true));
+  [[16, 16, 4], [20, 1, 2], [22, 1, 2], [24, buffer.sampleRate, 4], [28, 2 * buffer.sampleRate, 4],
+    [32, 2, 2], [34, 16, 2]].forEach(([offset, value, size]) =>
+    size === 4 ? view.setUint32(offset, value, true) : view.setUint16(offset, value, true));
   text(36, "data");
   view.setUint32(40, 2 * samples.length, true);
   samples.forEach((value, i) =>
@@ -207,10 +206,10 @@ function wav(sound) {
 }
 
 $("record").addEventListener("click", record);
-$("file").addEventListener("change", () => $("file").files.length && take($("file").files[0]));
-$("kind").addEventListener("change", recognise);
+$("file").addEventListener("change", () => $("file").files.length && useAudio($("file").files[0]));
+$("kind").addEventListener("change", recognize);
 $("snr").addEventListener("input", () => { $("ratio").textContent = `${$("snr").value} dB`; });
-$("snr").addEventListener("change", recognise);
+$("snr").addEventListener("change", recognize);
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   document.body.classList.add("dropping");
@@ -219,6 +218,6 @@ document.addEventListener("dragleave", () => document.body.classList.remove("dro
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dropping");
-  if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+  if (event.dataTransfer.files.length) useAudio(event.dataTransfer.files[0]);
 });
-begin();
+loadSettings();

@@ -1,4 +1,4 @@
-"""The demo page: its server alone and under load, and in a browser."""
+"""The demo: its server, also under load, and its page in a browser."""
 
 import asyncio
 import base64
@@ -47,7 +47,7 @@ def noises(tmp_path_factory: pytest.TempPathFactory) -> noise.NoisePool:
 
 
 @pytest.fixture(scope="module")
-def made(packed_recipe: Path, noises: noise.NoisePool) -> demo_server.Demo:
+def demo(packed_recipe: Path, noises: noise.NoisePool) -> demo_server.Demo:
     """The page of two models that recognize tones (see oracle.py)."""
     model = jointasr.load(str(packed_recipe / "model"), "cpu")
     limits = demo_server.Limits(megabytes=1.5, seconds=20, upload=3)
@@ -55,12 +55,12 @@ def made(packed_recipe: Path, noises: noise.NoisePool) -> demo_server.Demo:
 
 
 @pytest.fixture(scope="module")
-def address(made: demo_server.Demo) -> Iterator[str]:
-    """Of the server, running in this process."""
+def address(demo: demo_server.Demo) -> Iterator[str]:
+    """Address of the server, which runs in this process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    config = uvicorn.Config(demo_server.app(made), host="127.0.0.1", port=port, log_level="error")
+    config = uvicorn.Config(demo_server.app(demo), host="127.0.0.1", port=port, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -77,28 +77,30 @@ def file(text: str = "GOOD ROAD", emotion: str = "sad", kind: str = "WAV") -> by
     return data.getvalue()
 
 
-def test_answer(address: str, made: demo_server.Demo) -> None:
+def test_answer(address: str, demo: demo_server.Demo) -> None:
     answer = httpx.post(f"{address}/recognise", content=file()).json()
     assert [system["name"] for system in answer["systems"]] == ["joint", "baseline"]
     (turn,) = answer["systems"][0]["turns"]
     assert (turn["text"], turn["emotion"]) == ("GOOD ROAD", "sad")
-    heard, rate = soundfile.read(BytesIO(base64.b64decode(answer["audio"])), dtype="int16")
-    assert rate == RATE and np.array_equal(heard, tiny.tones("GOOD ROAD", "sad", 3))
-    assert answer["duration"] == pytest.approx(len(heard) / RATE)
-    least, most = np.array(answer["peaks"]).T
-    assert most.max() == pytest.approx(heard.max() / 32768, abs=1e-3)
-    assert least.min() == pytest.approx(heard.min() / 32768, abs=1e-3)
+    samples, rate = soundfile.read(BytesIO(base64.b64decode(answer["audio"])), dtype="int16")
+    assert rate == RATE and np.array_equal(samples, tiny.tones("GOOD ROAD", "sad", 3))
+    assert answer["duration"] == pytest.approx(len(samples) / RATE)
+    lowest, highest = np.array(answer["peaks"]).T
+    assert highest.max() == pytest.approx(samples.max() / 32768, abs=1e-3)
+    assert lowest.min() == pytest.approx(samples.min() / 32768, abs=1e-3)
     about = httpx.get(f"{address}/about").json()
     assert about["labels"] == tiny.LABELS and about["noises"] == list(KINDS)
-    assert demo_server.Demo(made.models, None).about()["noises"] == []
+    assert demo_server.Demo(demo.models, None).settings()["noises"] == []
 
 
 @pytest.mark.parametrize("snr", [20.0, 0.0, -5.0])
-def test_noise_is_as_loud_as_asked(made: demo_server.Demo, snr: float) -> None:
+def test_noise_has_the_requested_snr(demo: demo_server.Demo, snr: float) -> None:
     speech = tiny.tones("GOOD ROAD", "sad", 3) / 32768
-    answer = made.answer(file(), "noise", snr)
+    answer = demo.recognize(file(), "noise", snr)
     mixed, _ = soundfile.read(BytesIO(base64.b64decode(answer["audio"])))
-    scale = mixed @ speech / (speech @ speech)  # what is left of the speech: noise is independent
+    scale = (
+        mixed @ speech / (speech @ speech)
+    )  # scale of the speech; the noise is independent of it
     rest = mixed - scale * speech
     ratio = 10 * np.log10(scale**2 * (speech @ speech) / (rest @ rest))
     assert ratio == pytest.approx(snr, abs=0.2)
@@ -109,10 +111,10 @@ def test_noise_is_as_loud_as_asked(made: demo_server.Demo, snr: float) -> None:
     [
         (b"junk", "", 400, "This file: not readable as audio"),
         (b"", "", 400, "This file: not readable as audio"),
-        (file(kind="WAV") + bytes(1_500_000), "", 413, "Files of up to 1.5 MB, please."),
+        (file(kind="WAV") + bytes(1_500_000), "", 413, "The file is larger than 1.5 MB."),
         (file(), "?noise=music&snr=0", 400, "no music in the test pool"),
-        (file(), "?noise=rain&snr=0", 400, "No noise 'rain' at 0.0 dB here."),
-        (file(), "?noise=noise&snr=nan", 400, "No noise 'noise' at nan dB here."),
+        (file(), "?noise=rain&snr=0", 400, "No noise 'rain' at 0.0 dB available."),
+        (file(), "?noise=noise&snr=nan", 400, "No noise 'noise' at nan dB available."),
         (file(), "?noise=noise&snr=loud", 400, "could not convert"),
     ],
 )
@@ -135,7 +137,7 @@ def test_silence_under_noise_and_length(address: str) -> None:
     assert "silent" in response.json()["error"]
 
 
-def test_only_this_machines_names_and_no_other_origin(address: str) -> None:
+def test_other_host_names_are_refused_and_the_page_loads_only_itself(address: str) -> None:
     response = httpx.get(address, headers={"Host": "evil.example"})
     assert response.status_code == 400
     response = httpx.get(address)
@@ -147,20 +149,19 @@ def test_only_this_machines_names_and_no_other_origin(address: str) -> None:
 
 
 def test_fifty_at_once(
-    address: str, made: demo_server.Demo, monkeypatch: pytest.MonkeyPatch
+    address: str, demo: demo_server.Demo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All are answered or told to wait, those that ask again are answered, and no more than a few
-    are held at a time."""
+    """All requests are answered in the end, and no more than the limit are pending at a time."""
     most = 0
-    answer = made.answer
+    recognize = demo.recognize
 
     def slow(*given: Any) -> dict[str, Any]:
         nonlocal most
-        most = max(most, made.waiting)
+        most = max(most, demo.pending)
         time.sleep(0.02)
-        return answer(*given)
+        return recognize(*given)
 
-    monkeypatch.setattr(made, "answer", slow)
+    monkeypatch.setattr(demo, "recognize", slow)
     refused = 0
 
     async def ask(client: httpx.AsyncClient) -> str:
@@ -173,23 +174,23 @@ def test_fifty_at_once(
             refused += 1
             await asyncio.sleep(0.2)
 
-    async def crowd() -> list[str]:
+    async def ask_all() -> list[str]:
         limits = httpx.Limits(max_connections=50)
         async with httpx.AsyncClient(timeout=120, limits=limits) as client:
             return await asyncio.gather(*(ask(client) for _ in range(50)))
 
-    assert asyncio.run(crowd()) == ["GOOD ROAD"] * 50
-    assert refused > 0 and 1 <= most <= made.limits.waiting and made.waiting == 0
+    assert asyncio.run(ask_all()) == ["GOOD ROAD"] * 50
+    assert refused > 0 and 1 <= most <= demo.limits.pending and demo.pending == 0
 
 
-def test_sending_for_ever(address: str, made: demo_server.Demo) -> None:
+def test_upload_that_does_not_end(address: str, demo: demo_server.Demo) -> None:
     host, port = address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         head = f"POST /recognise HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\nRIFF"
         connection.sendall(head.encode())
         connection.settimeout(30)
         assert b"408" in connection.recv(100).splitlines()[0]
-    assert made.waiting == 0
+    assert demo.pending == 0
 
 
 @pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
@@ -219,7 +220,7 @@ def test_in_a_browser(browser: Any, address: str, tmp_path: Path) -> None:
     assert [band.text.split()[0] for band in bands] == ["sad", "sad"]
     words = [word.text for word in browser.find_elements(By.CSS_SELECTOR, ".word")]
     assert words == ["GOOD", "ROAD"] * 2
-    assert browser.find_element(By.ID, "status").text.endswith("heard: 1 turn.")
+    assert browser.find_element(By.ID, "status").text.endswith("of audio: 1 turn.")
     wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert browser.execute_script(wide) <= 0
     browser.save_screenshot(str(tmp_path / "page.png"))
@@ -234,7 +235,7 @@ def test_in_a_browser(browser: Any, address: str, tmp_path: Path) -> None:
     browser.execute_script(script)
     waits.until(lambda page: page.execute_script(audio) != before)
     assert browser.find_element(By.ID, "ratio").text == "-5 dB"
-    assert table() != quiet, "noise as loud as this changes what is heard"
+    assert table() != quiet, "noise at this level changes the result"
 
     (tmp_path / "b.wav").write_text("no audio")
     browser.find_element(By.ID, "file").send_keys(str(tmp_path / "b.wav"))
@@ -269,7 +270,7 @@ def test_in_a_browser(browser: Any, address: str, tmp_path: Path) -> None:
     assert errors == []
 
 
-def test_keys_alone_reach_everything(browser: Any, address: str) -> None:
+def test_everything_can_be_reached_by_keyboard(browser: Any, address: str) -> None:
     browser.get(address)
     WebDriverWait(browser, 60).until(lambda p: p.find_element(By.ID, "noises").is_displayed())
     reached = []

@@ -1,4 +1,4 @@
-"""ONNX graphs against the models they are made of."""
+"""ONNX graphs against the models they were exported from."""
 
 from pathlib import Path
 
@@ -28,10 +28,8 @@ def session(path: Path) -> "onnxruntime.InferenceSession":
 
 @pytest.mark.parametrize("norm", ["layer", "group"])
 @pytest.mark.parametrize("kind", ["asr", "ser", "joint"])
-def test_graphs_give_what_the_model_gives(
-    models: Path, tmp_path: Path, kind: str, norm: str
-) -> None:
-    """In batches of other sizes and lengths than they were traced with."""
+def test_graphs_and_model_agree(models: Path, tmp_path: Path, kind: str, norm: str) -> None:
+    """With other batch sizes and lengths than in tracing."""
     model = initial_model(models, f"{kind}.yaml", f"encoder.model={models / norm}")
     system = model.system.eval()
     onnx_export.export(tmp_path, model)
@@ -77,7 +75,7 @@ def test_graphs_give_what_the_model_gives(
         assert np.abs(graph - logits.numpy()).max() < 1e-3
 
 
-def test_what_is_no_single_text(models: Path, tmp_path: Path) -> None:
+def test_transcripts_of_more_than_one_text_are_refused(models: Path, tmp_path: Path) -> None:
     model = initial_model(models, "ablation/nbest_text.yaml")
     with pytest.raises(DataError, match=r"emotion\.transcript nbest: its text branch reads more"):
         onnx_export.export(tmp_path, model)

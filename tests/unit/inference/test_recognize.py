@@ -1,5 +1,5 @@
-"""Recognition of users' audio: the same alone, in a batch, as cut and in a data dir; resumed; bad
-files told; and the folder it is done with."""
+"""Recognition of a user's audio: the same result alone, in a batch, as a cut and in a data dir;
+resuming, errors, output formats, and packed models."""
 
 import json
 import os
@@ -22,7 +22,7 @@ import jointasr
 from jointasr.bin import recognize
 from jointasr.data import audio, datadir, manifest
 from jointasr.inference import formats, inputs, packing, transcriber
-from jointasr.inference.recognizer import RecognizedTurn, RecognizedWord, Recognizer, moved
+from jointasr.inference.recognizer import RecognizedTurn, RecognizedWord, Recognizer, shift_turn
 from jointasr.text.lang import Units
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
@@ -50,8 +50,8 @@ def waves(packed_recipe: Path) -> dict[str, np.ndarray]:
     return {cut.id: cut.load_audio()[0] for cut in cuts}
 
 
-def alike(one: list[RecognizedTurn], other: list[RecognizedTurn]) -> None:
-    """The same but for rounding."""
+def assert_equal(one: list[RecognizedTurn], other: list[RecognizedTurn]) -> None:
+    """Equal except for rounding."""
     assert [turn.text for turn in one] == [turn.text for turn in other]
     assert [turn.emotion for turn in one] == [turn.emotion for turn in other]
     for a, b in zip(one, other, strict=True):
@@ -61,18 +61,18 @@ def alike(one: list[RecognizedTurn], other: list[RecognizedTurn]) -> None:
             assert (x.begin, x.end) == pytest.approx((y.begin, y.end), abs=0.011)
 
 
-def program(monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
+def run_recognize(monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
     monkeypatch.setattr(sys, "argv", ["recognize", "--model", "model", *options])
     recognize.main()
 
 
-def printed(capsys: pytest.CaptureFixture[str]) -> list[formats.Recognition]:
+def read_output(capsys: pytest.CaptureFixture[str]) -> list[formats.Recognition]:
     lines = capsys.readouterr().out.splitlines()
     return [formats.from_json(line, "stdout") for line in lines]
 
 
 @pytest.mark.usefixtures("oracle_model")
-def test_says_what_is_there(packed_recipe: Path, model: Recognizer) -> None:
+def test_recognizes_words_and_emotions(packed_recipe: Path, model: Recognizer) -> None:
     texts = datadir.read_table(packed_recipe / TEST / "text")
     emotions = datadir.read_table(packed_recipe / TEST / "utt2emo")
     for name, wave in waves(packed_recipe).items():
@@ -86,22 +86,22 @@ def test_says_what_is_there(packed_recipe: Path, model: Recognizer) -> None:
 
 
 @pytest.mark.usefixtures("oracle_model")
-def test_word_times_are_where_the_tones_are(model: Recognizer) -> None:
+def test_word_times_are_those_of_the_tones(model: Recognizer) -> None:
     wave = tiny.tones("GOOD ROAD", "neu", 7).astype(np.float32) / 32768
     (turn,) = model.recognize(wave, RATE)
     assert turn.text == "GOOD ROAD"
     letter, gap = tiny.LETTER, tiny.PAUSE // 2
     word = 4 * letter + 3 * gap
     begin = tiny.PAUSE
-    for found in turn.words:
+    for recognized in turn.words:
         expected = begin / RATE, (begin + word) / RATE
-        assert (found.begin, found.end) == pytest.approx(expected, abs=0.03)
+        assert (recognized.begin, recognized.end) == pytest.approx(expected, abs=0.03)
         begin += word + gap + 2 * tiny.PAUSE
 
 
 @pytest.mark.usefixtures("oracle_model")
 def test_other_rates(model: Recognizer, tmp_path: Path) -> None:
-    """A file of any rate and type says the same; tones lie below 4 kHz."""
+    """Files of any rate and type have the same result; the tones are below 4 kHz."""
     wave = tiny.tones("GOOD ROAD", "sad", 7).astype(np.float32) / 32768
     (before,) = model.recognize(wave, RATE)
     assert before.text == "GOOD ROAD"
@@ -125,22 +125,22 @@ def test_alone_batched_as_cut_and_as_data_dir(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    heard = waves(packed_recipe)
-    for name, wave in heard.items():
+    waves_by_id = waves(packed_recipe)
+    for name, wave in waves_by_id.items():
         soundfile.write(tmp_path / f"{name}.wav", wave, RATE, subtype="PCM_16")
-    alone = {name: model.recognize(wave, RATE) for name, wave in heard.items()}
-    ways = {
+    alone = {name: model.recognize(wave, RATE) for name, wave in waves_by_id.items()}
+    arguments = {
         "folder": [str(tmp_path)],
         "pattern": [str(tmp_path / "*.wav")],
         "data dir": [TEST],
         "cuts": [f"{TEST}/cuts.jsonl.gz"],
     }
-    for way, given in ways.items():
-        program(monkeypatch, "--format", "jsonl", *given)
-        found = {Path(each.id).stem: each.turns for each in printed(capsys)}
-        assert found.keys() == alone.keys(), way
+    for kind, given in arguments.items():
+        run_recognize(monkeypatch, "--format", "jsonl", *given)
+        found = {Path(each.id).stem: each.turns for each in read_output(capsys)}
+        assert found.keys() == alone.keys(), kind
         for name in alone:
-            alike(found[name], alone[name])
+            assert_equal(found[name], alone[name])
 
 
 def test_data_dir_with_segments(
@@ -155,16 +155,16 @@ def test_data_dir_with_segments(
     (tmp_path / "wav.scp").write_text(f"all {tmp_path}/all.wav\n")
     edge, end = len(one) / RATE, (len(one) + len(two)) / RATE
     (tmp_path / "segments").write_text(f"{first} all 0 {edge}\n{second} all {edge} {end}\n")
-    program(monkeypatch, "--format", "jsonl", str(tmp_path))
-    found = {each.id: each.turns for each in printed(capsys)}
+    run_recognize(monkeypatch, "--format", "jsonl", str(tmp_path))
+    found = {each.id: each.turns for each in read_output(capsys)}
     for name, wave in ((first, one), (second, two)):
-        alike(found[name], model.recognize(wave, RATE))
+        assert_equal(found[name], model.recognize(wave, RATE))
     (tmp_path / "segments").write_text(f"{first} all 0 many\n")
     with pytest.raises(DataError, match=f"segments: {first}: expected recording, begin, end"):
-        program(monkeypatch, str(tmp_path))
+        run_recognize(monkeypatch, str(tmp_path))
     (tmp_path / "segments").write_text(f"{first} other 0 1\n")
     with pytest.raises(DataError, match=r"no recording other in wav\.scp"):
-        program(monkeypatch, str(tmp_path))
+        run_recognize(monkeypatch, str(tmp_path))
 
 
 def test_long_audio_is_its_windows(packed_recipe: Path, model: Recognizer) -> None:
@@ -174,7 +174,7 @@ def test_long_audio_is_its_windows(packed_recipe: Path, model: Recognizer) -> No
     for turn in turns:
         part = long[round(turn.begin * RATE) : round(turn.end * RATE)]
         (alone,) = model.recognize(part, RATE)
-        alike([turn], [moved(alone, turn.begin)])
+        assert_equal([turn], [shift_turn(alone, turn.begin)])
 
 
 def test_channels(
@@ -189,15 +189,15 @@ def test_channels(
     call = np.stack([np.pad(wave, (0, length - len(wave))) for wave in (one, two)], 1)
     soundfile.write(tmp_path / "call.wav", call, RATE, subtype="PCM_16")
     options = ["--format", "jsonl", str(tmp_path / "call.wav")]
-    program(monkeypatch, "--channels", "each", *options)
-    found = printed(capsys)
+    run_recognize(monkeypatch, "--channels", "each", *options)
+    found = read_output(capsys)
     assert [each.channel for each in found] == [0, 1]
     for column, each in enumerate(found):
-        alike(each.turns, model.recognize(call[:, column], RATE))
-    program(monkeypatch, *options)
-    (mixed,) = printed(capsys)
+        assert_equal(each.turns, model.recognize(call[:, column], RATE))
+    run_recognize(monkeypatch, *options)
+    (mixed,) = read_output(capsys)
     assert mixed.channel is None
-    alike(mixed.turns, model.recognize(call, RATE))
+    assert_equal(mixed.turns, model.recognize(call, RATE))
 
 
 def test_every_format(
@@ -206,7 +206,7 @@ def test_every_format(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    program(monkeypatch, "--format", "jsonl", TEST)
+    run_recognize(monkeypatch, "--format", "jsonl", TEST)
     lines = capsys.readouterr().out.splitlines()
     schema = json.loads((ROOT / "docs/recognition.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -214,7 +214,7 @@ def test_every_format(
         jsonschema.validate(json.loads(line), schema)
         assert formats.to_json(formats.from_json(line, "")) == line
     found = [json.loads(line) for line in lines]
-    program(monkeypatch, "--out", str(tmp_path / "out"), TEST)
+    run_recognize(monkeypatch, "--out", str(tmp_path / "out"), TEST)
     assert (tmp_path / "out/results.jsonl").read_text().splitlines() == lines
     ctm = [line.split() for line in (tmp_path / "out/words.ctm").read_text().splitlines()]
     words = [(one["id"], word) for one in found for turn in one["turns"] for word in turn["words"]]
@@ -232,7 +232,7 @@ def test_every_format(
     assert all(one["source"] in text for one in found)
 
 
-def test_unsure_and_silent() -> None:
+def test_low_confidence_and_no_speech() -> None:
     turn = RecognizedTurn(0, 61.26, "", [], None, 0.25, {"ang": 0.3, "sad": 0.7})
     found = formats.Recognition("a b", "x/a b.wav", 1, 3601.5, [turn])
     assert list(formats.rttm(found)) == [
@@ -243,59 +243,65 @@ def test_unsure_and_silent() -> None:
         "  0:00.0 - 1:01.3  (no words)  [not sure: sad 70% ang 30%]",
     ]
     words = [RecognizedWord("HI", 1.0, 1.5, 0.9)]
-    heard = found._replace(turns=[RecognizedTurn(1, 2, "HI", words, None, None, {})], channel=None)
-    assert list(formats.rttm(heard)) == []
-    assert list(formats.tsv(heard)) == ["a b\t1\t1.000\t2.000\t\t\tHI"]
-    assert list(formats.ctm(heard)) == ["a_b 1 1.000 0.500 HI 0.9000"]
-    assert list(formats.text(found._replace(turns=[])))[1] == "  nobody speaks"
+    words_only = found._replace(
+        turns=[RecognizedTurn(1, 2, "HI", words, None, None, {})], channel=None
+    )
+    assert list(formats.rttm(words_only)) == []
+    assert list(formats.tsv(words_only)) == ["a b\t1\t1.000\t2.000\t\t\tHI"]
+    assert list(formats.ctm(words_only)) == ["a_b 1 1.000 0.500 HI 0.9000"]
+    assert list(formats.text(found._replace(turns=[])))[1] == "  (no speech)"
 
 
-def test_a_folder_of_results_is_gone_on_with(
+def test_a_folder_of_results_is_resumed(
     packed_recipe: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out"
-    program(monkeypatch, "--out", str(out), TEST)
+    run_recognize(monkeypatch, "--out", str(out), TEST)
     whole = (out / "results.jsonl").read_text()
     lines = whole.splitlines(keepends=True)
     (out / "results.jsonl").write_text("".join(lines[:2]) + lines[2][:20])  # killed in the third
     (out / "words.ctm").unlink()
-    heard = []
-    original = Recognizer.hear
-    monkeypatch.setattr(Recognizer, "hear", lambda self, w: heard.extend(w) or original(self, w))
+    recognized = []
+    original = Recognizer.recognize_batch
+    monkeypatch.setattr(
+        Recognizer,
+        "recognize_batch",
+        lambda self, waves: recognized.extend(waves) or original(self, waves),
+    )
     capsys.readouterr()
-    program(monkeypatch, "--out", str(out), TEST)
-    assert f"{len(lines)} of {len(lines)} recognised, 2 of them before" in capsys.readouterr().err
-    assert len(heard) == len(lines) - 2
+    run_recognize(monkeypatch, "--out", str(out), TEST)
+    assert f"{len(lines)} of {len(lines)} recognised, 2 of them earlier" in capsys.readouterr().err
+    assert len(recognized) == len(lines) - 2
     after = (out / "results.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["id"] for line in after) == sorted(
         json.loads(line)["id"] for line in lines
     )
     assert (out / "words.ctm").read_text()
     with pytest.raises(DataError, match="another model or other options"):
-        program(monkeypatch, "--out", str(out), "--turns", "windows", TEST)
+        run_recognize(monkeypatch, "--out", str(out), "--turns", "windows", TEST)
     with (out / "results.jsonl").open("a") as file:
         file.write("{}\n")
     with pytest.raises(DataError, match=rf"results.jsonl:{len(lines) + 1}: not a recognition"):
-        program(monkeypatch, "--out", str(out), TEST)
+        run_recognize(monkeypatch, "--out", str(out), TEST)
 
 
-def test_another_models_results_are_refused(
+def test_results_of_another_model_are_refused(
     packed_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A copy of a model is the same model; one with other confidences is not."""
-    program(monkeypatch, "--out", str(tmp_path / "out"), TEST)
+    """A copy of a model is the same model; one with other calibrations is not."""
+    run_recognize(monkeypatch, "--out", str(tmp_path / "out"), TEST)
     copy = shutil.copytree(packed_recipe / "model", tmp_path / "copy")
-    program(monkeypatch, "--out", str(tmp_path / "out"), "--model", str(copy), TEST)
+    run_recognize(monkeypatch, "--out", str(tmp_path / "out"), "--model", str(copy), TEST)
     calibration = {"slope": 2.0, "offset": 0.0}
     files.write_json(copy / "certainty.json", {"words": calibration, "emotion": calibration})
     with pytest.raises(DataError, match="another model or other options"):
-        program(monkeypatch, "--out", str(tmp_path / "out"), "--model", str(copy), TEST)
+        run_recognize(monkeypatch, "--out", str(tmp_path / "out"), "--model", str(copy), TEST)
 
 
-def test_bad_files_are_named_and_counted(
+def test_unreadable_files_are_named_and_counted(
     packed_recipe: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -305,39 +311,39 @@ def test_bad_files_are_named_and_counted(
     soundfile.write(tmp_path / "b.flac", wave, RATE)
     (tmp_path / "a.wav").write_text("not audio")
     (tmp_path / "c.wav").touch()
-    (tmp_path / "._b.wav").write_text("of another system")
+    (tmp_path / "._b.wav").write_text("metadata")
     with pytest.raises(DataError, match=r"2 of 3 could not be read: .*/a\.wav, .*/c\.wav"):
-        program(monkeypatch, "--format", "jsonl", str(tmp_path))
+        run_recognize(monkeypatch, "--format", "jsonl", str(tmp_path))
     captured = capsys.readouterr()
     assert [Path(json.loads(line)["id"]).name for line in captured.out.splitlines()] == ["b.flac"]
     assert "a.wav: not readable as audio" in captured.err
     for given, message in (
-        (["none.wav"], "none.wav: no such file or folder, nor does the pattern match any"),
+        (["none.wav"], "none.wav: no such file or folder, and no file matches"),
         ([str(tmp_path / "b.flac"), "--device", "cuda:7"], "device cuda:7"),
         ([str(tmp_path / "b.flac"), "--model", "nowhere"], "model nowhere: neither a complete"),
     ):
         with pytest.raises(DataError, match=message):
-            program(monkeypatch, *given)
+            run_recognize(monkeypatch, *given)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty: no audio file in it"):
-        inputs.find([str(tmp_path / "empty")], False)
+    with pytest.raises(DataError, match="empty: no audio files in this folder"):
+        inputs.find_inputs([str(tmp_path / "empty")], False)
     (tmp_path / "wav.scp").write_text("u1 sox a.wav -t wav - |\n")
     with pytest.raises(DataError, match="pipes are not executed"):
-        inputs.find([str(tmp_path)], False)
+        inputs.find_inputs([str(tmp_path)], False)
     cut = json.dumps({"id": "c", "start": 0, "duration": 1, "channel": 0, "recording": {
         "id": "r", "sampling_rate": 8000, "num_samples": 8000, "duration": 1,
         "sources": [{"type": "command", "channels": [0], "source": "touch x"}],
     }})  # fmt: skip
     (tmp_path / "cuts.jsonl").write_text(cut + "\n")
-    with pytest.raises(DataError, match="its audio is a command; give files"):
-        inputs.find([str(tmp_path / "cuts.jsonl")], False)
+    with pytest.raises(DataError, match="its audio is a command; only files are read"):
+        inputs.find_inputs([str(tmp_path / "cuts.jsonl")], False)
     other = manifest.load(packed_recipe / TEST)
     clash = tmp_path / "clash"
     clash.mkdir()
     name = next(iter(other)).id
     (clash / "wav.scp").write_text(f"{name} {tmp_path}/b.flac\n")
     with pytest.raises(DataError, match=f"the id {name} occurs twice"):
-        inputs.find([TEST, str(clash)], False)
+        inputs.find_inputs([TEST, str(clash)], False)
 
 
 def test_standard_input_and_exit_code(packed_recipe: Path, tmp_path: Path) -> None:
@@ -362,48 +368,48 @@ def test_standard_input_and_exit_code(packed_recipe: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("seconds", [0.0001, 0.05, 3.0])
-def test_next_to_nothing_and_silence(model: Recognizer, seconds: float) -> None:
+def test_very_short_audio_and_silence(model: Recognizer, seconds: float) -> None:
     (turn,) = model.recognize(np.zeros(max(1, round(seconds * RATE))), RATE)
     assert turn.end == pytest.approx(seconds, abs=1e-4)
     assert sum(turn.posteriors.values()) == pytest.approx(1)
     assert model.recognize(np.zeros(2 * RATE), RATE, how="voice") == []
 
 
-def test_results_appear_while_others_are_heard(
+def test_results_are_written_as_soon_as_a_buffer_is_full(
     packed_recipe: Path, model: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No more audio waits than asked for."""
-    monkeypatch.setattr(transcriber, "AT_ONCE", 0.1)
-    sources = inputs.find([TEST], False)
+    """No more audio is read than the buffer holds."""
+    monkeypatch.setattr(transcriber, "BUFFERED_SECONDS", 0.1)
+    audio_inputs = inputs.find_inputs([TEST], False)
     read = []
     watched = [
-        source._replace(read=lambda source=source: read.append(source.id) or source.read())
-        for source in sources
+        each._replace(read=lambda each=each: read.append(each.id) or each.read())
+        for each in audio_inputs
     ]
-    work = transcriber.Transcriber(model, transcriber.Division())
-    assert next(work(watched)).id == sources[0].id
+    transcribe = transcriber.Transcriber(model, transcriber.Segmentation())
+    assert next(transcribe(watched)).id == audio_inputs[0].id
     assert len(read) == 1
 
 
 def test_packed_model(packed_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that is needed lies in the folder: it works elsewhere, without the recipe."""
+    """The folder has everything needed: it works elsewhere, without the recipe."""
     card = (packed_recipe / "model/README.md").read_text()
     assert 'jointasr.load("model")' in card and "Emotions: ang, hap, neu, sad" in card
-    assert "Not scored when this folder was made" in card and "dev utterances:" in card
+    assert "had not been scored when it was packed" in card and "dev utterances:" in card
     assert "\n\n\n" not in card and "| |" not in card
     wave = next(iter(waves(packed_recipe).values()))
     before = jointasr.load("model", "cpu").recognize(wave, RATE)
     monkeypatch.chdir(tmp_path)
     (packed_recipe / "model").rename(tmp_path / "moved")
     try:
-        alike(jointasr.load(str(tmp_path / "moved"), "cpu").recognize(wave, RATE), before)
+        assert_equal(jointasr.load(str(tmp_path / "moved"), "cpu").recognize(wave, RATE), before)
     finally:
         (tmp_path / "moved").rename(packed_recipe / "model")
     certainty = json.loads((packed_recipe / "model/certainty.json").read_text())
     assert certainty.keys() == {"words", "emotion"}
     monkeypatch.chdir(packed_recipe)
     out = Path("exp/joint_clean/fold_Ses01F")
-    with pytest.raises(DataError, match="model is there already"):
+    with pytest.raises(DataError, match="model exists already"):
         packing.pack(out, Path("model"), "default", CPU)
     with pytest.raises(DataError, match="decode first"):
         packing.pack(out, tmp_path / "hlg", "beam", CPU)
@@ -411,7 +417,7 @@ def test_packed_model(packed_recipe: Path, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_hub(packed_recipe: Path, tmp_path: Path) -> None:
-    """Put on a hub, private, and had from it by id on a machine that has never seen it."""
+    """Upload to a private repository, and load by id on a machine without the model."""
     env = {**os.environ, "HF_TOKEN": "hf_secret", "HF_HOME": str(tmp_path / "home")}
     env |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", "PYTHONPATH": str(ROOT)}
     program = [sys.executable, str(ROOT / "tests/support/hub_user.py")]
@@ -431,8 +437,8 @@ def test_hub(packed_recipe: Path, tmp_path: Path) -> None:
         assert hub.repos["me/model"] == files
         assert len(loaded) == 2 and loaded[0] == loaded[1]
         assert "neither a complete model folder nor available" in other
-    pushed, _, _, other = used()  # the hub is gone, what was had is not
-    assert "the hub does not take it" in pushed and "nor available from the hub" in other
+    pushed, _, _, other = used()  # the hub is gone; the cache remains
+    assert "the upload failed" in pushed and "nor available from the hub" in other
 
 
 def test_card_has_the_results(packed_recipe: Path, tmp_path: Path) -> None:
@@ -449,13 +455,13 @@ def test_card_has_the_results(packed_recipe: Path, tmp_path: Path) -> None:
     finally:
         Path("exp/results.json").unlink()
     card = (tmp_path / "scored/README.md").read_text()
-    assert "| test | word errors | emotions right, weighted | unweighted |" in card
+    assert "| test | WER | weighted accuracy | unweighted accuracy |" in card
     assert "|---|---|---|---|\n| clean | 12.3 | 61.0 | - |\n" in card and "99.0" not in card
 
 
 @pytest.mark.slow
 def test_an_hour(packed_recipe: Path, tmp_path: Path) -> None:
-    """In windows, with a tiny model: no more memory than twice its samples above a minute's."""
+    """In windows, with a tiny model: an hour needs at most twice its samples more."""
     minute = np.concatenate([*waves(packed_recipe).values()] * 20)[: 60 * RATE]
     memory = {}
     for minutes in (1, 60):

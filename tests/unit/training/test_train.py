@@ -393,7 +393,7 @@ def test_decoding_from_archived_features(recipe: Path, saved: Path, tmp_path: Pa
         decode.decode(decoder, cuts, scp)
     short = {name: matrix[:-1] for name, matrix in feats.items()}
     archive.write_feats(short.items(), tmp_path / "short.ark", tmp_path / "short.scp")
-    with pytest.raises(DataError, match="frames do not fit the audio"):
+    with pytest.raises(DataError, match="number of frames does not match the audio"):
         decode.decode(decoder, cuts, tmp_path / "short.scp")
 
 
