@@ -194,7 +194,7 @@ def _components(folder: Path, conf: Config, decode: Decode) -> list[str]:
     if conf.has_emotion:
         lines.append(f"Emotions: {', '.join(read_labels(folder / 'lang'))}")
     text = f"; text encoder: {conf.bert.model}" if conf.uses_bert else ""
-    return [*lines, results.portable(f"Encoder: {conf.encoder.model}{text}")]
+    return [*lines, results.strip_absolute_paths(f"Encoder: {conf.encoder.model}{text}")]
 
 
 def _dev_results(conf: Config, dev: DevResults) -> list[str]:
