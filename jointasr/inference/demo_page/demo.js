@@ -98,10 +98,10 @@ function timeline(system, result) {
       : label < 0 ? "not sure" : `${turn.emotion} ${percent(turn.posteriors[turn.emotion])}`;
     line.append(band);
     for (const { word, begin, confidence } of turn.words) {
-      const label = element("span", { className: "word" }, word);
-      label.style.left = percentOfWidth(begin);
-      label.style.opacity = 0.45 + 0.55 * confidence;
-      line.append(label);
+      const wordLabel = element("span", { className: "word" }, word);
+      wordLabel.style.left = percentOfWidth(begin);
+      wordLabel.style.opacity = 0.45 + 0.55 * confidence;
+      line.append(wordLabel);
     }
   }
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
