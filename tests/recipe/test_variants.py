@@ -11,7 +11,7 @@ import yaml
 from own_recipes import run_german, run_own
 from short_recipe import FOLD, ShortRun
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_ablations_are_compared_with_their_base_system(short_run: ShortRun) -> None:
