@@ -26,7 +26,7 @@ def main() -> None:
         options["dev_fraction"] = args.dev_fraction
     with done.step(args.out, "jointasr.bin.make_folds", options, [args.selected]) as todo:
         if todo:
-            utterances = folds.read_utterances(args.selected)
+            utterances = folds.read_utterances(args.selected, check_tables=True)
             made = folds.make(utterances, args.scheme, args.dev, args.dev_fraction, args.seed)
             show(folds.write(made, args.out, options)["folds"])
     folds.select(args.out, args.folds.split())

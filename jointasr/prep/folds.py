@@ -53,16 +53,21 @@ class Fold(NamedTuple):
     test: list[FoldUtterance]
 
 
-def read_utterances(path: Path) -> list[FoldUtterance]:
-    """Read the utterances of a data dir, sorted by id, from its supervisions, else its cuts."""
+def read_utterances(path: Path, check_tables: bool = False) -> list[FoldUtterance]:
+    """Read the utterances of a data dir, sorted by id, from its supervisions, else its cuts.
+
+    ``check_tables``: raise DataError if a Kaldi table of the data dir differs from them.
+    """
     utterances = []
     raw = path / layout.SUPERVISIONS
     cuts = (cut["supervisions"][0] for cut in jsonl.read(path / layout.CUTS))
-    tables = datadir.ManifestCheck(path, layout.SUPERVISIONS if raw.is_file() else layout.CUTS)
+    manifest = layout.SUPERVISIONS if raw.is_file() else layout.CUTS
+    tables = datadir.ManifestCheck(path, manifest) if check_tables else None
     for item in jsonl.read(raw) if raw.is_file() else cuts:
         custom = item.get("custom") or {}
-        values = {"text": item.get("text"), "utt2emo": custom.get("emotion")}
-        tables.check(item["id"], {**values, "utt2spk": item["speaker"]})
+        if tables is not None:
+            values = {"text": item.get("text"), "utt2emo": custom.get("emotion")}
+            tables.check(item["id"], {**values, "utt2spk": item["speaker"]})
         missing = [key for key in ("session", "dialogue") if not custom.get(key)]
         if missing:
             raise DataError(f"{path}: {item['id']} has no {missing[0]} in its supervision")
