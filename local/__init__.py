@@ -1,1 +1,1 @@
-"""Scripts and helpers that name a corpus; nothing in ``jointasr`` imports from here."""
+"""Scripts and helpers for individual corpora. ``jointasr`` imports nothing from here."""

@@ -1,4 +1,4 @@
-"""What the preparation of any raw corpus needs: a look at its tree and at its audio headers."""
+"""Helpers to prepare raw corpora: lists of files, audio headers, digests, error messages."""
 
 import hashlib
 import os
@@ -9,55 +9,57 @@ from pathlib import Path
 from jointasr.data import wav_scp
 from jointasr.utils.errors import DataError
 
-_THREADS = 8  # opening files waits for the disk, or the network, more than for the processor
-_SHOWN = 5
+_THREADS = 8  # reading headers waits for the disk or the network
+_MAX_SHOWN = 5  # problems printed in full
 
 
-def visible(paths: Iterable[Path]) -> list[Path]:
-    """Sorted, without AppleDouble and other hidden files."""
+def without_hidden(paths: Iterable[Path]) -> list[Path]:
+    """Return the files, sorted, except AppleDouble and other hidden files."""
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
-def hidden(paths: Iterable[Path]) -> int:
-    """How many AppleDouble and other hidden files there are."""
+def count_hidden(paths: Iterable[Path]) -> int:
+    """Count AppleDouble and other hidden files."""
     return sum(path.name.startswith(".") for path in paths)
 
 
-def headers(paths: Sequence[Path]) -> list[wav_scp.AudioHeader]:
-    """Headers of mono 16 kHz files, in order; DataError names the files that are not so."""
+def read_headers(paths: Sequence[Path]) -> list[wav_scp.AudioHeader]:
+    """Read the headers of mono 16 kHz files, in order; DataError names all other files."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        results = list(pool.map(_header, paths))
-    refuse([error for error in results if isinstance(error, DataError)], "audio files are unusable")
+        results = list(pool.map(_read_header, paths))
+    raise_problems(
+        [error for error in results if isinstance(error, DataError)], "audio files are unusable"
+    )
     return [header for header in results if isinstance(header, wav_scp.AudioHeader)]
 
 
-def _header(path: Path) -> wav_scp.AudioHeader | DataError:
+def _read_header(path: Path) -> wav_scp.AudioHeader | DataError:
     try:
-        found = wav_scp.header(str(path))
-        wav_scp.check(found, str(path))
+        header = wav_scp.header(str(path))
+        wav_scp.check(header, str(path))
     except DataError as error:
         return error
     except OSError as error:
         return DataError(f"{path}: {error.strerror or error}")
-    return found
+    return header
 
 
-def refuse(problems: Sequence[object], what: str, remedy: str = "") -> None:
-    """Raise one DataError for all problems, the first few in full; nothing when there are none."""
+def raise_problems(problems: Sequence[object], what: str, remedy: str = "") -> None:
+    """Raise one DataError for all problems, the first few in full; do nothing if there are none."""
     if not problems:
         return
-    shown = "\n  ".join(str(problem) for problem in problems[:_SHOWN])
+    shown = "\n  ".join(str(problem) for problem in problems[:_MAX_SHOWN])
     end = f"\n  {remedy}" if remedy else ""
     if len(problems) == 1:
         raise DataError(shown + end)
-    more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    more = f"\n  ... and {len(problems) - _MAX_SHOWN} more" if len(problems) > _MAX_SHOWN else ""
     raise DataError(f"{len(problems)} {what}:\n  {shown}{more}{end}")
 
 
 def digest(files: Iterable[Path], root: Path) -> str:
-    """Of names and sizes, and of the content of .txt files: tells that a corpus was changed.
+    """Return a digest of names and sizes, and of the contents of .txt files, to detect changes.
 
-    Audio is not read here; the archives, made from it, are verified against it.
+    Audio is not read: the archives made from it are verified against it.
     """
     total = hashlib.sha256()
     for path in sorted(files):
@@ -67,13 +69,13 @@ def digest(files: Iterable[Path], root: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def walk(root: Path, keep: Callable[[str], bool]) -> Iterator[Path]:
-    """All files below ``root`` whose name ``keep`` accepts, hidden ones included."""
+def walk(root: Path, accept: Callable[[str], bool]) -> Iterator[Path]:
+    """Yield all files below ``root`` whose names ``accept`` accepts, including hidden files."""
     for folder, _, names in os.walk(root):
-        yield from (Path(folder, name) for name in names if keep(name))
+        yield from (Path(folder, name) for name in names if accept(name))
 
 
-def outside(out: Path, corpus: Path) -> None:
-    """Refuse to write below a corpus."""
+def require_outside(out: Path, corpus: Path) -> None:
+    """Raise DataError if the output folder is inside the corpus."""
     if corpus.resolve() in (out.resolve(), *out.resolve().parents):
         raise DataError(f"{out} is inside the corpus {corpus}, which is never written to")

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
-"""Write a prepared data dir as the CSV file that egs/own takes: an example to try it on."""
+"""Write a prepared data dir as a CSV file in the format of egs/own: an example input."""
 
 import argparse
 import csv
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from jointasr.data import manifest
 from jointasr.utils import errors, files
-from local.own.rows import COLUMNS
+from local.own.tables import COLUMNS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="data dir, e.g. egs/mini/data/local/corpus")
     parser.add_argument(
-        "audio", type=Path, help="folder that its wav.scp counts from, e.g. egs/mini"
+        "audio", type=Path, help="folder that the paths in wav.scp are relative to, e.g. egs/mini"
     )
     parser.add_argument("out", type=Path, help="CSV file to write")
     args = parser.parse_args()
@@ -25,15 +25,15 @@ def main() -> None:
     cuts = manifest.load(args.data)
     for cut in cuts:
         (supervision,) = cut.supervisions
-        told = supervision.custom
+        custom = supervision.custom
         writer.writerow(
             {
                 "path": (args.audio / cut.recording.sources[0].source).absolute(),
                 "id": cut.id,
                 "speaker": supervision.speaker,
-                "group": told["session"],
+                "group": custom["session"],
                 "text": "[NO WORDS]" if supervision.text == "" else supervision.text,
-                **{key: told.get(key, "") for key in ("dialogue", "fold", "style", "emotion")},
+                **{key: custom.get(key, "") for key in ("dialogue", "fold", "style", "emotion")},
             }
         )
     files.write_text(args.out, table.getvalue())

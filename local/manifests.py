@@ -1,4 +1,4 @@
-"""Whole files as lhotse recordings and cuts. Imported late: lhotse takes seconds to import."""
+"""lhotse recordings and cuts of whole files. Imported late: importing lhotse takes seconds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from jointasr.utils import jsonl
 
 
 def recording(id: str, path: Path, header: wav_scp.AudioHeader) -> Recording:
-    """One mono file."""
+    """Return the recording of a mono file."""
     return Recording(
         id=id,
         sources=[AudioSource("file", channels=[0], source=str(path))],
@@ -23,26 +23,26 @@ def recording(id: str, path: Path, header: wav_scp.AudioHeader) -> Recording:
 def write_recordings(
     path: Path, files: Sequence[Path], headers: Sequence[wav_scp.AudioHeader]
 ) -> None:
-    """Write a recordings manifest, sorted by id; the id is the stem of the file."""
+    """Write a recordings manifest, sorted by id; ids are the stems of the files."""
     items = [recording(file.stem, file, h) for file, h in zip(files, headers, strict=True)]
     items.sort(key=lambda item: item.id)
     jsonl.write(path, (item.to_dict() for item in items))
 
 
 def utterance(
-    whole: Recording,
+    audio: Recording,
     text: str | None,
     speaker: str,
     custom: dict[str, str],
     gender: str | None = None,
     language: str | None = None,
 ) -> MonoCut:
-    """A cut of all of a recording; it, its supervision and the recording share one id."""
+    """Return a cut of a whole recording; cut, supervision and recording have the same id."""
     supervision = SupervisionSegment(
-        id=whole.id,
-        recording_id=whole.id,
+        id=audio.id,
+        recording_id=audio.id,
         start=0.0,
-        duration=whole.duration,
+        duration=audio.duration,
         channel=0,
         text=text,
         language=language,
@@ -51,10 +51,10 @@ def utterance(
         custom=custom,
     )
     return MonoCut(
-        id=whole.id,
+        id=audio.id,
         start=0.0,
-        duration=whole.duration,
+        duration=audio.duration,
         channel=0,
-        recording=whole,
+        recording=audio,
         supervisions=[supervision],
     )

@@ -1,8 +1,8 @@
 #!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
-"""Turn a corpus of your own, a CSV file or a Kaldi data dir, into what the recipe goes on from.
+"""Prepare a custom corpus, given as a CSV file or a Kaldi data dir.
 
-OUT gets each utterance as a wav of its own (mono, 16 kHz, 16 bit), lhotse manifests, wav.scp text
-utt2spk spk2utt utt2emo utt2dur, and report.txt. What is wrong with the corpus is listed at once.
+Writes to OUT: one wav per utterance (mono, 16 kHz, 16 bit), lhotse manifests, wav.scp text utt2spk
+spk2utt utt2emo utt2dur, and report.txt. All problems of the corpus are listed at once.
 """
 
 import argparse
@@ -18,50 +18,55 @@ from jointasr.utils import done, errors, files, progress
 from local import corpus
 
 if TYPE_CHECKING:
-    from local.own import rows
+    from local.own import tables
     from local.own.check import Utterance
 
 CODE = "local/prepare_own.py"
-LEFT_OUT = "LEFT OUT: "  # how the report begins such lines
-SHOWN = 20  # problems on the screen; all are in a file
-MEND = "\n  mend them, or leave such utterances out with --allow-partial true"
+UNKNOWN = "(unknown)"
+EXCLUDED = "EXCLUDED: "
+"""prefix of lines of the report"""
+MAX_SHOWN = 20
+"""problems on the screen; a file has all of them"""
+REMEDY = "\n  fix them, or exclude these utterances with --allow-partial true"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path, help="CSV file, or Kaldi data dir")
-    parser.add_argument("out", type=Path, help="data dir to make, data/local/corpus")
-    parser.add_argument("confs", nargs="+", help="their data: says letters, emotions, folds")
-    parser.add_argument("--set", default="", help="overrides: key=value, blank between")
+    parser.add_argument("out", type=Path, help="data dir to write, data/local/corpus")
+    parser.add_argument(
+        "confs", nargs="+", help="confs; their data section gives letters, emotions and folds"
+    )
+    parser.add_argument("--set", default="", help="overrides, separated by blanks: key=value")
     parser.add_argument("--nj", type=int, default=1, help="threads")
-    parser.add_argument("--check", action="store_true", help="only list what is wrong")
+    parser.add_argument("--check", action="store_true", help="only list the problems")
     parser.add_argument(
         "--allow-partial",
         action="store_true",
-        help="go on without the utterances that something is wrong with; they are reported",
+        help="exclude utterances with problems; they are reported",
     )
     args = parser.parse_args()
     datas = [conf.data for conf in conf_files.load_all(args.confs, args.set).values()]
     utterances, problems, report = examine(args.corpus, args.out, datas)
     if args.check:
         print("\n".join(report))
-    wrong = ([] if args.allow_partial else problems) + whole(utterances, datas)
-    refuse(wrong, args.corpus, args.out, "" if args.allow_partial else MEND)
+    fatal = ([] if args.allow_partial else problems) + check_corpus(utterances, datas)
+    raise_problems(fatal, args.corpus, args.out, "" if args.allow_partial else REMEDY)
     if args.check:
-        left_out = f"{len(problems)} lines above are of what is left out; " if problems else ""
-        print("\n".join([*problems, f"{args.corpus}: {left_out}nothing else is wrong"]))
+        excluded = f"{len(problems)} problems above are excluded; " if problems else ""
+        print("\n".join([*problems, f"{args.corpus}: {excluded}no other problems"]))
         return
     options = {
         "corpus": str(args.corpus),
         "letters": datas[0].letters,
-        "audio": corpus.digest({Path(wav_scp.split(one.path)[0]) for one in utterances}, Path("/")),
+        "audio": corpus.digest({Path(wav_scp.split(u.path)[0]) for u in utterances}, Path("/")),
         "partial": args.allow_partial,
     }
     progress.start_log()
-    with done.step(args.out, CODE, options, tables(args.corpus)) as todo:
+    with done.step(args.out, CODE, options, input_files(args.corpus)) as todo:
         if todo:
             damaged = prepare(utterances, args.out, args.nj, args.allow_partial, args.corpus)
-            report += [LEFT_OUT + problem for problem in [*problems, *damaged]]
+            report += [EXCLUDED + problem for problem in [*problems, *damaged]]
             files.write_text(args.out / "report.txt", "\n".join(report) + "\n")
             print("\n".join(report))
 
@@ -69,112 +74,117 @@ def main() -> None:
 def prepare(
     utterances: "Sequence[Utterance]", out: Path, jobs: int, allow_partial: bool, source: Path
 ) -> list[str]:
-    """Write audio, manifests and tables of ``utterances``; what had to be left out, its audio being
-    damaged. Raises DataError for that where it is not allowed."""
+    """Write audio, manifests and tables; return the problems of utterances with damaged audio.
+
+    Raises DataError for these problems unless ``allow_partial`` is set.
+    """
     from local.own import audio
 
     shutil.rmtree(out / "wav", ignore_errors=True)
     written = audio.write(utterances, out / "wav", jobs)
-    refuse([] if allow_partial else written.problems, source, out, MEND)
-    _write_manifests([one for one in utterances if one.id in written.files], written.files, out)
+    raise_problems([] if allow_partial else written.problems, source, out, REMEDY)
+    _write_manifests([u for u in utterances if u.id in written.files], written.files, out)
     if written.clipped:
-        print(f"{written.clipped} utterances have samples cut off at full scale")
+        print(f"{written.clipped} utterances were clipped at full scale")
     return written.problems
 
 
 def examine(
     source: Path, out: Path, datas: Sequence[schema.Data]
 ) -> "tuple[list[Utterance], list[str], list[str]]":
-    """The good utterances, what is wrong with others, and what the corpus comes down to, a line
-    each. Raises DataError where the corpus lies in ``out``, which is made anew."""
-    from local.own import check, rows
+    """Return the valid utterances, the problems of all others, and the lines of the report.
 
-    home = (source if source.is_dir() else source.parent).absolute()
-    found = rows.read(source)
-    utterances, problems = check.rows(found.rows, home, datas[0].letters)
-    inside = [one.path for one in utterances if out.resolve() in Path(one.path).resolve().parents]
+    Raises DataError if the corpus is inside ``out``, which is rebuilt.
+    """
+    from local.own import check, tables
+
+    root = (source if source.is_dir() else source.parent).absolute()
+    table = tables.read(source)
+    utterances, problems = check.check_rows(table.rows, root, datas[0].letters)
+    inside = [u.path for u in utterances if out.resolve() in Path(u.path).resolve().parents]
     if inside or out.resolve() in (source.resolve(), *source.resolve().parents):
         raise errors.DataError(
-            f"{inside[0] if inside else source}: inside of {out}, which is made anew"
+            f"{inside[0] if inside else source}: is inside {out}, which is rebuilt"
         )
-    report = _report(source, utterances, found, datas)
-    return utterances, found.problems + problems, report
+    report = _report(source, utterances, table, datas)
+    return utterances, table.problems + problems, report
 
 
-def whole(utterances: "Sequence[Utterance]", datas: Sequence[schema.Data]) -> list[str]:
-    """What is wrong with the corpus as a whole, for any of the confs."""
+def check_corpus(utterances: "Sequence[Utterance]", datas: Sequence[schema.Data]) -> list[str]:
+    """Check the whole corpus for all confs; return its problems."""
     from local.own import check
 
-    return list(dict.fromkeys(line for data in datas for line in check.whole(utterances, data)))
+    problems = (line for data in datas for line in check.check_corpus(utterances, data))
+    return list(dict.fromkeys(problems))
 
 
-def refuse(problems: Sequence[str], source: Path, out: Path, remedy: str = "") -> None:
-    """Raise DataError for all problems; the first on the screen, all in a file beside ``out``."""
+def raise_problems(problems: Sequence[str], source: Path, out: Path, remedy: str = "") -> None:
+    """Raise DataError showing the first problems; write all to a file next to ``out``."""
     if not problems:
         return
     path = out.with_name(f"{out.name}.problems.txt")
     files.write_text(path, "\n".join(problems) + "\n")
-    shown = "\n  ".join(problems[:SHOWN])
-    more = f"\n  ... all {len(problems)} are in {path}" if len(problems) > SHOWN else ""
+    shown = "\n  ".join(problems[:MAX_SHOWN])
+    more = f"\n  ... all {len(problems)} are in {path}" if len(problems) > MAX_SHOWN else ""
     raise errors.DataError(
-        f"{source}: {len(problems)} {'thing is' if len(problems) == 1 else 'things are'} wrong\n"
+        f"{source}: {len(problems)} {'problem' if len(problems) == 1 else 'problems'}\n"
         f"  {shown}{more}{remedy}"
     )
 
 
-def tables(source: Path) -> list[Path]:
-    """The CSV file, or a data dir's files."""
+def input_files(source: Path) -> list[Path]:
+    """Return the CSV file, or the files of the data dir."""
     return [source] if source.is_file() else sorted(p for p in source.iterdir() if p.is_file())
 
 
 def _write_manifests(utterances: "Sequence[Utterance]", wavs: dict[str, Path], out: Path) -> None:
-    headers = corpus.headers([wavs[one.id] for one in utterances])
+    headers = corpus.read_headers([wavs[utterance.id] for utterance in utterances])
     from lhotse import CutSet
 
     from jointasr.data import manifest
     from local import manifests
 
     cuts = []
-    for one, header in zip(utterances, headers, strict=True):
-        custom = {"emotion": one.emotion, "dialogue": one.dialogue, "session": one.group}
-        custom |= {"style": one.style or None, "fold": one.fold or None}
+    for u, header in zip(utterances, headers, strict=True):
+        custom = {"emotion": u.emotion, "dialogue": u.dialogue, "session": u.group}
+        custom |= {"style": u.style or None, "fold": u.fold or None}
         known = {key: value for key, value in custom.items() if value is not None}
-        whole = manifests.recording(one.id, wavs[one.id], header)
-        cuts.append(manifests.utterance(whole, one.text, one.speaker, known))
+        recording = manifests.recording(u.id, wavs[u.id], header)
+        cuts.append(manifests.utterance(recording, u.text, u.speaker, known))
     manifest.write(CutSet.from_cuts(cuts), out)
 
 
 def _report(
     source: Path,
     utterances: "Sequence[Utterance]",
-    found: "rows.Corpus",
+    table: "tables.CorpusTable",
     datas: Sequence[schema.Data],
 ) -> list[str]:
-    hours = sum(one.end - one.start for one in utterances) / 3600
-    labels = Counter(one.emotion or "(unknown)" for one in utterances)
+    hours = sum(u.end - u.start for u in utterances) / 3600
+    labels = Counter(u.emotion or UNKNOWN for u in utterances)
     groups: dict[str, set[str]] = {}
-    for one in utterances:
-        groups.setdefault(one.speaker, set()).add(one.group)
+    for u in utterances:
+        groups.setdefault(u.speaker, set()).add(u.group)
     lines = [
         f"{source}: {len(utterances)} utterances, {hours:.2f} h, {len(groups)} speakers, "
-        f"{len({one.group for one in utterances})} groups",
+        f"{len({u.group for u in utterances})} groups",
         "emotions: " + ", ".join(f"{label} {n}" for label, n in sorted(labels.items())),
-        f"transcripts: {sum(bool(one.text) for one in utterances)} with words, "
-        f"{sum(one.text == '' for one in utterances)} without, "
-        f"{sum(one.text is None for one in utterances)} unknown",
+        f"transcripts: {sum(bool(u.text) for u in utterances)} with words, "
+        f"{sum(u.text == '' for u in utterances)} without, "
+        f"{sum(u.text is None for u in utterances)} unknown",
     ]
-    others = sorted(set(labels).difference(["(unknown)"], *(data.emotions for data in datas)))
+    others = sorted(set(labels).difference([UNKNOWN], *(data.emotions for data in datas)))
     if others:
-        lines.append(f"left out later, not in data.emotions: {', '.join(others)}")
-    if found.unused:
-        lines.append(f"columns not used: {', '.join(found.unused)}")
-    if not any(row.speaker or row.group for row in found.rows):
-        lines.append("no speakers, no groups: dialogues are dealt into parts")
-    several = sorted(speaker for speaker, of in groups.items() if len(of) > 1)
+        lines.append(f"excluded later, not in data.emotions: {', '.join(others)}")
+    if table.unused_columns:
+        lines.append(f"columns not used: {', '.join(table.unused_columns)}")
+    if not any(row.speaker or row.group for row in table.rows):
+        lines.append("no speakers, no groups: dialogues are distributed over parts")
+    several = sorted(speaker for speaker, names in groups.items() if len(names) > 1)
     if several:
         lines.append(
-            f"{len(several)} speakers are in several groups, {several[0]} for one; data.scheme: "
-            "session would train and test on them"
+            f"{len(several)} speakers are in several groups, e.g. {several[0]}; with data.scheme: "
+            "session, they would be in train and test"
         )
     return lines
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
-"""Turn the pretraining speech into what training reads: train_noisy, dev_noisy and lang_char."""
+"""Prepare the pretraining speech of the mini recipe: train_noisy, dev_noisy and lang_char."""
 
 import argparse
 import csv
@@ -11,15 +11,16 @@ from local import corpus
 
 CODE = "local/prepare_pretrain.py"
 NO_EMOTION = "none"
-DEV_EVERY = 15  # of the table's utterances, one goes to dev: all readers are heard in training
+DEV_EVERY = 15
+"""every 15th utterance is in dev; all readers are in train"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", type=Path, help="folder with transcripts.tsv and wav/")
-    parser.add_argument("out", type=Path, help="folder to make, e.g. data/pretrain")
+    parser.add_argument("out", type=Path, help="folder to write, e.g. data/pretrain")
     args = parser.parse_args()
-    corpus.outside(args.out, args.corpus)
+    corpus.require_outside(args.out, args.corpus)
     table = args.corpus / "transcripts.tsv"
     parts = [args.out / name for name in ("train_noisy", "dev_noisy", "lang_char")]
     wavs = corpus.walk(args.corpus / "wav", lambda name: name.endswith(".wav"))
@@ -32,11 +33,11 @@ def main() -> None:
 
 
 def prepare(root: Path, table: Path, out: Path) -> None:
-    """Check every header, then write. Raises DataError naming an unusable wav."""
+    """Check the headers of all files, then write. Raises DataError naming unusable wavs."""
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     paths = [root / "wav" / row["reader"] / f"{row['utterance']}.wav" for row in rows]
-    headers = corpus.headers(paths)
+    headers = corpus.read_headers(paths)
     from lhotse import CutSet
 
     from jointasr.data import manifest
@@ -45,11 +46,11 @@ def prepare(root: Path, table: Path, out: Path) -> None:
 
     cuts = []
     for row, path, header in zip(rows, paths, headers, strict=True):
-        whole = manifests.recording(row["utterance"], path, header)
+        recording = manifests.recording(row["utterance"], path, header)
         custom = {"emotion": NO_EMOTION, "noise": row["noise"]}
         text = normalise(row["text"])
-        who = row["reader"], custom, row["gender"]
-        cuts.append(manifests.utterance(whole, text, *who, language="English"))
+        speaker = row["reader"], custom, row["gender"]
+        cuts.append(manifests.utterance(recording, text, *speaker, language="English"))
     dev = cuts[::DEV_EVERY]
     train = [cut for i, cut in enumerate(cuts) if i % DEV_EVERY]
     manifest.write(CutSet.from_cuts(train), out / "train_noisy")

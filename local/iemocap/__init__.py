@@ -1,1 +1,1 @@
-"""Reading a release of IEMOCAP (or a corpus in its layout)."""
+"""Read a release of IEMOCAP (https://sail.usc.edu/iemocap/) or a corpus in its layout."""

@@ -1,10 +1,10 @@
-"""The numbers a corpus must come out with: ``conf/counts.tsv``, one ``set item count`` a line.
+"""Expected counts of a corpus: ``conf/counts.tsv``, one ``set item count`` per line.
 
-Sets: ``labelled`` (every labelled turn), ``emotions`` (those of the four emotions), ``speech``
-(of these, the ones with words). Items: ``turns``, ``words``, ``dialogues``,
+Sets: ``labelled`` (all labelled utterances), ``emotions`` (those of the four emotions), ``speech``
+(those of the four emotions with words). Items: ``turns``, ``words``, ``dialogues``,
 ``improvised-dialogues``, ``scripted-dialogues``, ``improvised``, ``scripted``, ``empty``, a speaker
 (``Ses01F``), a merged label (``hap``), an annotated one (``label:exc``), both (``Ses01F:hap``).
-A file may give some of them; what it gives must hold.
+A file may give some of the counts; all given counts are checked.
 """
 
 from collections import Counter
@@ -16,11 +16,11 @@ from jointasr.utils.errors import DataError
 from local.iemocap.turns import FOUR, IemocapTurn
 
 HEADER = "set\titem\tcount"
-Counts = Counter[tuple[str, str]]  # what is not there counts 0
+Counts = Counter[tuple[str, str]]
 
 
 def count(turns: Sequence[IemocapTurn]) -> Counts:
-    """Every count of every set."""
+    """Return all counts of all sets."""
     emotions = [turn for turn in turns if turn.emotion in FOUR]
     speech = [turn for turn in emotions if turn.text]
     result: Counts = Counter()
@@ -48,9 +48,9 @@ def _items(turns: Sequence[IemocapTurn]) -> Counter[str]:
 
 
 def read(path: Path) -> Counts:
-    """The counts of a file; DataError names the line that is not ``set item count``."""
+    """Read the counts of a file; DataError names a line that is not ``set item count``."""
     if not path.is_file():
-        raise DataError(f"{path} does not exist: it says what the corpus must hold")
+        raise DataError(f"{path} does not exist; it gives the expected counts of the corpus")
     counts: Counts = Counter()
     lines = files.read_text(path).splitlines()
     for number, line in enumerate(lines, 1):
@@ -67,15 +67,15 @@ def read(path: Path) -> Counts:
 
 
 def write(path: Path, counts: Counts, title: str) -> None:
-    """Write counts as :func:`read` reads them, under a line of comment."""
+    """Write counts in the format of :func:`read`, below a comment."""
     rows = [f"{name}\t{item}\t{number}" for (name, item), number in counts.items()]
     files.write_text(path, "\n".join([f"# {title}", HEADER, *rows]) + "\n")
 
 
-def differences(found: Counts, wanted: Counts) -> list[str]:
-    """One line for each wanted count that does not hold."""
+def differences(counts: Counts, expected: Counts) -> list[str]:
+    """Return one line for each count that differs from the expected one."""
     return [
-        f"{name} {item}: {found[name, item]}, but {number} are expected"
-        for (name, item), number in wanted.items()
-        if found[name, item] != number
+        f"{name} {item}: {counts[name, item]}, but {number} are expected"
+        for (name, item), number in expected.items()
+        if counts[name, item] != number
     ]

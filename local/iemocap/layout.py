@@ -1,4 +1,4 @@
-"""Where things are in a release of IEMOCAP, and what is wrong when they are not there."""
+"""The layout of a release of IEMOCAP, and error messages for folders that do not have it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ WAVS = Path("sentences", "wav")
 
 @dataclass(frozen=True)
 class Dialogue:
-    """A dialogue's three places; ``name`` is e.g. ``Ses03M_impro05a``."""
+    """The files of a dialogue; ``name`` is e.g. ``Ses03M_impro05a``."""
 
     name: str
     labels: Path
@@ -23,21 +23,23 @@ class Dialogue:
 
 
 def dialogues(root: Path) -> tuple[list[Dialogue], list[str]]:
-    """All dialogues that have labels, in order, and what of a full release is missing.
+    """Return all labelled dialogues, in order, and a line for each missing part of a release.
 
-    Raises DataError when ``root`` is not a release at all, saying what it looks like instead.
+    Raises DataError if ``root`` is not a release, suggesting the right folder where possible.
     """
-    found = [name for name in SESSIONS if (root / name).is_dir()]
-    if not found:
+    sessions = [name for name in SESSIONS if (root / name).is_dir()]
+    if not sessions:
         raise DataError(f"{root}: {_suggestion(root)}")
-    missing = [f"{root / name} does not exist" for name in SESSIONS if name not in found]
+    missing = [f"{root / name} does not exist" for name in SESSIONS if name not in sessions]
     result = []
-    for session in (root / name for name in found):
+    for session in (root / name for name in sessions):
         for part in (LABELS, TRANSCRIPTS, WAVS):
             if not (session / part).is_dir():
-                raise DataError(f"{session / part} does not exist: {session} is not complete")
-        labels = {path.stem for path in corpus.visible((session / LABELS).glob("*.txt"))}
-        transcripts = {path.stem for path in corpus.visible((session / TRANSCRIPTS).glob("*.txt"))}
+                raise DataError(f"{session / part} does not exist: {session} is incomplete")
+        labels = {path.stem for path in corpus.without_hidden((session / LABELS).glob("*.txt"))}
+        transcripts = {
+            path.stem for path in corpus.without_hidden((session / TRANSCRIPTS).glob("*.txt"))
+        }
         missing += [
             f"{session / LABELS / name}.txt does not exist, its transcript does"
             for name in sorted(transcripts - labels)
@@ -55,33 +57,33 @@ def dialogues(root: Path) -> tuple[list[Dialogue], list[str]]:
 
 
 def files(root: Path) -> list[Path]:
-    """What a preparation depends on: label and transcript files, and wavs."""
+    """Return all files that are read: labels, transcripts and wavs."""
     result: list[Path] = []
     for session in (root / name for name in SESSIONS):
-        result += corpus.visible((session / LABELS).glob("*.txt"))
-        result += corpus.visible((session / TRANSCRIPTS).glob("*.txt"))
-        result += corpus.visible((session / WAVS).glob("*/*.wav"))
+        result += corpus.without_hidden((session / LABELS).glob("*.txt"))
+        result += corpus.without_hidden((session / TRANSCRIPTS).glob("*.txt"))
+        result += corpus.without_hidden((session / WAVS).glob("*/*.wav"))
     return result
 
 
 def ignored(root: Path) -> dict[str, int]:
-    """Files that are there and not read, by kind."""
+    """Count the files that are not read, by kind."""
     files = [path for name in SESSIONS for path in corpus.walk(root / name, lambda _: True)]
     annotators = ("Categorical", "Attribute", "Self-evaluation")
     return {
-        "AppleDouble and other hidden files": corpus.hidden(files),
+        "AppleDouble and other hidden files": corpus.count_hidden(files),
         ".anvil files": sum(p.suffix == ".anvil" and p.name[0] != "." for p in files),
         "label files of single annotators": sum(p.parent.name in annotators for p in files),
     }
 
 
 def _suggestion(root: Path) -> str:
-    """Why this may not be the folder of the corpus, and which one may be."""
-    wanted = "the folder that holds Session1 ... Session5 is needed (IEMOCAP_full_release)"
+    """Explain why this is not the folder of the corpus, and suggest another one."""
+    expected = "give the folder that holds Session1 ... Session5 (IEMOCAP_full_release)"
     if not root.exists():
-        return f"no such folder; {wanted}"
+        return f"no such folder; {expected}"
     if not root.is_dir():
-        return f"is a file; unpack it: {wanted}"
+        return f"is a file; unpack it: {expected}"
     if root.name in SESSIONS or (root / LABELS).is_dir():
         return f"is a single session; give its parent, {root.parent}"
     for above in root.parents:
@@ -90,8 +92,8 @@ def _suggestion(root: Path) -> str:
     for below in sorted(root.glob("*/Session1")) + sorted(root.glob("*/*/Session1")):
         return f"has no sessions; did you mean {below.parent}?"
     if all((root / name).is_dir() for name in ("music", "speech", "noise")):
-        return f"looks like MUSAN; {wanted}"
+        return f"looks like MUSAN; {expected}"
     packed = sorted(root.glob("IEMOCAP*.tar*")) + sorted(root.glob("IEMOCAP*.zip"))
     if packed:
-        return f"holds {packed[0].name}, still packed; unpack it: {wanted}"
-    return f"has none of the sessions; {wanted}"
+        return f"holds {packed[0].name}, not unpacked; unpack it: {expected}"
+    return f"has none of the sessions; {expected}"

@@ -1,4 +1,4 @@
-"""The labelled turns of IEMOCAP: ids, labels and transcripts, read line by line."""
+"""Read the labelled utterances of IEMOCAP: ids, labels and transcripts."""
 
 import re
 from collections import Counter
@@ -11,19 +11,20 @@ from jointasr.utils.errors import DataError
 from local import corpus
 from local.iemocap.layout import Dialogue
 
-# The speaker is the letter of the LAST field: the dialogue's own letter says who wears markers.
+# The letter of the LAST field is the speaker; that of the dialogue is the actor with markers.
 UTTERANCE = re.compile(r"(Ses0[1-5])[FM]_(impro\d\d[ab]?|script\d\d_\d[b]?)_([FM])(\d{3})")
 _OVERLAP = re.compile(r"Ses0[1-5][FM]_(impro\d\d[ab]?|script\d\d_\d[b]?)_[FM]XX\d+")
 _LABEL = re.compile(r"\[\d+\.\d+ - \d+\.\d+\]\t(\S+)\t(\S+)\t\[.*\]")
 _SPOKEN = re.compile(r"(Ses0\S+) +\[[\d.]+-[\d.]+\]:(.*)")
 FOUR = ("ang", "hap", "neu", "sad")
-MERGED = {"exc": "hap"}  # as the paper's IEM4 does
+MERGED = {"exc": "hap"}
+"""excitement counts as happiness (paper, IEM4)"""
 KNOWN = (*FOUR, "exc", "fru", "sur", "fea", "dis", "oth", "xxx")
 
 
 @dataclass(frozen=True)
 class IemocapTurn:
-    """A labelled turn; ``text`` is normalised and may be empty (non-speech tags only)."""
+    """A labelled utterance; ``text`` is normalised, and empty if only tags were transcribed."""
 
     utterance: str
     dialogue: str
@@ -38,22 +39,22 @@ class IemocapTurn:
 
     @property
     def gender(self) -> str:
-        """``F`` or ``M``, of who speaks."""
+        """Gender of the speaker, ``F`` or ``M``."""
         return self.utterance[-4]
 
     @property
     def speaker(self) -> str:
-        """``Ses03F``: session and gender of who speaks."""
+        """``Ses03F``: session and gender of the speaker."""
         return self.session + self.gender
 
     @property
     def id(self) -> str:
-        """Kaldi's: begins with the speaker, so that both sort alike."""
+        """Kaldi id: begins with the speaker, so that utterances and speakers sort alike."""
         return f"{self.speaker}-{self.utterance}"
 
     @property
     def emotion(self) -> str:
-        """The label, with excitement counted as happiness."""
+        """The label, with excitement merged into happiness."""
         return MERGED.get(self.label, self.label)
 
     @property
@@ -63,18 +64,18 @@ class IemocapTurn:
 
 
 def read(dialogues: Sequence[Dialogue]) -> tuple[list[IemocapTurn], Counter[str]]:
-    """All labelled turns, sorted by id, and how many transcript lines were left out, by kind.
+    """Return all labelled utterances, sorted by id, and counts of ignored lines by kind.
 
     Raises DataError naming file and line of an unknown label, a malformed line or a duplicate
-    id, and naming each labelled turn without transcript or wav.
+    id, and naming each labelled utterance without transcript or wav.
     """
     turns: list[IemocapTurn] = []
-    left: Counter[str] = Counter()
+    ignored: Counter[str] = Counter()
     problems: list[str] = []
     for dialogue in dialogues:
         labels = read_labels(dialogue.labels)
-        texts = read_transcript(dialogue.transcript, left)
-        left["transcripts without a label"] += len(texts.keys() - labels.keys())
+        texts = read_transcript(dialogue.transcript, ignored)
+        ignored["transcripts without a label"] += len(texts.keys() - labels.keys())
         for utterance, (line, label) in labels.items():
             where = f"{dialogue.labels}:{line}: {utterance} is labelled"
             wav = dialogue.wavs / f"{utterance}.wav"
@@ -85,12 +86,12 @@ def read(dialogues: Sequence[Dialogue]) -> tuple[list[IemocapTurn], Counter[str]
             else:
                 text = normalise(texts[utterance])
                 turns.append(IemocapTurn(utterance, dialogue.name, label, text, wav))
-    corpus.refuse(problems, "labelled turns are incomplete")
-    return sorted(turns, key=lambda turn: turn.id), left
+    corpus.raise_problems(problems, "labelled utterances are incomplete")
+    return sorted(turns, key=lambda turn: turn.id), ignored
 
 
 def read_labels(path: Path) -> dict[str, tuple[int, str]]:
-    """``{utterance: (line, label)}`` of a file of EmoEvaluation; annotators' lines are skipped."""
+    """Read ``{utterance: (line, label)}`` from a file of EmoEvaluation; skip annotators' lines."""
     labels: dict[str, tuple[int, str]] = {}
     for number, line in _lines(path):
         if not line.startswith("["):
@@ -101,7 +102,7 @@ def read_labels(path: Path) -> dict[str, tuple[int, str]]:
             raise DataError(f"{path}:{number}: not of the form {form!r}")
         utterance, label = match.groups()
         if not UTTERANCE.fullmatch(utterance) or utterance.rpartition("_")[0] != path.stem:
-            raise DataError(f"{path}:{number}: {utterance} is no turn of {path.stem}")
+            raise DataError(f"{path}:{number}: {utterance} is not an utterance of {path.stem}")
         if label not in KNOWN:
             raise DataError(f"{path}:{number}: unknown label {label!r}; known: {' '.join(KNOWN)}")
         if utterance in labels:
@@ -111,10 +112,10 @@ def read_labels(path: Path) -> dict[str, tuple[int, str]]:
     return labels
 
 
-def read_transcript(path: Path, left: Counter[str]) -> dict[str, str]:
-    """``{utterance: raw text}``; overlapping (XX) and bare lines are counted in ``left``."""
+def read_transcript(path: Path, ignored: Counter[str]) -> dict[str, str]:
+    """Read ``{utterance: raw text}``; count overlapping (XX) and bare lines in ``ignored``."""
     if not path.is_file():
-        raise DataError(f"{path} does not exist: the labelled turns of {path.stem} need it")
+        raise DataError(f"{path} does not exist: utterances of {path.stem} are labelled")
     texts: dict[str, str] = {}
     lines: dict[str, int] = {}
     for number, line in _lines(path):
@@ -127,18 +128,18 @@ def read_transcript(path: Path, left: Counter[str]) -> dict[str, str]:
                 )
             texts[name], lines[name] = match[2], number
         elif match and _OVERLAP.fullmatch(name):
-            left["XX lines (no wav, no label)"] += 1
+            ignored["XX lines (no wav, no label)"] += 1
         elif match or line.startswith("Ses0"):
-            left["lines with an id that is none"] += 1
+            ignored["lines with an invalid id"] += 1
         elif line.strip():
-            left["bare lines (no id)"] += 1
+            ignored["bare lines (no id)"] += 1
     return texts
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines; UTF-8, or the Windows code page where a line is not, as copies hold both.
+    """Yield numbered lines, decoded as UTF-8 or, where that fails, as Windows code page 1252.
 
-    Split at line feeds alone: str.splitlines would also split at characters within a text.
+    Only line feeds end a line: str.splitlines would also split at other characters of a text.
     """
     for number, data in enumerate(path.read_bytes().split(b"\n"), 1):
         try:

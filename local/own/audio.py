@@ -1,4 +1,4 @@
-"""Utterances as wav files of their own, mono 16 kHz 16 bit, whatever they are cut out of."""
+"""Write utterances as wav files, mono, 16 kHz, 16 bit, from audio of any supported format."""
 
 import logging
 import time
@@ -18,76 +18,80 @@ from jointasr.utils.progress import Progress
 from local.own.check import Utterance
 
 log = logging.getLogger(__name__)
-TELL = 10.0
-"""seconds between lines about progress"""
+LOG_INTERVAL = 10.0
+"""seconds between progress lines"""
 
 
-class Written(NamedTuple):
-    """What became of the audio of a corpus."""
+class WrittenAudio(NamedTuple):
+    """The written files, and what could not be written."""
 
     files: dict[str, Path]
-    """by utterance"""
+    """by utterance id"""
     problems: list[str]
     clipped: int
-    """utterances with samples beyond full scale, which were cut off at it"""
+    """number of utterances with samples clipped at full scale"""
 
 
-def write(utterances: Sequence[Utterance], out: Path, jobs: int) -> Written:
-    """Write ``out``/<id>.wav of each utterance. A recording is read once, by one of ``jobs``
-    threads; samples of 16-bit files at 16 kHz stay as they are.
+def write(utterances: Sequence[Utterance], out: Path, jobs: int) -> WrittenAudio:
+    """Write ``out``/<id>.wav for each utterance.
 
-    Audio that is damaged, all zeros or shorter than its header said is a problem.
+    Each recording is read once, by one of ``jobs`` threads. Samples of 16-bit files at 16 kHz stay
+    the same. Audio that is damaged, all zeros or shorter than its header says is a problem.
     """
     out.mkdir(parents=True, exist_ok=True)
     recordings: dict[tuple[str, int | None], list[Utterance]] = defaultdict(list)
-    for one in utterances:
-        recordings[one.path, one.channel].append(one)
+    for utterance in utterances:
+        recordings[utterance.path, utterance.channel].append(utterance)
     paths: dict[str, Path] = {}
     problems: list[str] = []
-    clipped, progress, told = 0, Progress(), time.monotonic()
+    clipped, progress, logged = 0, Progress(), time.monotonic()
     with ThreadPoolExecutor(jobs) as pool:
-        parts = pool.map(lambda some: _recording(some, out), recordings.values())
-        for number, (part, some) in enumerate(zip(parts, recordings.values(), strict=True), 1):
+        parts = pool.map(lambda group: _write_group(group, out), recordings.values())
+        for number, (part, group) in enumerate(zip(parts, recordings.values(), strict=True), 1):
             paths.update(part.files)
             problems += part.problems
             clipped += part.clipped
-            progress.add(sum(one.end - one.start for one in some))
-            if time.monotonic() - told > TELL or number == len(recordings):
-                told = time.monotonic()
+            progress.add(sum(utterance.end - utterance.start for utterance in group))
+            if time.monotonic() - logged > LOG_INTERVAL or number == len(recordings):
+                logged = time.monotonic()
                 share = progress(number / len(recordings))
                 log.info("%d of %d recordings, %s", number, len(recordings), share)
-    return Written(paths, problems, clipped)
+    return WrittenAudio(paths, problems, clipped)
 
 
-def _recording(some: Sequence[Utterance], out: Path) -> Written:
-    found = Written({}, [], 0)
+def _write_group(utterances: Sequence[Utterance], out: Path) -> WrittenAudio:
+    """Write the utterances of one channel of one recording."""
+    written = WrittenAudio({}, [], 0)
     try:
-        wave = _samples(some[0].path, some[0].channel)
+        wave = _read_samples(utterances[0].path, utterances[0].channel)
     except (DataError, OSError) as error:
-        return found._replace(problems=[f"{one.where}: {error}" for one in some])
+        return written._replace(problems=[f"{u.where}: {error}" for u in utterances])
     clipped = 0
-    for one in some:
-        first, last = round(one.start * wav_scp.RATE), round(one.end * wav_scp.RATE)
+    for utterance in utterances:
+        first = round(utterance.start * wav_scp.RATE)
+        last = round(utterance.end * wav_scp.RATE)
         cut = wave[first:last]
         if len(cut) < last - first - 1:
-            found.problems.append(f"{one.where}: {one.path} has less audio than its header says")
+            message = f"{utterance.path} has less audio than its header says"
+            written.problems.append(f"{utterance.where}: {message}")
         elif not cut.any():
-            found.problems.append(f"{one.where}: nothing but zeros from {one.start:g} s on")
+            message = f"nothing but zeros from {utterance.start:g} s on"
+            written.problems.append(f"{utterance.where}: {message}")
         else:
             samples = np.rint(cut * wav_scp.FULL_SCALE)
             clipped += bool(
                 samples.max() >= wav_scp.FULL_SCALE or samples.min() < -wav_scp.FULL_SCALE
             )
             limits = -wav_scp.FULL_SCALE, wav_scp.FULL_SCALE - 1
-            found.files[one.id] = out / f"{one.id}.wav"
-            with files.replacing(found.files[one.id]) as temporary:
-                whole = samples.clip(*limits).astype(np.int16)
-                soundfile.write(temporary, whole, wav_scp.RATE, "PCM_16", format="WAV")
-    return found._replace(clipped=clipped)
+            written.files[utterance.id] = out / f"{utterance.id}.wav"
+            with files.replacing(written.files[utterance.id]) as temporary:
+                pcm = samples.clip(*limits).astype(np.int16)
+                soundfile.write(temporary, pcm, wav_scp.RATE, "PCM_16", format="WAV")
+    return written._replace(clipped=clipped)
 
 
-def _samples(source: str, channel: int | None) -> np.ndarray:
-    """Samples (T,) float32 at 16 kHz, of a file or an archive's entry."""
+def _read_samples(source: str, channel: int | None) -> np.ndarray:
+    """Read samples (T,) float32 at 16 kHz from a file or an entry of an archive."""
     if wav_scp.split(source)[1] is None:
         return audio.read(Path(source), source, channel)
     return wav_scp.read(source).astype(np.float32) / np.float32(wav_scp.FULL_SCALE)

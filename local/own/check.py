@@ -1,4 +1,4 @@
-"""What is wrong with a corpus of one's own, all of it at once, and what it comes down to."""
+"""Validate a custom corpus: all problems at once, and the utterances without problems."""
 
 import math
 import re
@@ -13,35 +13,35 @@ from jointasr.data import audio, wav_scp
 from jointasr.prep import folds
 from jointasr.text.normalizer import normalise, removed_characters
 from jointasr.utils.errors import DataError
-from local.own.rows import CorpusRow
+from local.own.tables import CorpusRow
 
-SHORTEST, LONGEST = 0.1, 60.0
-"""seconds that an utterance may last: a few frames of the encoder, and what memory allows"""
-FRAMES = 50
-"""frames a second of wav2vec2-like encoders (PAPER.md, 3.1: a stride of 20 ms)"""
-ROUNDED = 0.01
-"""seconds that an end may be beyond the audio's, as its table was rounded"""
-LONGEST_ID = 200
-"""bytes, of what names files"""
-TO_THE_END = ("", "-1")  # -1 as in Kaldi's segments
+MIN_SECONDS, MAX_SECONDS = 0.1, 60.0
+"""allowed durations of utterances: a few frames of the encoder, and what fits into memory"""
+FRAME_RATE = 50
+"""frames per second of wav2vec2-like encoders (stride 20 ms: wav2vec 2.0, section 4.2)"""
+END_TOLERANCE = 0.01
+"""seconds by which a rounded end may exceed the duration of the audio"""
+MAX_ID_BYTES = 200
+"""limit of ids, which are file names"""
+OPEN_END = ("", "-1")  # -1 as in Kaldi's segments
 PARTS = 5
-"""groups that dialogues are dealt into where neither speakers nor groups are known"""
+"""groups to distribute dialogues over where neither speakers nor groups are known"""
 
 
 class Utterance(NamedTuple):
-    """A row that has been found good."""
+    """A valid row."""
 
     where: str
     id: str
     path: str
-    """a file, or an entry of an archive"""
+    """file, or entry of an archive"""
     start: float
-    """seconds into it"""
+    """in seconds"""
     end: float
     channel: int | None
-    """from 0; None is the mean of all"""
+    """from 0; None: mean of all channels"""
     text: str | None
-    """normalised; None where it is not known"""
+    """normalised; None if unknown"""
     emotion: str | None
     speaker: str
     group: str
@@ -50,137 +50,144 @@ class Utterance(NamedTuple):
     style: str
 
 
-class Checked(NamedTuple):
-    """Good utterances, sorted by id, and one line for each thing that is wrong."""
+class CheckedRows(NamedTuple):
+    """Valid utterances, sorted by id, and one line per problem."""
 
     utterances: list[Utterance]
     problems: list[str]
 
 
-class Recording(NamedTuple):
-    """A file, or an archive's entry, that rows name."""
+class SourceRecording(NamedTuple):
+    """A file, or an entry of an archive, that rows refer to."""
 
     file: str
     header: wav_scp.AudioHeader | None
-    """None where it cannot be read"""
+    """None if it cannot be read"""
     problem: str
     name: str
-    """in ids"""
+    """part of ids"""
     part: str
-    """speaker and group, where neither is known"""
+    """speaker and group where neither is known"""
 
 
-def rows(found: Sequence[CorpusRow], home: Path, letters: str) -> Checked:
-    """Judge each row by itself; relative paths count from ``home``.
+def check_rows(rows: Sequence[CorpusRow], root: Path, letters: str) -> CheckedRows:
+    """Validate each row; paths are relative to ``root``.
 
-    Characters that are none of ``letters``, labels with blanks, times outside of the audio, audio
-    that cannot be opened, texts too long for their audio, ids that occur twice ... are problems.
+    Problems are characters not in ``letters``, labels with blanks, times outside the audio, audio
+    that cannot be opened, texts too long for their audio, duplicate ids ...
     """
-    recordings = _recordings(found, home)
-    named = any(row.speaker or row.group for row in found)
-    good: dict[str, Utterance] = {}
+    recordings = _read_recordings(rows, root)
+    any_speaker = any(row.speaker or row.group for row in rows)
+    valid: dict[str, Utterance] = {}
     problems: list[str] = []
-    for row in found:
-        one, wrong = _judge(row, recordings[row.path], letters)
-        if named and not (row.speaker or row.group):
-            wrong.append("no speaker, though others have one")
-        if one.id in good:
-            before = good[one.id].where
-            wrong.append(f"the id {one.id} is that of {before} too; give ids in column id")
-        if wrong:
-            problems += [f"{row.where}: {what}" for what in wrong]
+    for row in rows:
+        utterance, row_problems = _check_row(row, recordings[row.path], letters)
+        if any_speaker and not (row.speaker or row.group):
+            row_problems.append("no speaker, though other utterances have one")
+        if utterance.id in valid:
+            other = valid[utterance.id].where
+            row_problems.append(
+                f"the id {utterance.id} is also that of {other}; give ids in column id"
+            )
+        if row_problems:
+            problems += [f"{row.where}: {problem}" for problem in row_problems]
         else:
-            good[one.id] = one
-    return Checked([good[name] for name in sorted(good)], problems)
+            valid[utterance.id] = utterance
+    return CheckedRows([valid[name] for name in sorted(valid)], problems)
 
 
-def whole(utterances: Sequence[Utterance], data: Data) -> list[str]:
-    """What is wrong with the corpus as a whole for a conf's ``data``: emotions, folds."""
-    used = [one for one in utterances if data.turns == "all" or one.text != ""]
+def check_corpus(utterances: Sequence[Utterance], data: Data) -> list[str]:
+    """Check emotions and folds of the whole corpus for the ``data`` section of a conf."""
+    used = [u for u in utterances if data.turns == "all" or u.text != ""]
     problems = []
-    labels = Counter(one.emotion for one in used if one.emotion)
+    labels = Counter(u.emotion for u in used if u.emotion)
     absent = [emotion for emotion in data.emotions if not labels[emotion]]
     if labels and absent:
-        there = ", ".join(f"{label} ({n})" for label, n in sorted(labels.items()))
+        present = ", ".join(f"{label} ({n})" for label, n in sorted(labels.items()))
         problems.append(
-            f"no utterance has the emotion {' or '.join(absent)}; there are {there}; say in "
-            "conf/base.yaml which are meant: data: {emotions: [" + ", ".join(sorted(labels)) + "]}"
+            f"no utterance has the emotion {' or '.join(absent)}; there are {present}; list the "
+            "emotions in conf/base.yaml: data: {emotions: [" + ", ".join(sorted(labels)) + "]}"
         )
-    used = [one for one in used if one.emotion is None or one.emotion in data.emotions]
-    turns = [
-        folds.FoldUtterance(o.id, o.speaker, o.group, o.dialogue, o.style, o.text or "", o.fold)
-        for o in used
+    used = [u for u in used if u.emotion is None or u.emotion in data.emotions]
+    fold_utterances = [
+        folds.FoldUtterance(u.id, u.speaker, u.group, u.dialogue, u.style, u.text or "", u.fold)
+        for u in used
     ]
     try:
-        made = folds.make(turns, data.scheme, data.dev, data.dev_fraction, data.seed)
+        made = folds.make(fold_utterances, data.scheme, data.dev, data.dev_fraction, data.seed)
     except DataError as error:
         return [*problems, f"folds cannot be made (data.scheme: {data.scheme}): {error}"]
     if not made:
-        problems.append("no utterance is left to learn from")
-    written = {one.id for one in used if one.text is not None}
-    labelled = {one.id for one in used if one.emotion}
+        problems.append("no utterance is left to train on")
+    transcribed = {u.id for u in used if u.text is not None}
+    labelled = {u.id for u in used if u.emotion}
     for fold in made:
         for part, split in (("train", fold.train), ("dev", fold.dev)):
-            for known, what in ((written, "transcript"), (labelled, "emotion")):
-                if known and not known & {turn.id for turn in split}:
+            for known, kind in ((transcribed, "transcript"), (labelled, "emotion")):
+                if known and not known & {u.id for u in split}:
                     problems.append(
-                        f"fold {fold.name}: nothing in {part} has a known {what}; another "
-                        "data.seed or a larger data.dev_fraction helps"
+                        f"fold {fold.name}: nothing in {part} has a known {kind}; try another "
+                        "data.seed or a larger data.dev_fraction"
                     )
     return problems
 
 
-def _recordings(found: Iterable[CorpusRow], home: Path) -> dict[str, Recording]:
-    """What each path is. A recording's name is its stem, or all of its path where others have the
-    same stem."""
-    paths = sorted({row.path for row in found})
-    dialogues = {row.path: row.dialogue or row.path for row in found}
-    dealt = {name: f"part{n % PARTS + 1}" for n, name in enumerate(sorted(set(dialogues.values())))}
+def _read_recordings(rows: Iterable[CorpusRow], root: Path) -> dict[str, SourceRecording]:
+    """Read the headers of all audio, by path.
+
+    The name of a recording is its stem, or its whole path where several have the same stem.
+    """
+    paths = sorted({row.path for row in rows})
+    dialogues = {row.path: row.dialogue or row.path for row in rows}
+    names = sorted(set(dialogues.values()))
+    parts = {name: f"part{n % PARTS + 1}" for n, name in enumerate(names)}
     stems = Counter(Path(path).stem for path in paths)
     recordings = {}
     for path in paths:
         stem = Path(path).stem
         name = re.sub(r"[^\w.-]+", "_", stem if stems[stem] == 1 else path).strip("._-") or "audio"
         try:
-            header, problem = _header(path, home), ""
+            header, problem = _read_header(path, root), ""
         except (DataError, OSError) as error:
             header, problem = None, str(error)
-        recordings[path] = Recording(
-            str(home / path), header, problem, name, dealt[dialogues[path]]
+        recordings[path] = SourceRecording(
+            str(root / path), header, problem, name, parts[dialogues[path]]
         )
     return recordings
 
 
-def _header(path: str, home: Path) -> wav_scp.AudioHeader:
+def _read_header(path: str, root: Path) -> wav_scp.AudioHeader:
     if not path:
         raise DataError("no path")
     wav_scp.refuse(wav_scp.split(path)[0], path)
-    file = str(home / path)
+    file = str(root / path)
     if wav_scp.split(file)[1] is not None:
         return wav_scp.header(file)
-    found = audio.header(Path(file), file)
+    header = audio.header(Path(file), file)
     wav_scp.complete(file)
-    return found
+    return header
 
 
-def _judge(row: CorpusRow, recording: Recording, letters: str) -> tuple[Utterance, list[str]]:
-    """The row's utterance, and what is wrong with it."""
-    start, end, wrong = _times(row, recording)
+def _check_row(
+    row: CorpusRow, recording: SourceRecording, letters: str
+) -> tuple[Utterance, list[str]]:
+    """Return the utterance of a row, and its problems."""
+    start, end, problems = _check_times(row, recording)
     numeric = row.channel.isascii() and row.channel.isdigit() and len(row.channel) < 6
     channel = int(row.channel) - 1 if numeric else None
     count = recording.header.channels if recording.header else 1 << 16
     if row.channel and (channel is None or not 0 <= channel < count):
-        wrong.append(f"channel {row.channel!r}: the audio has channels 1 to {count}")
-    wrong += _odd_words(row)
+        problems.append(f"channel {row.channel!r}: the audio has channels 1 to {count}")
+    problems += _check_names(row)
     text = None if row.text is None else normalise(row.text, letters)
-    wrong += _odd_text(row.text or "", text or "", end - start, letters)
+    problems += _check_text(row.text or "", text or "", end - start, letters)
     if row.text is None and not row.emotion:
-        wrong.append("neither transcript nor emotion: nothing to learn")
+        problems.append("neither transcript nor emotion: nothing to train on")
     speaker = row.speaker or row.group or recording.part
-    id = row.id or _id(row, recording, start, end)
-    if len(f"{speaker}-{id}".encode()) > LONGEST_ID:
-        wrong.append(f"speaker and id take more than {LONGEST_ID} bytes: give a short id")
-    one = Utterance(
+    id = row.id or _make_id(row, recording, start, end)
+    if len(f"{speaker}-{id}".encode()) > MAX_ID_BYTES:
+        problems.append(f"speaker and id have more than {MAX_ID_BYTES} bytes: give a short id")
+    utterance = Utterance(
         row.where,
         id if id.startswith(speaker) else f"{speaker}-{id}",
         recording.file,
@@ -195,54 +202,54 @@ def _judge(row: CorpusRow, recording: Recording, letters: str) -> tuple[Utteranc
         row.fold,
         row.style,
     )
-    return one, ([recording.problem] if recording.problem else []) + wrong
+    return utterance, ([recording.problem] if recording.problem else []) + problems
 
 
-def _times(row: CorpusRow, recording: Recording) -> tuple[float, float, list[str]]:
-    """Begin and end in seconds, those of the recording where none are given, and what is wrong."""
-    length = recording.header.duration if recording.header else float("inf")
+def _check_times(row: CorpusRow, recording: SourceRecording) -> tuple[float, float, list[str]]:
+    """Return start and end in seconds, by default those of the recording, and problems."""
+    duration = recording.header.duration if recording.header else float("inf")
     try:
-        start, end = float(row.start or 0), length if row.end in TO_THE_END else float(row.end)
+        start, end = float(row.start or 0), duration if row.end in OPEN_END else float(row.end)
     except ValueError:
         start = end = float("nan")
     if math.isnan(start) or math.isnan(end):
-        return 0.0, length, [f"start {row.start!r}, end {row.end!r}: seconds are expected"]
-    wrong = []
-    if start < 0 or end > length + ROUNDED:
-        wrong.append(f"from {start:.3f} to {end:.3f} s, but the audio lasts {length:.3f} s")
-    elif recording.header and not SHORTEST <= end - start <= LONGEST:
-        wrong.append(
-            f"lasts {end - start:.2f} s; utterances of {SHORTEST:g} to {LONGEST:g} s are meant: "
-            "divide it into turns by start and end"
+        return 0.0, duration, [f"start {row.start!r}, end {row.end!r}: seconds are expected"]
+    problems = []
+    if start < 0 or end > duration + END_TOLERANCE:
+        problems.append(f"from {start:.3f} to {end:.3f} s, but the audio lasts {duration:.3f} s")
+    elif recording.header and not MIN_SECONDS <= end - start <= MAX_SECONDS:
+        problems.append(
+            f"lasts {end - start:.2f} s; utterances of {MIN_SECONDS:g} to {MAX_SECONDS:g} s are "
+            "supported: split it with start and end"
         )
-    return start, min(end, length), wrong
+    return start, min(end, duration), problems
 
 
-def _odd_words(row: CorpusRow) -> list[str]:
-    """Ids and labels that cannot be names of files and entries of tables."""
+def _check_names(row: CorpusRow) -> list[str]:
+    """Report ids and labels that cannot be file names or entries of tables."""
     return [
-        f"{key} {value!r}: no blanks or slashes, and no dot or dash in front"
+        f"{key} {value!r}: no blanks or slashes, and no leading dot or dash"
         for key in ("speaker", "group", "emotion", "fold", "id", "style")
         if re.search(r"[\s/]", value := getattr(row, key)) or value.startswith((".", "-"))
     ]
 
 
-def _odd_text(raw: str, text: str, seconds: float, letters: str) -> list[str]:
-    """Letters of a transcript that the alphabet lacks; more of them than the audio can have."""
+def _check_text(raw: str, text: str, seconds: float, letters: str) -> list[str]:
+    """Report characters that the alphabet lacks, and texts too long for their audio."""
     if lost := removed_characters(raw, letters):
         return [
             f"the transcript has {' '.join(lost)}, which data.letters lacks: add to conf/base.yaml "
-            "or write words (digits as they are spoken)"
+            "or write words (spell out digits)"
         ]
-    if text and min_frames([ord(letter) for letter in text]) > max(1, seconds * FRAMES):
+    if text and min_frames([ord(letter) for letter in text]) > max(1, seconds * FRAME_RATE):
         return [
-            f"{len(text)} letters in {seconds:.2f} s are more than the encoder has frames: are the "
-            "times right?"
+            f"{len(text)} letters in {seconds:.2f} s are more than the encoder has frames: "
+            "check the times"
         ]
     return []
 
 
-def _id(row: CorpusRow, recording: Recording, start: float, end: float) -> str:
-    """Of recording, times in hundredths of seconds, and channel, as far as they are given."""
+def _make_id(row: CorpusRow, recording: SourceRecording, start: float, end: float) -> str:
+    """Make an id of the recording and, where given, times (1/100 s) and channel."""
     times = f"-{start * 100:07.0f}-{end * 100:07.0f}" if row.start or row.end else ""
     return recording.name + times + (f"-c{row.channel}" if row.channel else "")

@@ -1,4 +1,4 @@
-"""A corpus of one's own: what is read, what is refused; all that is wrong is said at once."""
+"""Custom corpora: what is read, what is refused; all problems are reported at once."""
 
 import csv
 import subprocess
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jointasr.data import audio, datadir, manifest
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
-from local.own import check, rows
+from local.own import check, tables
 
 PREPARE = ROOT / "local/prepare_own.py"
 LETTERS = "abcdefghijklmnopqrstuvwxyzäöüß"
@@ -139,13 +139,13 @@ def test_forms_of_csv(home: Path, delimiter: str) -> None:
     table = [{"Text ": 'say "a, b; c"', "EMOTION": "froh", "path": "a.wav", "remark": "x"}]
     path = write(home / "audio/x.csv", table, delimiter)
     path.write_text("\ufeff" + path.read_text(), encoding="utf-8")
-    found = rows.read(path)
-    assert found.rows == [rows.CorpusRow(f"{path}:2", "a.wav", 'say "a, b; c"', "froh")]
-    assert found.unused == ["remark"] and not found.problems
+    found = tables.read(path)
+    assert found.rows == [tables.CorpusRow(f"{path}:2", "a.wav", 'say "a, b; c"', "froh")]
+    assert found.unused_columns == ["remark"] and not found.problems
 
 
-def test_everything_wrong_is_said_at_once(home: Path) -> None:
-    """With its line; all of it in a file; good utterances can be gone on with, the rest counted."""
+def test_all_problems_are_reported_at_once(home: Path) -> None:
+    """With lines, and all in a file; valid utterances can be used, the others are counted."""
     wrong = [
         ({"path": "none.wav"}, "none.wav: no such file"),
         ({"path": "corpus.csv"}, "not readable as audio"),
@@ -153,14 +153,14 @@ def test_everything_wrong_is_said_at_once(home: Path) -> None:
         ({"path": "sox a.wav |"}, "pipes are not executed"),
         ({"start": "x"}, "start 'x', end '': seconds are expected"),
         ({"start": "1.5", "end": "2.5"}, "from 1.500 to 2.500 s, but the audio lasts 2.000 s"),
-        ({"start": "1", "end": "1.05"}, "lasts 0.05 s; utterances of 0.1 to 60 s are meant"),
+        ({"start": "1", "end": "1.05"}, "lasts 0.05 s; utterances of 0.1 to 60 s are supported"),
         ({"channel": "2"}, "channel '2': the audio has channels 1 to 1"),
         ({"text": "café 24"}, "the transcript has 2 4 é, which data.letters lacks"),
         ({"text": "ja " * 60}, "letters in 2.00 s are more than the encoder has frames"),
         ({"text": "", "emotion": ""}, "neither transcript nor emotion"),
         ({"emotion": "sehr froh"}, "emotion 'sehr froh': no blanks or slashes"),
         ({"speaker": "../x"}, "speaker '../x': no blanks or slashes"),
-        ({"id": "ann-b"}, "the id ann-b is that of"),
+        ({"id": "ann-b"}, "the id ann-b is also that of"),
     ]
     bad = [{**GOOD[3], "path": "c.wav", "text": "ja", **change, "id": change.get("id", f"ann-x{n}")}
            for n, (change, _) in enumerate(wrong)]  # fmt: skip
@@ -169,17 +169,19 @@ def test_everything_wrong_is_said_at_once(home: Path) -> None:
     for options in (["--check"], []):
         result = prepare(*options)
         assert result.returncode == 1 and "Traceback" not in result.stderr
-        told = (home / "out.problems.txt").read_text().splitlines()
-        assert len(told) == len(wrong) + 1
+        problems = (home / "out.problems.txt").read_text().splitlines()
+        assert len(problems) == len(wrong) + 1
         for line, (_, message) in enumerate(wrong, 2 + len(GOOD)):
-            assert any(f"corpus.csv:{line}: " in one and message in one for one in told), message
+            assert any(
+                f"corpus.csv:{line}: " in problem and message in problem for problem in problems
+            ), message
             assert message in result.stderr
         assert f"corpus.csv:{line + 1}: 2 cells where the first line has" in result.stderr
     assert not (home / "out/text").exists()
     checked = done("--check", "--allow-partial")
-    assert "15 lines above are of what is left out; nothing else is wrong" in checked
+    assert "15 problems above are excluded; no other problems" in checked
     said = done("--allow-partial")
-    assert said.count("LEFT OUT: ") == len(wrong) + 1
+    assert said.count("EXCLUDED: ") == len(wrong) + 1
     assert len(datadir.read_table(home / "out/utt2spk")) == len(GOOD)
     assert prepare().returncode == 1  # not allowed any more
 
@@ -189,7 +191,7 @@ def test_everything_wrong_is_said_at_once(home: Path) -> None:
     [
         ("text,emotion", "no column path"),
         ("path,speaker", "no column text or emotion"),
-        ("path,text,path", "column path is there twice"),
+        ("path,text,path", "column path occurs twice"),
         ("path,text", "no utterances below"),
         ("", "no column path"),
     ],
@@ -206,8 +208,8 @@ def test_no_corpus(home: Path) -> None:
     assert "empty/wav.scp does not exist" in prepare("--check", source="empty").stderr
 
 
-def test_emotions_and_folds_of_the_whole(home: Path) -> None:
-    """Emotions that the conf names and nobody has; a single speaker."""
+def test_emotions_and_folds_of_the_corpus(home: Path) -> None:
+    """Emotions of the conf that do not occur; a single speaker."""
     table = [
         {**row, "speaker": "ann", "emotion": row["emotion"].replace("müde", "zornig")}
         for row in GOOD
@@ -223,10 +225,10 @@ def test_emotions_and_folds_of_the_whole(home: Path) -> None:
 
 
 def test_no_speakers(home: Path) -> None:
-    """Recordings are dealt into parts, a recording whole."""
+    """Recordings are distributed over parts."""
     without = [{k: v for k, v in row.items() if k != "speaker"} for row in GOOD]
-    table = [rows.CorpusRow(f"{n}", **row) for n, row in enumerate(without)]
-    found = check.rows(table, home / "audio", LETTERS)
+    table = [tables.CorpusRow(f"{n}", **row) for n, row in enumerate(without)]
+    found = check.check_rows(table, home / "audio", LETTERS)
     assert found.problems == []
     parts = {
         one.path: {two.speaker for two in found.utterances if two.path == one.path}
@@ -235,15 +237,15 @@ def test_no_speakers(home: Path) -> None:
     assert all(len(of) == 1 for of in parts.values())
     assert {one.speaker for one in found.utterances} == {f"part{n}" for n in range(1, 6)}
     calls = [row._replace(dialogue=f"call{n % 2}") for n, row in enumerate(table)]
-    found = check.rows(calls, home / "audio", LETTERS)
-    assert len({one.speaker for one in found.utterances}) == 2  # those of a call stay together
+    found = check.check_rows(calls, home / "audio", LETTERS)
+    assert len({one.speaker for one in found.utterances}) == 2
     some = [row._replace(speaker="ann") for row in table[1:]]
-    problems = check.rows([table[0], *some], home / "audio", LETTERS).problems
-    assert problems == ["0: no speaker, though others have one"]
+    problems = check.check_rows([table[0], *some], home / "audio", LETTERS).problems
+    assert problems == ["0: no speaker, though other utterances have one"]
 
 
 def test_what_each_part_of_a_fold_must_have(home: Path) -> None:
-    """Labels and transcripts in train and dev, as far as there are any."""
+    """Labels and transcripts in train and dev, where the corpus has any."""
     path = write(home / "audio/corpus.csv", [*GOOD[:4], {**GOOD[4], "emotion": ""}, *GOOD[5:]])
     error = prepare("--check").stderr
     assert "fold given: nothing in dev has a known emotion" in error and "transcript" not in error
@@ -252,28 +254,28 @@ def test_what_each_part_of_a_fold_must_have(home: Path) -> None:
 
 
 def test_the_corpus_is_not_overwritten(home: Path) -> None:
-    """Nor taken from where its copy is to go."""
+    """Nor read from the folder of the output."""
     (home / "audio").rename(home / "out")
     path = write(home / "corpus.csv", [{**row, "path": f"out/{row['path']}"} for row in GOOD])
     before = sorted(p.name for p in (home / "out").iterdir())
     for source in ("corpus.csv", str(write(home / "out/corpus.csv", GOOD))):
-        assert "which is made anew" in prepare(source=source).stderr
+        assert "which is rebuilt" in prepare(source=source).stderr
     assert path.is_file() and {*before} <= {p.name for p in (home / "out").iterdir()}
 
 
 def test_signs_in_a_table(home: Path) -> None:
-    """A quote that is not doubled ends it all; other ends of lines are parts of a text."""
+    """Quotes must be doubled; Unicode line separators are parts of a text."""
     path = write(home / "audio/corpus.csv", GOOD)
     path.write_text(
         path.read_text() + 'a.wav,,,,ann,"hi" she said,froh,test\nb.wav,,,,ann,x,froh,test\n'
     )
     assert f"corpus.csv:{len(GOOD) + 2}: " in prepare("--allow-partial").stderr
     path.write_text("path,text\na.wav,hallo\u2028welt\x1cda\n", encoding="utf-8")
-    assert [row.text for row in rows.read(path).rows] == ["hallo\u2028welt\x1cda"]
+    assert [row.text for row in tables.read(path).rows] == ["hallo\u2028welt\x1cda"]
 
 
-def test_audio_that_is_not_what_it_seems(home: Path) -> None:
-    """All zeros, and cut off in the middle: only reading it tells."""
+def test_damaged_audio(home: Path) -> None:
+    """All zeros, and truncated: detected only by reading."""
     soundfile.write(home / "audio/a.wav", np.zeros(32000), 16000, "PCM_16")
     flac = (home / "audio/call.flac").read_bytes()
     (home / "audio/call.flac").write_bytes(flac[: len(flac) // 4])
@@ -288,7 +290,7 @@ def test_audio_that_is_not_what_it_seems(home: Path) -> None:
     assert "Traceback" not in error
 
 
-def test_changed_audio_is_noticed(home: Path) -> None:
+def test_changed_audio_is_detected(home: Path) -> None:
     write(home / "audio/corpus.csv", GOOD)
     done()
     assert "up to date" in done()
@@ -302,8 +304,8 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
     path = tmp_path_factory.mktemp("csv") / "x.csv"
     path.write_text(text, encoding="utf-8", newline="")
     try:
-        found = rows.read(path)
+        found = tables.read(path)
     except DataError as error:
         assert str(path) in str(error)
     else:
-        check.rows(found.rows, path.parent, LETTERS)
+        check.check_rows(found.rows, path.parent, LETTERS)

@@ -35,7 +35,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, root: Path, *options: str) -> str:
-    """The message with which a preparation stops; nothing is left that looks finished."""
+    """Run a preparation that must fail; return the message. The output is not marked finished."""
     out = root.parent / "out"
     with pytest.raises(DataError) as caught:
         prepare(monkeypatch, "--counts", root.parent / "counts.tsv", *options, root, out)
@@ -78,7 +78,7 @@ def test_real_counts_come_out_of_the_full_tree(
     assert (len(text), len(four)) == (10039, 5531)
     words = [u for u in four if text[u]]
     assert len(words) == 5500
-    # PAPER.md's lines, typed again here: they must not come from the file they are checked by
+    # the counts of the paper, not read from the file that the recipe checks
     assert Counter(speaker[u] for u in words) == dict(
         Ses01F=519, Ses01M=555, Ses02F=480, Ses02M=541, Ses03F=521, Ses03M=629, Ses04F=523,
         Ses04M=503, Ses05F=581, Ses05M=648,
@@ -96,7 +96,7 @@ def test_real_counts_come_out_of_the_full_tree(
     assert not manifest.problems(out, audio=False)
 
 
-def test_cuts_say_what_the_corpus_says(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contents_of_the_cuts(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tiny.parent / "out"
     prepare(monkeypatch, "--counts", tiny.parent / "counts.tsv", tiny, out)
     assert manifest.problems(out) == []
@@ -143,7 +143,7 @@ def test_speaker_is_the_last_field(utterance: str, speaker: str, style: str) -> 
     assert turn.id == f"{speaker}-{utterance}"
 
 
-def test_wrong_path_says_what_it_is(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_paths_are_explained(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path, hint in (
         (tiny / "nowhere", "no such folder"),
         (tiny.parent, f"did you mean {tiny}?"),
@@ -164,7 +164,7 @@ def test_output_inside_the_corpus_is_refused(tiny: Path, monkeypatch: pytest.Mon
         prepare(monkeypatch, "--counts", tiny.parent / "counts.tsv", tiny, tiny / "out")
 
 
-def test_half_a_release_is_refused_unless_asked_for(
+def test_half_a_release_is_refused_unless_allowed(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("Session4", "Session5"):
@@ -185,7 +185,7 @@ def test_other_counts_are_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "Ses01F:neu: 0, but 1 are expected" in message
 
 
-def test_labels_without_their_file_are_noticed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_label_files_are_reported(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels(tiny).unlink()
     assert f"{labels(tiny)} does not exist, its transcript does" in refused(monkeypatch, tiny)
 
@@ -215,7 +215,7 @@ def test_bad_labels_are_named_by_line(tiny: Path, monkeypatch: pytest.MonkeyPatc
     for old, new, words in (
         ("F000\tneu", "F000\thappy", f"{path}:3: unknown label 'happy'"),
         ("impro01_M000\t", "impro01_F000\t", "Ses01F_impro01_F000 occurs twice, first on line 3"),
-        ("Ses01F_impro01_F000", "Ses01F_impro02_F000", "no turn of Ses01F_impro01"),
+        ("Ses01F_impro01_F000", "Ses01F_impro02_F000", "not an utterance of Ses01F_impro01"),
         ("\tneu\t", " neu ", f"{path}:3: not of the form"),
     ):
         edit(path, old, new)
@@ -249,17 +249,17 @@ def test_lines_of_any_encoding_and_ending_are_read(tmp_path: Path) -> None:
         b"\r\n"
         b"Ses01F_impro01_M001 [002.0000-003.0000]:\n"
     )
-    left: Counter[str] = Counter()
-    texts = turns.read_transcript(path, left)
+    ignored: Counter[str] = Counter()
+    texts = turns.read_transcript(path, ignored)
     assert texts == {
         "Ses01F_impro01_F000": " I don\u2019t\u2026 know",
         "Ses01F_impro01_M000": " caf\u00e9 \u201cso\u201d",
         "Ses01F_impro01_M001": "",
     }
-    assert left == {
+    assert ignored == {
         "bare lines (no id)": 1,
         "XX lines (no wav, no label)": 1,
-        "lines with an id that is none": 1,
+        "lines with an invalid id": 1,
     }
 
 

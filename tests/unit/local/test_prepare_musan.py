@@ -52,7 +52,7 @@ def test_split_depends_on_seed_and_names_alone() -> None:
     assert set(prepare_musan.split("noise", names[:3], 0).values()) == {"train", "dev", "test"}
 
 
-def test_missing_music_is_refused_unless_asked_for(
+def test_missing_music_is_refused_unless_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "musan"

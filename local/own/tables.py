@@ -1,6 +1,6 @@
-"""A corpus of one's own as rows of strings: from one CSV file, or from a Kaldi data dir.
+"""Read a custom corpus, a CSV file or a Kaldi data dir, as rows of strings.
 
-Nothing is judged here but the form of the files themselves; :mod:`local.own.check` does the rest.
+Only the format of the files is checked here; :mod:`local.own.check` checks the contents.
 """
 
 import csv
@@ -21,17 +21,17 @@ TABLES = {
     "speaker": "utt2spk", "emotion": "utt2emo", "group": "utt2group", "dialogue": "utt2dialogue",
     "fold": "utt2fold", "style": "utt2style",
 }  # fmt: skip
-"""Files of a data dir that say what a CSV's columns do"""
+"""files of a data dir that correspond to columns of a CSV file"""
 
 
 class CorpusRow(NamedTuple):
-    """An utterance as its corpus tells it; "" where a cell is empty or a column missing."""
+    """The cells of an utterance; "" where a cell is empty or a column is missing."""
 
     where: str
     """file and line, or table and utterance"""
     path: str
     text: str | None
-    """None where it is not known; "" (in a data dir) where nothing is said"""
+    """None if unknown; "" (in a data dir only) if there are no words"""
     emotion: str = ""
     start: str = ""
     end: str = ""
@@ -44,43 +44,41 @@ class CorpusRow(NamedTuple):
     style: str = ""
 
 
-class Corpus(NamedTuple):
-    """What a CSV file or a data dir says."""
+class CorpusTable(NamedTuple):
+    """The contents of a CSV file or a data dir."""
 
     rows: list[CorpusRow]
     problems: list[str]
-    """lines that are no rows"""
-    unused: list[str]
-    """columns that mean nothing here"""
+    """malformed lines"""
+    unused_columns: list[str]
 
 
-def read(source: Path) -> Corpus:
-    """The rows of a CSV file or a data dir. Raises DataError where it has not the form of one."""
+def read(source: Path) -> CorpusTable:
+    """Read a CSV file or a data dir. Raises DataError if it is neither."""
     if source.is_dir():
-        return _data_dir(source)
+        return _read_data_dir(source)
     if not source.is_file():
-        raise DataError(
-            f"{source}: no such file or folder; a CSV file or a Kaldi data dir is meant"
-        )
-    return _csv(source)
+        raise DataError(f"{source}: no such file or folder; give a CSV file or a Kaldi data dir")
+    return _read_csv(source)
 
 
-def _csv(source: Path) -> Corpus:
-    """Columns by name, in any order, separated by commas, semicolons or tabs."""
+def _read_csv(source: Path) -> CorpusTable:
+    """Read columns by name, in any order, separated by commas, semicolons or tabs."""
     text = files.read_text(source).removeprefix("\ufeff")
     first = text.partition("\n")[0].rstrip("\r")
     delimiter = max(DELIMITERS, key=first.count)
     header = [name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    lacking = [] if "path" in header else ["path"]
-    lacking += [] if {"text", "emotion"} & set(header) else ["text or emotion"]
-    if twice or lacking:
-        what = [f"column {name} is there twice" for name in twice]
-        what += [f"no column {name}" for name in lacking]
+    duplicates = sorted({name for name in header if header.count(name) > 1})
+    missing = [] if "path" in header else ["path"]
+    missing += [] if {"text", "emotion"} & set(header) else ["text or emotion"]
+    if duplicates or missing:
+        problems = [f"column {name} occurs twice" for name in duplicates]
+        problems += [f"no column {name}" for name in missing]
         raise DataError(
-            f"{source}:1: {'; '.join(what)}; the first line names the columns: {' '.join(COLUMNS)}"
+            f"{source}:1: {'; '.join(problems)}; the first line names the columns: "
+            f"{' '.join(COLUMNS)}"
         )
-    corpus = Corpus([], [], [name for name in header if name not in COLUMNS])
+    corpus = CorpusTable([], [], [name for name in header if name not in COLUMNS])
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for cells in reader:
@@ -93,46 +91,48 @@ def _csv(source: Path) -> Corpus:
                     "values with separators in double quotes"
                 )
                 continue
-            known = zip(header, (cell.strip() for cell in cells), strict=True)
-            values = {name: cell for name, cell in known if name in COLUMNS}
+            pairs = zip(header, (cell.strip() for cell in cells), strict=True)
+            values = {name: cell for name, cell in pairs if name in COLUMNS}
             row = CorpusRow(where, values.pop("path"), values.pop("text", "") or None, **values)
             corpus.rows.append(row)
-    except csv.Error as error:  # what follows could be anything
+    except csv.Error as error:
         raise DataError(
-            f"{source}:{reader.line_num}: {error}: double the quotes inside of quoted cells"
+            f"{source}:{reader.line_num}: {error}: double the quotes inside quoted cells"
         ) from None
     if not corpus.rows and not corpus.problems:
-        raise DataError(f"{source}: no utterances below the line of column names")
+        raise DataError(f"{source}: no utterances below the header")
     return corpus
 
 
-def _data_dir(source: Path) -> Corpus:
-    """``wav.scp``, with ``segments`` or without, and what there is of ``text`` and ``utt2*``."""
+def _read_data_dir(source: Path) -> CorpusTable:
+    """Read ``wav.scp``, and ``segments``, ``text`` and ``utt2*`` where they exist."""
     recordings = datadir.read_table(source / "wav.scp")
     parts = {name: [name, "", ""] for name in recordings}
     if (source / "segments").is_file():
-        parts = {name: line.split() for name, line in _table(source / "segments").items()}
-    tables = {column: _table(source / name) for column, name in TABLES.items()}
-    texts = _table(source / "text")
+        parts = {name: line.split() for name, line in _read_optional(source / "segments").items()}
+    tables = {column: _read_optional(source / name) for column, name in TABLES.items()}
+    texts = _read_optional(source / "text")
     if not texts and not tables["emotion"]:
-        raise DataError(f"{source}: neither text nor utt2emo in it: nothing to learn")
+        raise DataError(f"{source}: has neither text nor utt2emo: nothing to train on")
     problems = [
-        f"{source / file}: {name} is no utterance of wav.scp or segments"
+        f"{source / file}: {name} is not in wav.scp or segments"
         for file, table in [("text", texts), *((TABLES[c], table) for c, table in tables.items())]
         for name in sorted(table.keys() - parts.keys())
     ]
     rows = []
     for name, part in parts.items():
         if len(part) != 3 or part[0] not in recordings:
-            problems.append(f"{source}/segments: {name}: expected recording of wav.scp, begin, end")
+            problems.append(
+                f"{source}/segments: {name}: expected a recording of wav.scp, start and end"
+            )
             continue
         values = {column: table.get(name, "") for column, table in tables.items()}
         values["dialogue"] = values["dialogue"] or part[0]
         times = {"start": part[1], "end": part[2]}
         where, path = f"{source}: {name}", recordings[part[0]]
         rows.append(CorpusRow(where, path, texts.get(name), id=name, **times, **values))
-    return Corpus(rows, problems, [])
+    return CorpusTable(rows, problems, [])
 
 
-def _table(path: Path) -> dict[str, str]:
+def _read_optional(path: Path) -> dict[str, str]:
     return datadir.read_table(path) if path.is_file() else {}
