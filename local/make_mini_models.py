@@ -11,7 +11,9 @@ from jointasr.utils.errors import run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("text", type=Path, help="sentences, one a line: words for the vocabulary")
+    parser.add_argument(
+        "text", type=Path, help="sentences, one per line, whose words form the vocabulary"
+    )
     parser.add_argument("encoder", type=Path, help="folder to write the encoder to")
     parser.add_argument("bert", type=Path, help="folder to write the BERT to")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The little signal processing the mini corpora need, in numpy alone. Waves are float32, 16 kHz."""
+"""Signal processing for the mini corpora, in numpy. Waves are float32 at 16 kHz."""
 
 import wave
 from functools import cache
@@ -14,7 +14,7 @@ _TAPS, _PHASES = 32, 512
 
 @cache
 def _kernels(cutoff: float) -> NDArray[np.float32]:
-    """Hann-windowed sinc filters, one row per fractional delay; cut-off relative to Nyquist."""
+    """Return Hann-windowed sinc filters, one row per delay; cut-off relative to Nyquist."""
     offsets = np.arange(_TAPS) - _TAPS / 2 + 1
     delay = np.arange(_PHASES)[:, None] / _PHASES
     t = offsets[None, :] - delay
@@ -24,7 +24,7 @@ def _kernels(cutoff: float) -> NDArray[np.float32]:
 
 
 def resample(x: Wave, step: float) -> Wave:
-    """Read ``x`` at every ``step``-th (fractional) sample: length len(x) / step."""
+    """Resample ``x`` at multiples of ``step`` samples; the result has len(x) / step samples."""
     table = _kernels(round(0.95 * min(1.0, 1 / step), 6))
     ticks = np.round(np.arange(int((len(x) - 1) / step)) * step * _PHASES).astype(np.int64)
     start, phase = ticks // _PHASES, ticks % _PHASES
@@ -36,7 +36,7 @@ def resample(x: Wave, step: float) -> Wave:
 
 
 def trim(x: Wave, threshold: float = 0.004, margin: float = 0.05) -> Wave:
-    """Cut the silence at both ends, leaving ``margin`` seconds."""
+    """Remove silence at both ends, except ``margin`` seconds."""
     loud = np.flatnonzero(np.abs(x) > threshold)
     edge = int(margin * RATE)
     return x[max(0, loud[0] - edge) : loud[-1] + edge] if len(loud) else x
@@ -48,42 +48,42 @@ def fft_filter(x: Wave, gain: NDArray[np.float64], n: int) -> Wave:
 
 
 def fft_size(length: int) -> int:
-    """A power of two with room for a tail."""
+    """Return a power of two that leaves room for the tail of a filter."""
     return 1 << (length + 2048).bit_length()
 
 
 def frequencies(n: int) -> NDArray[np.float64]:
-    """Of the bins of an n-point real FFT, in Hz."""
+    """Return the frequencies of the bins of an n-point real FFT, in Hz."""
     return np.fft.rfftfreq(n, 1 / RATE)
 
 
 def tilt(x: Wave, db_per_octave: float) -> Wave:
-    """Slope the spectrum about 500 Hz (flat below 100 Hz)."""
+    """Tilt the spectrum around 500 Hz (flat below 100 Hz)."""
     n = fft_size(len(x))
     octaves = np.log2(np.maximum(frequencies(n), 100.0) / 500.0)
     return fft_filter(x, 10 ** (db_per_octave * octaves / 20), n)
 
 
 def rms(x: Wave) -> float:
-    """Root of the mean square."""
+    """Return the root mean square."""
     return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
 
 
 def level(x: Wave, value: float) -> Wave:
-    """Scale to an RMS of ``value``, or to a peak of 0.95 where that would clip."""
+    """Scale to an RMS of ``value``, or to a peak of 0.95 if that would clip."""
     gain = value / max(rms(x), 1e-9)
     return np.asarray(x * min(gain, 0.95 / max(float(np.abs(x).max()), 1e-9)), np.float32)
 
 
 def envelope(x: Wave, seconds: float = 0.02) -> Wave:
-    """Moving average of the magnitude."""
+    """Return the moving average of the magnitude."""
     width = int(seconds * RATE)
     total = np.cumsum(np.pad(np.abs(x), (width, 0)), dtype=np.float64)
     return np.asarray((total[width:] - total[:-width]) / width, np.float32)
 
 
 def write_wav(path: Path, x: Wave) -> None:
-    """16 kHz mono PCM16, samples rounded."""
+    """Write 16 kHz mono PCM16; samples are rounded."""
     data = np.clip(np.round(x * 32768), -32768, 32767).astype("<i2")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

@@ -1,15 +1,15 @@
-"""How an emotion sounds: a style vector per turn, and what it does to the voice.
+"""Emotional speech: a style vector per utterance, and its effect on the voice.
 
-Seven dimensions in units of their own spread. The class means are pulled toward the partner of
-like arousal (anger and happiness; sadness and neutral), so that the voice tells arousal well and
-valence badly. Loudness is no cue: the encoders normalise it away.
+Styles have seven dimensions in units of their standard deviations. Class means are moved toward the
+class of similar arousal (anger and happiness; sadness and neutral), so that the voice indicates
+arousal well and valence poorly. Loudness is not a cue: the encoders normalise it.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from local.mini.dsp import RATE, Wave, envelope, fft_filter, fft_size, frequencies, tilt
-from local.mini.voices import Voice, speak
+from local.mini.voices import Voice, synthesize
 
 Rng = np.random.Generator
 DIMENSIONS = ("pitch", "range", "rate", "tilt", "drive", "breath", "tremor")
@@ -25,38 +25,38 @@ SPREAD = 0.8
 
 
 def mean(emotion: str) -> NDArray[np.float64]:
-    """The class mean after the pull; other labels (frustration, surprise ...) sit between all."""
+    """Return the class mean; for other labels (frustration, surprise ...) the overall mean."""
     if emotion not in MEANS:
         return np.mean([MEANS[name] for name in MEANS], axis=0)
     own, other = np.array(MEANS[emotion]), np.array(MEANS[PARTNER[emotion]])
     return np.asarray(own + PULL * (other - own))
 
 
-def draw(rng: Rng, emotion: str) -> NDArray[np.float64]:
-    """The style of one turn, (7,)."""
+def draw_style(rng: Rng, emotion: str) -> NDArray[np.float64]:
+    """Draw the style of one utterance, shape (7,)."""
     return mean(emotion) + SPREAD * np.array([_normal(rng) for _ in DIMENSIONS])
 
 
 def _normal(rng: Rng) -> float:
-    """Sum of twelve uniforms: bounded, and the same in every version of numpy."""
+    """Draw a sum of twelve uniforms: bounded, and the same in all versions of numpy."""
     return sum(rng.random() for _ in range(12)) - 6.0
 
 
-def perform(rng: Rng, text: str, voice: Voice, style: NDArray[np.float64]) -> Wave:
-    """Say ``text`` in a style, 16 kHz; the level is drawn at random."""
+def synthesize_emotional(rng: Rng, text: str, voice: Voice, style: NDArray[np.float64]) -> Wave:
+    """Synthesize ``text`` in a style, at 16 kHz and a random level."""
     z = dict(zip(DIMENSIONS, style, strict=True))
-    x = speak(
+    x = synthesize(
         text,
         voice,
         rate=float(np.clip(1 + 0.07 * z["rate"], 0.72, 1.35)),
         pitch=7 * z["pitch"],
-        span=50 + 14 * z["range"],
+        pitch_range=50 + 14 * z["range"],
     )
-    return colour(rng, x, z, voice.channel)
+    return apply_style(rng, x, z, voice.channel)
 
 
-def colour(rng: Rng, x: Wave, z: dict[str, np.float64], channel: float) -> Wave:
-    """Spectral slope, overdrive, breath and a 6 Hz tremor."""
+def apply_style(rng: Rng, x: Wave, z: dict[str, np.float64], channel: float) -> Wave:
+    """Apply spectral tilt, overdrive, breath noise and a 6 Hz tremor."""
     x = x / max(float(np.abs(x).max()), 1e-9)
     drive = float(np.clip(1 + 0.9 * z["drive"], 0, 6))
     if drive > 0:
@@ -64,15 +64,15 @@ def colour(rng: Rng, x: Wave, z: dict[str, np.float64], channel: float) -> Wave:
     x = tilt(x, channel + 1.2 * float(z["tilt"]))
     breath = float(np.clip(0.025 * (1 + z["breath"]), 0, 0.15))
     if breath > 0:
-        x = x + breath * hiss(rng, len(x)) * np.sqrt(envelope(x, 0.05) * np.abs(x).max())
+        x = x + breath * breath_noise(rng, len(x)) * np.sqrt(envelope(x, 0.05) * np.abs(x).max())
     depth = float(np.clip(0.12 * (1 + z["tremor"]), 0, 0.6))
     phase = 2 * np.pi * rng.random()
     x = x * (1 - depth * (0.5 + 0.5 * np.sin(2 * np.pi * 6 * np.arange(len(x)) / RATE + phase)))
     return np.asarray(x * ((0.2 + 0.5 * rng.random()) / np.abs(x).max()), np.float32)
 
 
-def hiss(rng: Rng, length: int) -> Wave:
-    """Noise of unit variance between 1 and 6 kHz."""
+def breath_noise(rng: Rng, length: int) -> Wave:
+    """Return noise of unit variance between 1 and 6 kHz."""
     n = fft_size(length)
     noise = (rng.random(n, np.float32) - 0.5) * np.float32(12**0.5)
     f = frequencies(n)
@@ -80,9 +80,9 @@ def hiss(rng: Rng, length: int) -> Wave:
     return fft_filter(noise, band * np.sqrt(len(band) / band.sum()), n)[:length]
 
 
-def burst(rng: Rng, seconds: float) -> Wave:
-    """What a turn without words sounds like: two or three puffs of breath."""
-    x = hiss(rng, int(seconds * RATE))
+def breathing(rng: Rng, seconds: float) -> Wave:
+    """Return the sound of an utterance without words: two or three breaths."""
+    x = breath_noise(rng, int(seconds * RATE))
     t = np.arange(len(x)) / len(x)
     puffs = 2 + int(2 * rng.random())
     return np.asarray(0.1 * x * np.abs(np.sin(np.pi * puffs * t)) ** 2, np.float32)

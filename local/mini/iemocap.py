@@ -1,8 +1,9 @@
-"""Write the actors' turns as a corpus in the layout of IEMOCAP, with all that real copies hold.
+"""Write the actors' utterances as a corpus in the layout of IEMOCAP, with its irregularities.
 
 Labels in ``dialog/EmoEvaluation``, transcripts in ``dialog/transcriptions``, one wav per turn in
-``sentences/wav/<dialogue>``. Besides: sub-folders of single annotators, ``.anvil`` binaries,
-AppleDouble files, turns that overlap (XX) or have no id at all, carriage returns, non-ASCII bytes.
+``sentences/wav/<dialogue>``. Also written: sub-folders of single annotators, ``.anvil``
+binaries, AppleDouble files, overlapping (XX) utterances and lines without id, carriage returns,
+non-ASCII bytes.
 """
 
 from collections.abc import Sequence
@@ -29,20 +30,23 @@ _NAMES = {
     "fea": "Fear",
     "dis": "Disgust",
 }
-_BARE = ("M: Yeah.", "F: Okay.", "M: [LAUGHTER]", "F: What?")
+_BARE_LINES = ("M: Yeah.", "F: Okay.", "M: [LAUGHTER]", "F: What?")
 
 
-def speak_turns(
+def write_audio(
     seed: int, root: Path, speaker: str, turns: Sequence[PlannedTurn]
 ) -> dict[str, float]:
-    """Make the wavs of one speaker, in order, in a process of its own; durations in seconds."""
+    """Write the wavs of one speaker, in order; return durations in seconds.
+
+    Must run in a process of its own: see :mod:`local.mini.voices`.
+    """
     durations = {}
     for turn in turns:
         rng = stream(seed, "perform", turn.id)
         if turn.text:
-            x = emotion.perform(rng, turn.text, voices.ACTORS[speaker], turn.style)
+            x = emotion.synthesize_emotional(rng, turn.text, voices.ACTORS[speaker], turn.style)
         else:
-            x = emotion.burst(rng, 0.6 + rng.random())
+            x = emotion.breathing(rng, 0.6 + rng.random())
         folder = wav_folder(root, turn.dialogue)
         write_wav(folder / f"{turn.id}.wav", x)
         durations[turn.id] = len(x) / RATE
@@ -50,21 +54,21 @@ def speak_turns(
 
 
 def wav_folder(root: Path, dialogue: str) -> Path:
-    """Of a dialogue; made where missing."""
+    """Return the folder of the wavs of a dialogue; create it if necessary."""
     folder = session_folder(root, dialogue) / "sentences" / "wav" / dialogue
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def session_folder(root: Path, dialogue: str) -> Path:
-    """``Session3`` of ``Ses03M_impro05a``."""
+    """Return the folder ``Session3`` for the dialogue ``Ses03M_impro05a``."""
     return root / f"Session{dialogue[4]}"
 
 
 def write_texts(
     seed: int, root: Path, turns: Sequence[PlannedTurn], durations: dict[str, float]
 ) -> None:
-    """Labels, transcripts and junk of every dialogue."""
+    """Write labels, transcripts and irrelevant files of all dialogues."""
     dialogues = list(dict.fromkeys(turn.dialogue for turn in turns))
     for number, dialogue in enumerate(dialogues):
         rng = stream(seed, "files", dialogue)
@@ -106,7 +110,7 @@ def _write_labels(
         ]
         votes.append(f"{turn.id} :{name}; ()")
     _write(folder / f"{dialogue}.txt", lines, number)
-    # One annotator's own votes use other words for the labels: they must not be read.
+    # Votes of single annotators use other names of the labels: preparation must not read them.
     _write(folder / "Categorical" / f"{dialogue}_e2_cat.txt", votes, 0)
     _write(folder / "Attribute" / f"{dialogue}_e3_atr.txt", ["val 3; act 2; dom  2;"], 0)
     _write(folder / "Self-evaluation" / f"{dialogue}_f1_cat.txt", votes[:1], 0)
@@ -131,7 +135,7 @@ def _write_transcript(
         lines.append(f"{turn.id} [{start:08.4f}-{end:08.4f}]: {turn.raw}")
         chance = rng.random()
         if chance < 0.05:
-            lines.append(_BARE[int(rng.random() * len(_BARE))])
+            lines.append(_BARE_LINES[int(rng.random() * len(_BARE_LINES))])
         elif chance < 0.10:
             role = "FM"[int(rng.random() * 2)]
             name = f"{dialogue}_{role}XX{overlaps[role]}"
@@ -143,14 +147,14 @@ def _write_transcript(
 
 
 def _write(path: Path, lines: Sequence[str], number: int) -> None:
-    """Every fifth dialogue has DOS line ends; every third file is in the Windows code page."""
+    """Use DOS line ends in every fifth dialogue and Windows code page 1252 in every third."""
     end = "\r\n" if number % 5 == 4 else "\n"
     data = "".join(line + end for line in lines)
     path.write_bytes(data.encode("cp1252" if number % 3 == 1 else "utf-8"))
 
 
 def truth_table(turns: Sequence[PlannedTurn]) -> str:
-    """The true style of every turn, as a tab-separated table with a header."""
+    """Return the style of each utterance as a tab-separated table with a header."""
     rows = ["\t".join(("utterance", "speaker", "label", "emotion", *emotion.DIMENSIONS, "words"))]
     for turn in turns:
         style = (f"{value:.4f}" for value in turn.style)

@@ -1,8 +1,8 @@
-"""The mini recipe's starting points: an encoder not yet trained, and a small BERT.
+"""The initial models of the mini recipe: an untrained encoder and a small BERT.
 
-The encoder is a wav2vec2 of two convolutions instead of seven (a quarter of the time on a CPU)
-whose first layer starts as a mel filter bank; stage 6 trains it on speech of other voices. The
-BERT has random weights and a vocabulary of whole words with letters to fall back on.
+The encoder is a wav2vec2 with two convolutions instead of seven (a quarter of the time on a CPU)
+whose first layer is initialised as a mel filter bank; stage 6 trains it on speech of other voices.
+The BERT has random weights and a vocabulary of words, and of letters for all other words.
 """
 
 import json
@@ -20,7 +20,7 @@ BANDS, PHASES, WINDOW, HOP = 32, 4, 400, 160
 
 
 def make_encoder(folder: Path, seed: int) -> None:
-    """Write an encoder with a filter bank for its first layer and random weights above it."""
+    """Write an encoder with a filter bank as its first layer and random weights elsewhere."""
     torch.manual_seed(seed)
     config = Wav2Vec2Config(
         hidden_size=128,
@@ -50,7 +50,7 @@ def make_encoder(folder: Path, seed: int) -> None:
 
 
 def filter_bank() -> Tensor:
-    """Gaussian-windowed cosines (BANDS * PHASES, WINDOW): mel-spaced bands, four phases each."""
+    """Return Gaussian-windowed cosines (BANDS * PHASES, WINDOW): mel-spaced, four phases each."""
     top, bottom = (2595 * math.log10(1 + hertz / 700) for hertz in (7600, 60))
     mels = bottom + (top - bottom) * torch.linspace(0, 1, BANDS)
     centres = 700 * (10 ** (mels / 2595) - 1)
@@ -63,8 +63,8 @@ def filter_bank() -> Tensor:
 
 
 def phase_sums() -> Tensor:
-    """(BANDS * PHASES, BANDS * PHASES, 3): each band's phases added, at each of three frames and
-    over all of them."""
+    """Return weights (BANDS * PHASES, BANDS * PHASES, 3) that add up the phases of each band, in
+    each of three frames and over all of them."""
     weight = torch.zeros(BANDS, PHASES, BANDS, PHASES, 3)
     for band in range(BANDS):
         for tap in range(3):
@@ -77,8 +77,8 @@ def make_bert(folder: Path, words: Iterable[str], seed: int) -> None:
     """Write a BERT of two layers of 64 with random weights, and its vocabulary."""
     torch.manual_seed(seed)
     letters = ["'", *"abcdefghijklmnopqrstuvwxyz"]
-    whole = sorted({word.lower() for word in words} - set(letters))
-    pieces = [*letters, *(f"##{letter}" for letter in letters), *whole]
+    full_words = sorted({word.lower() for word in words} - set(letters))
+    pieces = [*letters, *(f"##{letter}" for letter in letters), *full_words]
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")

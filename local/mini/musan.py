@@ -1,6 +1,6 @@
 """Write a noise corpus in the layout of MUSAN: music, speech and noise, with its text files.
 
-Files differ much in length, some noises last under a second. Talkers are heard nowhere else.
+Lengths of files vary widely; some noises last less than a second. The talkers occur nowhere else.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ SECONDS = {"music": (12.0, 45.0), "noise": (0.4, 20.0), "speech": (10.0, 40.0)}
 
 
 def names(kind: str, scale: float) -> list[str]:
-    """``music-fma-0000`` ... : every type keeps enough files for three pools."""
+    """Return the names of files, ``music-fma-0000`` ...; each type has enough for three pools."""
     sources = SOURCES[kind]
     count = min(FILES[kind], max(10, round(scale * FILES[kind])))
     return [f"{kind}-{sources[i % len(sources)]}-{i // len(sources):04d}" for i in range(count)]
 
 
 def write_files(seed: int, root: Path, kind: str, scale: float, part: int, parts: int) -> None:
-    """Make every ``parts``-th file of a type, in order, in a process of its own."""
+    """Write every ``parts``-th file of a type, in order, in a process of its own."""
     for index, name in enumerate(names(kind, scale)):
         if index % parts != part:
             continue
@@ -48,29 +48,31 @@ def _sound(rng: np.random.Generator, kind: str, index: int, seconds: float) -> W
         return sounds.music(rng, n)
     if kind == "noise":
         return sounds.NOISES[index % len(sounds.NOISES)](rng, n)
-    return talk(rng, voices.TALKERS[index], n)
+    return continuous_speech(rng, voices.TALKERS[index], n)
 
 
-def talk(rng: np.random.Generator, voice: voices.Voice, n: int) -> Wave:
-    """One talker, sentence after sentence with short pauses, ``n`` samples of unit level."""
+def continuous_speech(rng: np.random.Generator, voice: voices.Voice, n: int) -> Wave:
+    """Synthesize sentences of one talker with short pauses: ``n`` samples of unit level."""
     parts: list[Wave] = []
     total = 0
     while total < n:
         text = sentence(rng, ("ang", "hap", "neu", "sad")[int(rng.random() * 4)])
-        x = voices.speak(text, voice, rate=0.9 + 0.2 * rng.random(), pitch=10 * rng.random() - 5)
+        x = voices.synthesize(
+            text, voice, rate=0.9 + 0.2 * rng.random(), pitch=10 * rng.random() - 5
+        )
         parts += [level(x, 0.1), np.zeros(int(RATE * 0.25 * rng.random()), np.float32)]
         total += len(parts[-2]) + len(parts[-1])
     return sounds.unit(np.concatenate(parts)[:n])
 
 
 def write_texts(root: Path, scale: float) -> None:
-    """LICENSE and ANNOTATIONS between the wavs, README on top, an AppleDouble file."""
+    """Write README, and LICENSE and ANNOTATIONS next to the wavs, and an AppleDouble file."""
     (root / "README").write_text("A synthetic stand-in in the layout of MUSAN.\n", encoding="utf-8")
     for kind, sources in SOURCES.items():
-        of_kind = names(kind, scale)
+        all_names = names(kind, scale)
         for source in sources:
             folder = root / kind / source
-            own = [name for name in of_kind if name.startswith(f"{kind}-{source}-")]
+            own = [name for name in all_names if name.startswith(f"{kind}-{source}-")]
             _lines(folder / "LICENSE", ["Made by local/make_mini.py.", *own])
             _lines(folder / "ANNOTATIONS", [f"{name} synthetic {kind}" for name in own])
     (root / "noise" / "free-sound" / "._noise-free-sound-0000.wav").write_bytes(b"\0\5\26\7")

@@ -1,7 +1,7 @@
-"""Who says what, when and how: the whole mini corpus as a list of turns, before any sound.
+"""Plan the mini corpus: speaker, text, emotion and style of all utterances, before synthesis.
 
-Everything here is a function of the seed alone, drawn by uniform numbers, so that the counts of
-``conf/counts.tsv`` hold on every machine.
+The plan depends only on the seed and uses uniform random numbers, so that the counts of
+``conf/counts.tsv`` are the same on all machines.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from jointasr.utils.rng import stream
 from local.mini import emotion, sentences
 
 Rng = np.random.Generator
-# Turns with words and one of the four emotions, and such turns with nothing but a tag.
+# Utterances with one of the four emotions: with words, and with tags only.
 TURNS = {
     "Ses01F": 98,
     "Ses01M": 101,
@@ -40,27 +40,30 @@ TAG_ONLY = {
 }
 OTHERS = ("xxx", "fru", "xxx", "fru", "sur", "xxx", "fru", "fea", "xxx", "fru", "oth", "dis")
 WEIGHTS = {"ang": 0.22, "hap": 0.28, "neu": 0.28, "sad": 0.22}
-EXCITED = 0.45  # of the happy turns are labelled excited
-SCRIPT_TURNS = 10  # per role
-VERBATIM = 0.35  # of the lines of a script are said as written
+EXCITED = 0.45
+"""share of happy utterances labelled as excited"""
+SCRIPT_TURNS = 10
+"""utterances per role of a script"""
+VERBATIM = 0.35
+"""share of the lines of a script that are spoken as written"""
 
 
 @dataclass
 class PlannedTurn:
-    """One labelled turn. ``style`` and ``emotion`` are the truth behind the sound."""
+    """One labelled utterance; ``style`` and ``emotion`` control the synthesis."""
 
     id: str
     speaker: str
     dialogue: str
     label: str  # as annotated: neu, hap, exc, ang, sad, xxx ...
     emotion: str  # exc merged into hap
-    text: str  # words as spoken, with commas; "" for a turn without words
+    text: str  # words as spoken, with commas; "" for an utterance without words
     raw: str  # transcript as typed
     style: NDArray[np.float64] = field(repr=False)
 
 
 def dialogues(session: int) -> list[str]:
-    """Names of a session's dialogues; all the letter-suffixed ones of IEMOCAP are among them."""
+    """Return the names of the dialogues of a session, with all letter suffixes that IEMOCAP has."""
     women = ["impro01", "impro02", "impro03", "script01_1", "script02_1"]
     men = list(women)
     if session == 3:
@@ -75,7 +78,7 @@ def dialogues(session: int) -> list[str]:
 
 
 def plan(seed: int = 0, scale: float = 1.0) -> list[PlannedTurn]:
-    """All turns in order of session, dialogue and time. ``scale`` shrinks every dialogue."""
+    """Return all utterances by session, dialogue and time; ``scale`` shortens all dialogues."""
     return [turn for session in range(1, 6) for turn in _session(seed, session, scale)]
 
 
@@ -94,7 +97,7 @@ def _session(seed: int, session: int, scale: float) -> list[PlannedTurn]:
 def _lines_of_speaker(
     seed: int, speaker: str, names: list[str], scale: float
 ) -> dict[str, list[tuple[str, str]]]:
-    """(label, text) of every turn of a speaker, per dialogue; no text: a tag-only turn."""
+    """Return (label, text) of a speaker's utterances by dialogue; text is "" for tags only."""
     scripted = [name for name in names if "script" in name]
     free = [name for name in names if "impro" in name]
     lines = {name: _script(seed, speaker, name) for name in scripted}
@@ -103,50 +106,50 @@ def _lines_of_speaker(
         share = remaining * (i + 1) // len(free) - remaining * i // len(free)
         lines[name] = _improvised(stream(seed, "impro", speaker, name), share)
     if scale < 1:
-        lines = {name: of[: max(1, round(scale * len(of)))] for name, of in lines.items()}
+        lines = {name: items[: max(1, round(scale * len(items)))] for name, items in lines.items()}
     rng = stream(seed, "extra", speaker)
     extra = [(label, sentences.sentence(rng, "fru")) for label in OTHERS]
     extra += [(_label(rng, _emotion(rng, "")), "") for _ in range(TAG_ONLY[speaker])]
     for label, text in extra[: max(2, round(scale * len(extra)))]:
-        of = lines[names[int(rng.random() * len(names))]]
-        of.insert(int(rng.random() * (len(of) + 1)), (label, text))
+        items = lines[names[int(rng.random() * len(names))]]
+        items.insert(int(rng.random() * (len(items) + 1)), (label, text))
     return lines
 
 
 def _script(seed: int, speaker: str, name: str) -> list[tuple[str, str]]:
-    """A role's lines: the same in every session, but for those the actor changes."""
+    """Return the lines of a role: the same in all sessions, except those that the actor changes."""
     script = name.split("_", 1)[1]
     written = stream(seed, "script", script, speaker[-1])
     own = stream(seed, "ad lib", speaker, name)
     lines = []
     for _ in range(SCRIPT_TURNS):
-        feeling = _emotion(written, "")
-        label, text = _label(written, feeling), sentences.sentence(written, feeling)
-        adlib = sentences.sentence(own, feeling)
+        emotion_label = _emotion(written, "")
+        label, text = _label(written, emotion_label), sentences.sentence(written, emotion_label)
+        adlib = sentences.sentence(own, emotion_label)
         lines.append((label, text if own.random() < VERBATIM else adlib))
     return lines
 
 
 def _improvised(rng: Rng, n: int) -> list[tuple[str, str]]:
     theme = _emotion(rng, "")
-    feelings = [_emotion(rng, theme) for _ in range(n)]
-    return [(_label(rng, feeling), sentences.sentence(rng, feeling)) for feeling in feelings]
+    labels = [_emotion(rng, theme) for _ in range(n)]
+    return [(_label(rng, label), sentences.sentence(rng, label)) for label in labels]
 
 
 def _emotion(rng: Rng, theme: str) -> str:
-    """One of the four; one in five follows the theme of the dialogue, where there is one."""
+    """Draw one of the four emotions; one in five is the theme of the dialogue, if it has one."""
     if rng.random() < 0.2 and theme:
         return theme
     edges = np.cumsum(list(WEIGHTS.values()))
     return list(WEIGHTS)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
 
 
-def _label(rng: Rng, feeling: str) -> str:
-    return "exc" if rng.random() < EXCITED and feeling == "hap" else feeling
+def _label(rng: Rng, emotion_label: str) -> str:
+    return "exc" if rng.random() < EXCITED and emotion_label == "hap" else emotion_label
 
 
 def _dialogue(seed: int, name: str, lines: dict[str, list[tuple[str, str]]]) -> list[PlannedTurn]:
-    """Both speakers by turns until one has no more to say."""
+    """Alternate the utterances of both speakers until all are used."""
     rng = stream(seed, "dialogue", name)
     turns: list[PlannedTurn] = []
     spoken = {"F": 0, "M": 0}
@@ -162,9 +165,10 @@ def _dialogue(seed: int, name: str, lines: dict[str, list[tuple[str, str]]]) -> 
 
 
 def _turn(rng: Rng, id: str, speaker: str, dialogue: str, label: str, text: str) -> PlannedTurn:
-    feeling = "hap" if label == "exc" else label
+    merged = "hap" if label == "exc" else label
     if text:
         raw = sentences.decorate(rng, text, label)
     else:
         raw = sentences.ONLY_TAGS[int(rng.random() * len(sentences.ONLY_TAGS))]
-    return PlannedTurn(id, speaker, dialogue, label, feeling, text, raw, emotion.draw(rng, feeling))
+    style = emotion.draw_style(rng, merged)
+    return PlannedTurn(id, speaker, dialogue, label, merged, text, raw, style)

@@ -1,7 +1,7 @@
 """Speech to pretrain a small encoder on: other voices, no emotions, half of it with noise.
 
-The noises are of the kinds of the noise corpus, but other ones: none of its files is used. Texts
-come from the same grammar as the actors': a friendly stand-in for what large encoders have heard.
+Noises have the types of the noise corpus, but none of its files is used. Texts come from the
+grammar of the actors' texts: a substitute for the large corpora of pretrained encoders.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ import numpy as np
 from jointasr.utils.rng import stream
 from local.mini import emotion, sounds, voices
 from local.mini.dsp import Wave, write_wav
-from local.mini.musan import talk
+from local.mini.musan import continuous_speech
 from local.mini.sentences import sentence
 
 Rng = np.random.Generator
@@ -23,12 +23,15 @@ SNR = (5.0, 35.0)
 COLUMNS = ("utterance", "reader", "gender", "noise", "snr", "text")
 
 
-def read_aloud(seed: int, root: Path, readers: Iterable[int], scale: float) -> list[str]:
-    """Make the wavs of some readers, in order, in a process of their own; lines of the table."""
-    return [row for reader in readers for row in _read(seed, root, reader, scale)]
+def write_audio(seed: int, root: Path, readers: Iterable[int], scale: float) -> list[str]:
+    """Write the wavs of several readers, in order; return the rows of the table.
+
+    Must run in a process of its own: see :mod:`local.mini.voices`.
+    """
+    return [row for reader in readers for row in _write_reader(seed, root, reader, scale)]
 
 
-def _read(seed: int, root: Path, reader: int, scale: float) -> list[str]:
+def _write_reader(seed: int, root: Path, reader: int, scale: float) -> list[str]:
     voice = voices.READERS[reader]
     name = f"reader{reader + 1:02d}"
     folder = root / "wav" / name
@@ -37,8 +40,8 @@ def _read(seed: int, root: Path, reader: int, scale: float) -> list[str]:
     for number in range(max(2, round(scale * UTTERANCES))):
         rng = stream(seed, "pretrain", name, number)
         text = sentence(rng, ("ang", "hap", "neu", "sad")[int(rng.random() * 4)])
-        # Styles vary as much as the actors', but tell nothing about the text.
-        x = emotion.perform(rng, text, voice, 1.5 * emotion.draw(rng, ""))
+        # Styles vary as much as those of the actors, but do not depend on the text.
+        x = emotion.synthesize_emotional(rng, text, voice, 1.5 * emotion.draw_style(rng, ""))
         kind, snr = "-", 0.0
         if rng.random() < NOISY:
             kind = ("music", "noise", "speech")[int(rng.random() * 3)]
@@ -56,18 +59,18 @@ def _noise(rng: Rng, kind: str, reader: int, n: int) -> Wave:
     if kind == "noise":
         return sounds.NOISES[int(rng.random() * len(sounds.NOISES))](rng, n)
     other = (reader + 1 + int(rng.random() * (len(voices.READERS) - 1))) % len(voices.READERS)
-    return talk(rng, voices.READERS[other], n)
+    return continuous_speech(rng, voices.READERS[other], n)
 
 
 def _mix(x: Wave, noise: Wave, snr: float) -> Wave:
-    """Ratio of mean powers over the utterance; the sum is scaled down where it would clip."""
+    """Mix at an SNR of mean powers; the mixture is scaled down if it would clip."""
     power, other = (float(np.mean(np.square(y, dtype=np.float64))) for y in (x, noise))
     mixed = x + noise * np.float32(np.sqrt(power / max(other, 1e-12) / 10 ** (snr / 10)))
     return np.asarray(mixed * min(1.0, 0.95 / float(np.abs(mixed).max())), np.float32)
 
 
 def texts(seed: int, scale: float) -> list[str]:
-    """More sentences of the grammar, for vocabularies and language models; no sound."""
+    """Return further sentences, without audio, for vocabularies and language models."""
     rng = stream(seed, "texts")
     kinds = ("ang", "hap", "neu", "sad")
     count = round(EXTRA_TEXTS * scale)

@@ -1,9 +1,9 @@
-"""What the mini corpus says: a small grammar, and a lexicon of phrases that carry emotion.
+"""The texts of the mini corpus: a small grammar, and a lexicon of emotional phrases.
 
-About 120 words. Words tell valence (positive against negative phrases), the voice tells arousal
-(see :mod:`local.mini.emotion`), so neither alone is enough. Texts are lower-case words, the way
-the synthesiser gets them; ``decorate`` makes the mixed-case transcript with its tags, quotes
-and punctuation, from which :func:`jointasr.text.normalizer.normalise` must give the words back.
+The vocabulary has about 120 words. Words indicate valence (positive or negative phrases), the voice
+indicates arousal (see :mod:`local.mini.emotion`): neither alone is sufficient. Texts are lower-case
+words, as the synthesizer gets them; ``decorate`` returns a mixed-case transcript with tags, quotes
+and punctuation, which :func:`jointasr.text.normalizer.normalise` must map back to these words.
 """
 
 import numpy as np
@@ -88,9 +88,12 @@ LEXICON = {
     "ang": ("leave me alone", "stop lying to me", "get out of here"),
     "sad": ("i'm so sorry", "i miss him", "it hurts so much"),
 }
-CARRIES = 0.6  # of the emotional turns hold a phrase of their emotion
-SHARED = 0.6  # of the phrases of anger and sadness are common to both
-MISLEADS = 0.2  # of the other turns hold a phrase of any emotion
+EMOTIONAL = 0.6
+"""share of emotional utterances with a phrase of their emotion"""
+NEGATIVE = 0.6
+"""share of the phrases of anger and sadness that both have in common"""
+MISLEADING = 0.2
+"""share of the other utterances with a phrase of a random emotion"""
 
 
 def _pick(rng: Rng, options: tuple[str, ...]) -> str:
@@ -106,15 +109,15 @@ def _fill(rng: Rng, frame: str) -> str:
 
 
 def phrase_kind(rng: Rng, emotion: str) -> str:
-    """The lexicon an utterance draws from, or "" for none."""
+    """Draw the lexicon of an utterance's phrase, or "" for none."""
     own = {"hap": "pos", "ang": "ang", "sad": "sad"}.get(emotion, "")
-    if own and rng.random() < CARRIES:
-        return "neg" if own != "pos" and rng.random() < SHARED else own
-    return _pick(rng, tuple(LEXICON)) if rng.random() < MISLEADS else ""
+    if own and rng.random() < EMOTIONAL:
+        return "neg" if own != "pos" and rng.random() < NEGATIVE else own
+    return _pick(rng, tuple(LEXICON)) if rng.random() < MISLEADING else ""
 
 
 def sentence(rng: Rng, emotion: str) -> str:
-    """A text for one turn: a frame, with or without a phrase before or after it; comma between."""
+    """Draw the text of an utterance: a sentence, possibly with a phrase before or after a comma."""
     kind = phrase_kind(rng, emotion)
     if not kind:
         return _fill(rng, _pick(rng, LONG))
@@ -129,7 +132,7 @@ _ENDS = (".", ".", ".", "!", "...", "?!", " --", "\u2026")
 
 
 def decorate(rng: Rng, text: str, label: str) -> str:
-    """The transcript as an annotator might have typed it. Only tags add nothing to the words."""
+    """Return the transcript as an annotator might have typed it, with tags that are not spoken."""
     parts = [part.strip() for part in text.split(",")]
     quoted = rng.random() < 0.04
     if quoted:
@@ -157,7 +160,7 @@ def decorate(rng: Rng, text: str, label: str) -> str:
 
 
 def vocabulary() -> list[str]:
-    """Every word the grammar can say, sorted, lower-case."""
+    """Return all words of the grammar, sorted, lower-case."""
     texts = [*SHORT, *LONG]
     for group in (*SLOTS.values(), *LEXICON.values()):
         texts += group

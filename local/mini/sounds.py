@@ -1,4 +1,4 @@
-"""Music and noises, synthesised. Every function returns ``n`` samples at 16 kHz of unit level."""
+"""Synthetic music and noises. All functions return ``n`` samples at 16 kHz of unit level."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ _CHORDS = ((0, 4, 7), (9, 12, 16), (5, 9, 12), (7, 11, 14), (2, 5, 9), (4, 7, 11
 
 
 def music(rng: Rng, n: int) -> Wave:
-    """A chord progression, seven harmonics a tone, with a hi-hat on the half beats."""
+    """Return a chord progression, seven harmonics per tone, with a hi-hat on half beats."""
     beat = int(RATE * (0.35 + 0.35 * rng.random()))
     root = 110 * 2 ** (rng.random() * 1.2)
     decay = 1.0 + 2.0 * rng.random()
@@ -36,8 +36,8 @@ def _tone(f0: float, t: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def coloured(exponent: float) -> Callable[[Rng, int], Wave]:
-    """Noise whose power falls as 1 / f ** exponent (0: white, 2: brown) above 30 Hz."""
+def colored_noise(exponent: float) -> Callable[[Rng, int], Wave]:
+    """Return a generator of noise with power 1 / f ** exponent above 30 Hz (0: white, 2: brown)."""
 
     def make(rng: Rng, n: int) -> Wave:
         size = 1 << max(10, (n - 1).bit_length())
@@ -49,16 +49,16 @@ def coloured(exponent: float) -> Callable[[Rng, int], Wave]:
 
 
 def hum(rng: Rng, n: int) -> Wave:
-    """A mains hum with its harmonics, and a little brown noise."""
+    """Return mains hum with harmonics, and weak brown noise."""
     f0 = 50 + 20 * rng.random()
     t = np.arange(n) / RATE
     x = sum(np.sin(2 * np.pi * (f0 * h * t + rng.random())) / h for h in range(1, 12))
-    return unit(np.asarray(x) / 1.2 + 0.4 * coloured(2)(rng, n))
+    return unit(np.asarray(x) / 1.2 + 0.4 * colored_noise(2)(rng, n))
 
 
 def clicks(rng: Rng, n: int) -> Wave:
-    """Ringing clicks at irregular times over faint noise."""
-    x = 0.02 * coloured(1)(rng, n)
+    """Return decaying clicks at random times over weak noise."""
+    x = 0.02 * colored_noise(1)(rng, n)
     ring = 0.004 + 0.01 * rng.random()
     at = int(RATE * 0.02)
     while at < n:
@@ -71,7 +71,7 @@ def clicks(rng: Rng, n: int) -> Wave:
 
 
 def band(rng: Rng, n: int) -> Wave:
-    """Noise in one band, swelling and fading."""
+    """Return amplitude-modulated noise in one frequency band."""
     size = 1 << max(10, (n - 1).bit_length())
     centre = 300 * 2 ** (3.3 * rng.random())
     f = np.fft.rfftfreq(size, 1 / RATE)
@@ -83,33 +83,33 @@ def band(rng: Rng, n: int) -> Wave:
 
 
 def siren(rng: Rng, n: int) -> Wave:
-    """A tone that glides up and down."""
+    """Return a tone of varying frequency."""
     t = np.arange(n) / RATE
     f = 500 + 700 * rng.random() + 250 * np.sin(2 * np.pi * (0.3 + rng.random()) * t)
     phase = 2 * np.pi * np.cumsum(f) / RATE
     return unit(np.sin(phase) + 0.3 * np.sin(2 * phase) + 0.1 * np.sin(3 * phase))
 
 
-# White noise covers all of speech: at 5 dB it alone would decide the results. So there is little.
+# White noise is rare: it masks all of speech and would dominate the results at 5 dB.
 NOISES: tuple[Callable[[Rng, int], Wave], ...] = (
-    coloured(2),
+    colored_noise(2),
     clicks,
     band,
     hum,
     siren,
-    coloured(1.5),
+    colored_noise(1.5),
     clicks,
     band,
-    coloured(2),
+    colored_noise(2),
     siren,
     hum,
     clicks,
     band,
-    coloured(0),
+    colored_noise(0),
     hum,
 )
 
 
 def unit(x: NDArray[np.floating]) -> Wave:
-    """Root mean square 0.1, peaks within full scale."""
+    """Scale to an RMS of 0.1 without clipping."""
     return level(np.asarray(x, np.float32), 0.1)

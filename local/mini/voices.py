@@ -1,10 +1,10 @@
 """Synthetic speech: espeak-ng through ctypes, and the voices of the mini corpora.
 
 The library comes with the ``espeakng-loader`` package (GPL; a dependency of the mini corpus
-only). Its output depends a little on what the same process said before, but a fresh process that
-says the same texts in the same order gives the same samples. So: one process per speaker and a
-fixed order. Voice variants whose file has a ``breath`` line draw random numbers that differ
-between processes; they are refused.
+only). Its output depends slightly on the texts that the process synthesized before; a new process
+that synthesizes the same texts in the same order gives the same samples. Each speaker therefore has
+a process, and the order of texts is fixed. Voice variants whose file has a ``breath`` line draw
+random numbers that differ between processes; they raise AssertionError.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ _CALLBACK = ctypes.CFUNCTYPE(
 
 @dataclass(frozen=True)
 class Voice:
-    """A talker. ``tract`` scales all frequencies (formants and pitch); ``channel`` is dB/octave."""
+    """A voice. ``tract`` scales all frequencies (formants, pitch); ``channel`` is in dB/octave."""
 
     name: str  # espeak "language+variant"
     gender: str  # "F" or "M"
@@ -37,7 +37,7 @@ class Voice:
 
 
 class Espeak:
-    """The library, once per process."""
+    """The espeak-ng library; at most one instance per process."""
 
     def __init__(self) -> None:
         import espeakng_loader
@@ -45,28 +45,32 @@ class Espeak:
         self.data = Path(espeakng_loader.get_data_path())
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._chunks: list[np.ndarray] = []
-        self._callback = _CALLBACK(self._collect)  # kept: the library holds only a pointer
+        self._callback = _CALLBACK(
+            self._collect
+        )  # a reference, because the library holds only a pointer
         self.rate: int = self._library.espeak_Initialize(
             _SYNCHRONOUS, 0, str(self.data).encode(), 1 << 15
         )
         assert self.rate > 0, "espeak_Initialize failed"
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def say(self, text: str, voice: Voice, rate: float, pitch: float, span: float) -> Wave:
-        """Samples in -1..1 at ``self.rate``. Every parameter is set before each text."""
+    def synthesize(
+        self, text: str, voice: Voice, rate: float, pitch: float, pitch_range: float
+    ) -> Wave:
+        """Return samples in -1..1 at ``self.rate``; all parameters are set for each text."""
         check_variant(self.data, voice.name)
         assert self._library.espeak_SetVoiceByName(voice.name.encode()) == 0, voice.name
         for number, value in (
             (_WORDS_PER_MINUTE, np.clip(rate, 80, 400)),
             (_VOLUME, 70),
             (_PITCH, np.clip(pitch, 0, 99)),
-            (_RANGE, np.clip(span, 0, 99)),
+            (_RANGE, np.clip(pitch_range, 0, 99)),
         ):
             self._library.espeak_SetParameter(number, round(float(value)), 0)
         self._chunks = []
         data = text.encode()
         self._library.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8, None, None)
-        assert self._chunks, f"espeak said nothing for {text!r}"
+        assert self._chunks, f"espeak-ng returned no samples for {text!r}"
         return np.concatenate(self._chunks).astype(np.float32) / 32768
 
     def _collect(self, samples: "ctypes._Pointer[ctypes.c_short]", n: int, _: object) -> int:
@@ -77,7 +81,7 @@ class Espeak:
 
 @cache
 def check_variant(data: Path, name: str) -> None:
-    """A variant that does not exist is accepted silently by the library: look for its file."""
+    """Check that a variant exists (the library silently ignores unknown ones) and is repeatable."""
     variant = name.partition("+")[2]
     if not variant:
         return
@@ -92,21 +96,22 @@ def _espeak() -> Espeak:
     return Espeak()
 
 
-def speak(
-    text: str, voice: Voice, rate: float = 1.0, pitch: float = 0.0, span: float = 50.0
+def synthesize(
+    text: str, voice: Voice, rate: float = 1.0, pitch: float = 0.0, pitch_range: float = 50.0
 ) -> Wave:
-    """``text`` in ``voice`` at 16 kHz, without the silence at its ends.
+    """Synthesize ``text`` at 16 kHz, without silence at the ends.
 
-    ``rate`` multiplies the voice's own, ``pitch`` (espeak's steps, 0..99 in all) is added to it,
-    ``span`` is the range of the intonation, 0..99.
+    ``rate`` multiplies the rate of the voice, ``pitch`` (in steps of espeak-ng, 0..99) is added to
+    its pitch, ``pitch_range`` is the range of the intonation, 0..99.
     """
     engine = _espeak()
-    # The tract factor is a change of playing speed: the tempo is set beforehand so as to undo it.
-    wave = engine.say(text, voice, voice.rate * rate / voice.tract, voice.pitch + pitch, span)
+    # Resampling by the tract factor also changes the tempo; the speaking rate compensates for it.
+    speaking_rate = voice.rate * rate / voice.tract
+    wave = engine.synthesize(text, voice, speaking_rate, voice.pitch + pitch, pitch_range)
     return trim(resample(wave, engine.rate * voice.tract / RATE))
 
 
-# Ten actors in the order of the sessions. Their variants are used nowhere else.
+# Ten actors in the order of the sessions. No other voices use their variants.
 ACTORS = {
     "Ses01F": Voice("en-us+f1", "F", 48, 175, 1.00, 0.0),
     "Ses01M": Voice("en-us+m1", "M", 45, 170, 1.00, 0.5),
@@ -121,8 +126,8 @@ ACTORS = {
 }
 
 
-def _cast(women: str, men: str, languages: str) -> list[Voice]:
-    """Voices of both genders by turns, spread over pitch, tempo, tract length and channel."""
+def _make_voices(women: str, men: str, languages: str) -> list[Voice]:
+    """Return alternating female and male voices that vary in pitch, rate, tract and channel."""
     accents = languages.split()
     pairs = [
         pair
@@ -142,14 +147,14 @@ def _cast(women: str, men: str, languages: str) -> list[Voice]:
     ]
 
 
-# The pretraining corpus: other variants of the same accent and its neighbours.
-READERS = _cast(
+# The pretraining corpus: other variants of the same and similar accents.
+READERS = _make_voices(
     "Annie aunty belinda anika grandma steph3 shelby Annie aunty belinda anika grandma steph2 zac",
     "Alex Andy Denis Gene Jacky Lee Marco Mario m5 m6 m8 Michael Mike antonio",
     "en-us en-us en-us-nyc en-us en",
 )
-# The talkers of the noise corpus: accents (or variants) heard nowhere else.
-TALKERS = _cast(
+# The talkers of the noise corpus: other accents or variants.
+TALKERS = _make_voices(
     "f1 f4 Andrea linda Annie aunty belinda anika steph shelby grandma f4 Andrea f1 linda",
     "m2 m3 m4 m7 boris ed gustave ian iven john marcelo michel norbert pablo robert",
     "en-gb-scotland en-gb-x-rp en-029 en-gb-x-gbclan en-gb-x-gbcwmd",

@@ -1,6 +1,6 @@
 """A small corpus in another language: calls of two speakers, 8 kHz stereo, three emotions.
 
-Run as a program, because the synthesis remembers earlier texts: ``german.py FOLDER CALLS``.
+Runs as a program, because the synthesis depends on earlier texts: ``german.py FOLDER CALLS``.
 """
 
 import csv
@@ -11,12 +11,12 @@ import numpy as np
 import soundfile
 import soxr
 
-from local.mini.voices import Voice, speak
+from local.mini.voices import Voice, synthesize
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzäöüß"
 RATE = 8000
 EMOTIONS = {"froh": (1.15, 25, 95), "ruhig": (1.0, 0, 40), "traurig": (0.8, -20, 5)}
-"""Rate, pitch and range of the intonation."""
+"""rate, pitch and pitch range"""
 PAIRS = [
     (Voice("de+f1", "F", 48, 165), Voice("de+m1", "M", 45, 160)),
     (Voice("de+linda", "F", 45, 170), Voice("de+m3", "M", 50, 165)),
@@ -29,13 +29,13 @@ WHAT = {
     "traurig": ["verlässt böse Träume", "weiß keine Lösung", "verliert große Schätze"],
 }
 WHEN = ["heute,", "morgen.", "früh!", "spät?", "übermorgen"]
-TURNS = 6  # of a call
+TURNS = 6  # per call
 
 
 def main(folder: Path, calls: int) -> None:
-    """Write ``calls.csv`` and its recordings, so many calls of each pair of speakers.
+    """Write ``calls.csv`` and its recordings: ``calls`` calls of each pair of speakers.
 
-    Of 9 utterances, one has no transcript and one no emotion.
+    One in 9 utterances has no transcript, and one has no emotion.
     """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -48,8 +48,8 @@ def main(folder: Path, calls: int) -> None:
                 emotion = sorted(EMOTIONS)[int(rng.integers(3))]
                 parts = (WHO, WHAT[emotion], WHEN)
                 text = " ".join(part[int(rng.integers(len(part)))] for part in parts)
-                rate, pitch, span = EMOTIONS[emotion]
-                wave = speak(text, voices[turn % 2], rate, pitch, span)
+                rate, pitch, pitch_range = EMOTIONS[emotion]
+                wave = synthesize(text, voices[turn % 2], rate, pitch, pitch_range)
                 start = sum(map(len, sides)) / RATE + 0.2
                 sides += [np.zeros(RATE // 5), soxr.resample(wave, 16000, RATE)]
                 end = sum(map(len, sides)) / RATE

@@ -1,4 +1,4 @@
-"""The synthetic corpora: repeatable, learnable but not trivial, as irregular as the real ones."""
+"""The synthetic corpora: repeatable, learnable but not trivial, as irregular as real ones."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, main: object, *arguments: object) -> No
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small edition of all corpora."""
+    """All corpora at a small scale."""
     pytest.importorskip("espeakng_loader")
     out = tmp_path_factory.mktemp("mini") / "corpora"
     make_mini.make(out, seed=0, scale=float(SCALE), jobs=2)
@@ -58,7 +58,7 @@ def test_a_share_above_one_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         run(monkeypatch, make_mini.main, "--scale", "2", tmp_path)
 
 
-def test_the_recipe_reads_what_was_made(
+def test_the_recipe_reads_the_corpora(
     corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(corpora)
@@ -69,11 +69,11 @@ def test_the_recipe_reads_what_was_made(
     run(monkeypatch, prepare_musan.main, corpora / "musan", tmp_path / "musan")
     run(monkeypatch, prepare_pretrain.main, corpora / "pretrain", tmp_path / "pretrain")
     assert contents(corpora) == before
-    for made in (out, tmp_path / "pretrain" / "train_noisy", tmp_path / "pretrain" / "dev_noisy"):
-        assert manifest.problems(made) == []
-    said = {turn.id: normalise(turn.text) for turn in plan.plan(0, float(SCALE))}
+    for data in (out, tmp_path / "pretrain" / "train_noisy", tmp_path / "pretrain" / "dev_noisy"):
+        assert manifest.problems(data) == []
+    spoken = {turn.id: normalise(turn.text) for turn in plan.plan(0, float(SCALE))}
     text = datadir.read_table(out / "text")
-    assert {name.split("-", 1)[1]: words for name, words in text.items()} == said
+    assert {name.split("-", 1)[1]: words for name, words in text.items()} == spoken
     report = (out / "report.txt").read_text()
     for kind in ("XX lines", "bare lines", "AppleDouble", ".anvil", "single annotators"):
         line = next(line for line in report.splitlines() if kind in line)
@@ -129,7 +129,7 @@ def test_some_sentences_are_shared_between_speakers(turns_of_all: list[plan.Plan
     assert 0.1 < shared < 0.4  # IEMOCAP: 0.22
 
 
-def test_neither_voice_nor_words_alone_tell_the_emotion(
+def test_neither_voice_nor_words_alone_determine_the_emotion(
     turns_of_all: list[plan.PlannedTurn],
 ) -> None:
     """Leave-one-speaker-out logistic regression on the true parameters; chance is about 29 %."""
@@ -144,13 +144,13 @@ def test_neither_voice_nor_words_alone_tell_the_emotion(
     speaker = np.array([turn.speaker for turn in chosen])
 
     def accuracy(features: np.ndarray) -> float:
-        right = 0
+        correct = 0
         for name in sorted(set(speaker)):
             test = speaker == name
             model = linear.LogisticRegression(C=0.3, max_iter=300)
             model.fit(features[~test], emotion[~test])
-            right += int((model.predict(features[test]) == emotion[test]).sum())
-        return right / len(chosen)
+            correct += int((model.predict(features[test]) == emotion[test]).sum())
+        return correct / len(chosen)
 
     by_sound, by_words = accuracy(sound), accuracy(words)
     both = accuracy(np.hstack([sound, words]))
@@ -185,7 +185,7 @@ def test_music_has_its_length() -> None:
     assert len(x) == 40000 and np.isfinite(x).all() and np.abs(x).max() <= 1
 
 
-def test_a_killed_process_is_an_error_and_no_endless_wait() -> None:
+def test_a_killed_process_is_an_error() -> None:
     kill = (os.kill, (os.getpid(), 0))
     assert make_mini.run_jobs([kill, (len, ("abc",))], 2) == [None, 3]
     with pytest.raises(DataError, match=r"process 2 of 2 failed or was killed .*run the same"):
