@@ -159,7 +159,7 @@ def timings(
     overrides += [*(PLAIN if args.task == "ser" else []), *args.set]
     conf = conf_files.load(f"{args.task}.yaml", Path(), overrides)
     labels = list(corpus.EMOTIONS)
-    trainer = bench.Bench(conf, cuts, labels, folder / "jointasr").trainer
+    trainer = bench.TrainingBench(conf, cuts, labels, folder / "jointasr").trainer
     brain = peer(args.task, model, folder)
     batches = loader(cuts, folder / "corpus" / "wavs", args.batch, args.order)
     jointasr_seconds, peer_seconds = [], []

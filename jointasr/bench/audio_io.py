@@ -1,4 +1,4 @@
-"""What reading, mixing and archiving audio cost on one core of this machine."""
+"""Measure reading, mixing and archiving of audio on one core of this machine."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,18 +17,18 @@ from jointasr.prep import archiving, mixtures, noise
 from jointasr.utils import jsonl, rng
 from jointasr.utils.project import ROOT
 
-NOISE_SECONDS, NOISE_FILES = 60, 4  # of each kind
+NOISE_SECONDS, NOISE_FILES = 60, 4  # per type and pool
 
 
-class Reading(NamedTuple):
-    """Microseconds for an utterance, from the file to a float tensor."""
+class ReadingTimes(NamedTuple):
+    """Microseconds per utterance, from the file to a float tensor."""
 
     archive: float
     wav: float
 
 
-def reading(cuts: CutSet, wavs: Path, rounds: int = 5) -> Reading:
-    """The cuts' archive entries against the same samples in single wav files, by turns."""
+def reading(cuts: CutSet, wavs: Path, rounds: int = 5) -> ReadingTimes:
+    """Time the archive entries of cuts and single wav files of the same samples, alternately."""
     sources = {cut.id: cut.recording.sources[0].source for cut in cuts}
 
     def archived() -> None:
@@ -43,20 +43,20 @@ def reading(cuts: CutSet, wavs: Path, rounds: int = 5) -> Reading:
 
     runs = [_times(archived, single) for _ in range(rounds)]
     best = [min(times) for times in zip(*runs, strict=True)]
-    return Reading(*(1e6 * seconds / len(sources) for seconds in best))
+    return ReadingTimes(*(1e6 * seconds / len(sources) for seconds in best))
 
 
 def _times(*actions: Callable[[], None]) -> list[float]:
-    found = []
+    seconds = []
     for action in actions:
         start = time.perf_counter()
         action()
-        found.append(time.perf_counter() - start)
-    return found
+        seconds.append(time.perf_counter() - start)
+    return seconds
 
 
 def prepare(folder: Path, seconds: float) -> None:
-    """Write speech of IEMOCAP's shape and some noise, for :func:`mixing`."""
+    """Write speech with IEMOCAP's durations and noise, for :func:`mixing`."""
     corpus.write(layout.selected_dir(folder), seconds)
     wavs = layout.selected_dir(folder) / "wavs"
     table = {path.stem: str(path) for path in sorted(wavs.iterdir())}
@@ -65,21 +65,20 @@ def prepare(folder: Path, seconds: float) -> None:
 
 
 def mixing(folder: Path) -> tuple[float, float]:
-    """Plan, merge and archive every noisy set of the prepared speech: (seconds, seconds of audio
-    written)."""
+    """Plan, merge and archive all noisy sets; return seconds and seconds of audio written."""
     tests = ROOT / "conf/tests.tsv"
-    chosen: Sequence[noise.MixCondition] = list(
+    conditions: Sequence[noise.MixCondition] = list(
         mixtures.conditions(tests, (5.0, 35.0), (1, 1)).values()
     )
     selected, musan, mix = (folder / "local" / name for name in ("selected", "musan", "mix"))
     start = time.perf_counter()
-    mixtures.plan(selected, musan, mix, chosen, 0.0, 0, 1, 1)
-    for condition in chosen:
+    mixtures.plan(selected, musan, mix, conditions, 0.0, 0, 1, 1)
+    for condition in conditions:
         mixtures.merge(selected, mix, condition, 1)
-    archiving.write_share(folder, musan, {c.name: c.pool for c in chosen}, 1, 1)
+    archiving.write_share(folder, musan, {c.name: c.pool for c in conditions}, 1, 1)
     seconds = time.perf_counter() - start
     durations = datadir.read_table(selected / "utt2dur").values()
-    return seconds, len(chosen) * sum(map(float, durations))
+    return seconds, len(conditions) * sum(map(float, durations))
 
 
 def _write_noise(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a training step and a decoding cost on this machine, and where the time goes."""
+"""Measure time and memory of training and decoding on this machine, and the parts of a step."""
 
 import os
 import time
@@ -25,50 +25,52 @@ from jointasr.training.trainer import Trainer
 from jointasr.utils.distributed import device
 from jointasr.utils.timer import synchronize
 
-TRAINED = HOURS * 0.9 * 0.9  # hours: nine of ten speakers, nine tenths of their dialogues
-DEV = HOURS * 0.9 * 0.1
-MODELS = 20  # of a system in Table 1: ten folds, two conditions
-TESTS = 7
-WARM_UP = 2  # steps
+TRAIN_HOURS = HOURS * 0.9 * 0.9
+"""nine of ten speakers, nine tenths of their dialogues"""
+DEV_HOURS = HOURS * 0.9 * 0.1
+MODELS = 20
+"""of each system in Table 1: ten folds, two training conditions"""
+SCENARIOS = 7
+WARM_UP_STEPS = 2
 PARTS = ("data", "augmentation", "encoder", "head", "ctc", "emotion", "backward", "optimiser")
 
 
 class Measurements(NamedTuple):
-    """Of one system on this machine."""
+    """Speed and memory of one system on this machine."""
 
     kind: str
     rate: float
-    """seconds of audio a second in training, padding not counted"""
+    """seconds of audio per second in training, without padding"""
     step: float
-    """seconds"""
+    """seconds per training step"""
     parts: dict[str, float]
-    """share of a step's time, the device finishing each part before the next begins"""
+    """shares of the time of a step; the device is synchronised after each part"""
     padding: float
-    """share of the computed audio, over an epoch"""
+    """share of padding in the audio of an epoch"""
     utilisation: float
-    """FLOPs that the audio needs, padding not counted, over those of the best matrix product"""
+    """model FLOP/s, without padding, divided by the FLOP/s of the fastest matrix product"""
     memory: float
-    """peak in training, GiB: of the card, else of the process"""
+    """peak in training in GiB: of the GPU, else of the process"""
     decoding: float
-    """seconds of audio a second, fp32"""
+    """seconds of audio per second, fp32"""
     loss: dict[str, float]
-    """of each engine at hand, forward and backward: its time over that of a step"""
+    """by available engine: time of the CTC loss and its gradient, divided by that of a step"""
     waits: int | None
-    """times that the host waits for the card in a step, as torch notes them: k2's and the one for
-    the transcript are not among them; None on a CPU"""
+    """synchronisations of host and GPU per step that torch detects, without those of k2 and of the
+    copy of the CTC output; None on a CPU"""
 
     def hours(self, epochs: int) -> float:
-        """Projected for this system's trainings and decodings in Table 1."""
-        trained = MODELS * epochs * TRAINED / self.rate
-        scored = (MODELS * epochs * DEV + TESTS * 2 * HOURS) / self.decoding
+        """Return the estimated hours of all trainings and decodings of this system in Table 1."""
+        trained = MODELS * epochs * TRAIN_HOURS / self.rate
+        scored = (MODELS * epochs * DEV_HOURS + SCENARIOS * 2 * HOURS) / self.decoding
         return trained + scored
 
 
-class Bench:
-    """A system in training on some cuts, to be timed.
+class TrainingBench:
+    """Measures a system of random weights in training and decoding.
 
-    Random weights transcribe noise, or nothing: the blank's bias is set so that hypotheses are as
-    long as references, which is what BERT then reads.
+    The bias of the blank is set so that the hypotheses, which are the input of BERT, are as long as
+    the references.
     """
 
     def __init__(self, conf: schema.Config, cuts: CutSet, labels: list[str], out: Path) -> None:
@@ -81,43 +83,42 @@ class Bench:
         self.batches = self.trainer.batches(range(1 << 20))
         reset_peak_memory()
         self.trainer.try_largest_batches(0)
-        self.run(WARM_UP)
+        self.run(WARM_UP_STEPS)
 
-    def figures(self, steps: int) -> Measurements:
-        """All of them, over so many steps for each timing."""
-        seconds, spoken = self.run(steps)
-        rate, memory = spoken / seconds, peak_memory()
-        one = self.trainer
-        best = flops.peak(one.device, one.train_step.dtype or torch.float32)
+    def measure(self, steps: int) -> Measurements:
+        """Return all measurements, each over ``steps`` training steps."""
+        seconds, audio_seconds = self.run(steps)
+        rate, memory = audio_seconds / seconds, peak_memory()
+        trainer = self.trainer
+        peak_flops = flops.peak(trainer.device, trainer.train_step.dtype or torch.float32)
         return Measurements(
-            one.conf.system,
+            trainer.conf.system,
             rate,
             seconds / steps,
             self.parts(steps),
             self.padding(),
-            self.operations() * rate / best,
+            self.operations() * rate / peak_flops,
             memory,
             self.decoding(4 * steps),
-            {engine: took * steps / seconds for engine, took in self.loss().items()},
-            self.waits(),
+            {engine: time * steps / seconds for engine, time in self.loss().items()},
+            self.synchronizations(),
         )
 
     def run(self, steps: int) -> tuple[float, float]:
-        """Train so many steps: seconds that they take, seconds of audio in them."""
-        one = self.trainer
-        one.system.train()
+        """Train ``steps`` steps; return the seconds taken and the seconds of audio."""
+        self.trainer.system.train()
         synchronize()
-        start, spoken = time.perf_counter(), 0.0
-        for place in range(steps):
-            with one.train_step.timer("data"):
+        start, audio_seconds = time.perf_counter(), 0.0
+        for position in range(steps):
+            with self.trainer.train_step.timer("data"):
                 batch = next(self.batches)
-            one.step([batch], 0, place)
-            spoken += batch.seconds
+            self.trainer.step([batch], 0, position)
+            audio_seconds += batch.seconds
         synchronize()
-        return time.perf_counter() - start, spoken
+        return time.perf_counter() - start, audio_seconds
 
     def parts(self, steps: int) -> dict[str, float]:
-        """Share of each part of a step in its time."""
+        """Return the share of each part of a step in its time."""
         timer = self.trainer.train_step.timer
         timer.seconds.clear()
         timer.on = True
@@ -127,13 +128,13 @@ class Bench:
         return {**shares, "other": 1 - sum(shares.values())}
 
     def padding(self) -> float:
-        """Share of the first epoch's computed audio."""
+        """Return the share of padding in the audio of the first epoch."""
         sampler = self.trainer.sampler
         durations = [cut.duration / sampler.speed(cut.id, 0) for cut in sampler.cuts]
         return padding_share(durations, sampler.epoch(0))
 
     def operations(self) -> float:
-        """Floating-point operations of a training step for each second of audio."""
+        """Return the floating-point operations of a training step per second of audio."""
         batch = next(self.batches)
         with flops.counting(self.trainer.system) as count:
             self.trainer.train_step.forward_backward(batch, 0, 0, batch.global_size)
@@ -141,55 +142,56 @@ class Bench:
         return (count.forward + count.backward) / (batch.waves.numel() / encoder.RATE)
 
     def decoding(self, utterances: int) -> float:
-        """Seconds of audio a second, searched without a language model: there is none here."""
+        """Return seconds of audio per second in decoding without a language model."""
         conf = conf_files.load_decode("decode.yaml", Path(), ["method=one_best"])
         decoder = Decoder(self.trainer.model, conf, self.trainer.device)
-        for count in (4, utterances):  # the first warms up
-            some = CutSet.from_cuts(islice(self.cuts, count))
+        for count in (4, utterances):  # the first is a warm-up
+            subset = CutSet.from_cuts(islice(self.cuts, count))
             synchronize()
             start = time.perf_counter()
-            decode.decode(decoder, some)
+            decode.decode(decoder, subset)
             seconds = time.perf_counter() - start
-        return sum(cut.duration for cut in some) / seconds
+        return sum(cut.duration for cut in subset) / seconds
 
-    def loss(self, times: int = 3) -> dict[str, float]:
-        """Seconds of the CTC loss of a batch and its gradient, by engine; {} for ser."""
-        one = self.trainer
-        if not one.conf.has_ctc:
+    def loss(self, repetitions: int = 3) -> dict[str, float]:
+        """Return the seconds of the CTC loss of a batch and its gradient, by engine; {} for ser."""
+        trainer = self.trainer
+        if not trainer.conf.has_ctc:
             return {}
-        batch = to_device(next(self.batches), one.device)
+        batch = to_device(next(self.batches), trainer.device)
         with torch.no_grad():
-            output = systems.forward(one.system, batch.waves, batch.lengths, batch.texts)
+            output = systems.forward(trainer.system, batch.waves, batch.lengths, batch.texts)
         assert output.log_probs is not None
-        found: dict[str, list[float]] = {}
-        for engine in loss.available_engines(one.device):
-            for _ in range(times + 1):  # the first does not count
+        seconds: dict[str, list[float]] = {}
+        for engine in loss.available_engines(trainer.device):
+            for _ in range(repetitions + 1):  # the first is a warm-up
                 leaf = output.log_probs.detach().requires_grad_()
                 synchronize()
                 start = time.perf_counter()
                 loss.ctc_loss(leaf, output.frames, batch.targets, engine).sum().backward()
                 synchronize()
-                found.setdefault(engine, []).append(time.perf_counter() - start)
-        return {engine: min(took[1:]) for engine, took in found.items()}
+                seconds.setdefault(engine, []).append(time.perf_counter() - start)
+        return {engine: min(times[1:]) for engine, times in seconds.items()}
 
-    def waits(self) -> int | None:
-        """How often torch waits for the card in a step."""
+    def synchronizations(self) -> int | None:
+        """Count the synchronisations of host and GPU that torch detects in a step; None on CPU."""
         if self.trainer.device.type != "cuda":
             return None
         torch.cuda.set_sync_debug_mode("warn")
-        with warnings.catch_warnings(record=True) as noted:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self.run(1)
         torch.cuda.set_sync_debug_mode("default")
-        return sum("synchronizing" in str(note.message) for note in noted)
+        return sum("synchronizing" in str(warning.message) for warning in caught)
 
     def _set_blank_bias(self) -> None:
-        one = self.trainer
-        system = one.system.eval()
+        """Set the bias of the blank so that hypotheses are as long as references."""
+        trainer = self.trainer
+        system = trainer.system.eval()
         assert isinstance(system, systems.Asr | systems.Joint)
         last = system.head[-1]
         assert isinstance(last, nn.Linear)
-        batch = to_device(one.data[CutSet.from_cuts(islice(self.cuts, 8))], one.device)
+        batch = to_device(trainer.data[CutSet.from_cuts(islice(self.cuts, 8))], trainer.device)
         with torch.no_grad():
             output = systems.forward(system, batch.waves, batch.lengths, batch.texts)
             assert output.log_probs is not None
@@ -197,19 +199,22 @@ class Bench:
 
 
 def blank_bias(log_probs: torch.Tensor, frames: torch.Tensor, batch: Batch) -> float:
-    """What to add to the blank's scores for greedy hypotheses as long as the batch's targets."""
-    wanted = sum(map(len, batch.targets))
+    """Return the bias of the blank for which greedy hypotheses are as long as the targets.
+
+    ``log_probs``: (N, T, C); ``frames``: (N,). Found by bisection.
+    """
+    target_length = sum(map(len, batch.targets))
     low, high = -50.0, 50.0
     while high - low > 1e-3:
         shifted = log_probs.clone()
         shifted[..., 0] += (low + high) / 2
-        longer = sum(map(len, search.greedy(shifted, frames))) > wanted
+        longer = sum(map(len, search.greedy(shifted, frames))) > target_length
         low, high = ((low + high) / 2, high) if longer else (low, (low + high) / 2)
     return high
 
 
 def reset_peak_memory() -> None:
-    """Let :func:`peak_memory` begin anew."""
+    """Reset the peak that :func:`peak_memory` returns."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     else:
@@ -217,22 +222,22 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> float:
-    """GiB: of the card, or of this process where there is none."""
+    """Return the peak memory in GiB: of the GPU, or of this process if there is none."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     status = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 2**20
 
 
-def memory() -> float:
-    """GiB that there are: of the card, or of this machine where there is none."""
+def total_memory() -> float:
+    """Return the total memory in GiB: of the GPU, or of this machine if there is none."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_properties(device()).total_memory / 2**30
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
 
 
 def machine() -> str:
-    """What this is: card or CPU, threads, torch."""
+    """Describe this machine: GPU or CPU, threads, torch."""
     where = device()
     name = torch.cuda.get_device_name(where) if where.type == "cuda" else "CPU"
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"

@@ -1,6 +1,6 @@
-"""Audio of IEMOCAP's shape for benchmarks: durations, words per second, emotions; noise for sound.
+"""Audio for benchmarks with the durations, words per second and emotions of IEMOCAP.
 
-What a step costs depends on the lengths of utterances and transcripts, not on what is said.
+The audio is noise: the cost of a step depends on the lengths of utterances and transcripts only.
 """
 
 from collections.abc import Iterator
@@ -14,25 +14,26 @@ from lhotse.audio import AudioSource
 from jointasr.data import archive, datadir, manifest, wav_scp
 from jointasr.utils import rng
 
-HOURS = 6.97  # of the 5,500 utterances (shared by all folds)
+HOURS = 6.97  # of the 5,500 utterances
 MEAN, SHORTEST, LONGEST = 4.55, 0.585, 34.14  # seconds
-SPREAD = 0.65  # of the logarithm: random batches of 4, 8 and 16 pad by 76, 121, 169 % there
-WORDS = 2.54  # a second
-LETTERS = 4  # a word, more or less
+SPREAD = 0.65
+"""standard deviation of log durations: random batches of 4, 8, 16 then pad by 76, 121, 169 %"""
+WORDS = 2.54  # per second
+LETTERS = 4  # per word, on average
 EMOTIONS = ("ang", "hap", "neu", "sad")
 
 
 def durations(count: int, seed: int = 0) -> np.ndarray:
-    """Seconds of ``count`` utterances, lognormal within IEMOCAP's range, IEMOCAP's mean."""
+    """Draw durations in seconds: lognormal with IEMOCAP's range and mean."""
     generator = rng.stream(seed, "bench durations")
     drawn = np.exp(generator.normal(np.log(MEAN) - SPREAD**2 / 2, SPREAD, 2 * count + 100))
     return drawn[(drawn > SHORTEST) & (drawn < LONGEST)][:count]
 
 
 def write(folder: Path, seconds: float, seed: int = 0) -> CutSet:
-    """A data dir of utterances that last about ``seconds`` together, with wavs and an archive.
+    """Write a data dir of about ``seconds`` of audio, with an archive; return its cuts.
 
-    Its cuts read the archive. ``wavs/<id>.wav`` hold the same samples.
+    The cuts read the archive; ``wavs/<id>.wav`` have the same samples.
     """
     count = max(8, round(seconds / MEAN))
     lengths = (durations(count, seed) * wav_scp.RATE).astype(int)

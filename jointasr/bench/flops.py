@@ -1,8 +1,12 @@
-"""Floating-point operations that a model's layers need, counted while it runs.
+"""Floating-point operations of a model, counted in a forward pass.
 
-Counted are matrix products: linear layers, convolutions and the two products of self-attention,
-two operations for each multiply-add. What else there is (norms, activations, softmax) is small and
-not counted, as is usual for model FLOPs utilisation (Chowdhery et al. 2022, PaLM, appendix B).
+Matrix products are counted: linear layers, convolutions and the two products of self-attention,
+with two operations per multiply-add. Norms, activations and softmax are negligible and not counted,
+as usual for model FLOPs utilisation (Chowdhery et al. 2022, PaLM, appendix B).
+
+torch.utils.flop_counter is not used: it counts hardware FLOPs, including the recomputation of
+gradient checkpointing, misses the fused attention of CPUs, and does not exist in torch 1.13. A test
+compares both where they count the same.
 """
 
 from collections.abc import Iterator
@@ -13,31 +17,31 @@ import torch
 from torch import Tensor, nn
 
 BACKWARD = 2
-"""operations of a backward pass through what is trained, in those of its forward pass: one product
-for the gradient of the inputs, one for that of the weights"""
+"""operations of a backward pass of trained layers, divided by those of the forward pass: a product
+for the gradient of the inputs, and one for that of the weights"""
 
 
-class Count:
-    """Operations of forward passes, and of the backward passes that belong to them."""
+class FlopCount:
+    """Operations of forward passes and of the corresponding backward passes."""
 
     def __init__(self) -> None:
         self.forward, self.backward = 0.0, 0.0
 
     def add(self, module: nn.Module, operations: float) -> None:
-        """Count a module's forward pass and, where it is trained, its backward pass."""
+        """Add the forward pass of a module and, if it is trained, its backward pass."""
         self.forward += operations
         if any(p.requires_grad for p in module.parameters()):
             self.backward += BACKWARD * operations
 
 
 @contextmanager
-def counting(model: nn.Module) -> Iterator[Count]:
-    """Count what runs through ``model`` inside."""
-    count = Count()
+def counting(model: nn.Module) -> Iterator[FlopCount]:
+    """Count the operations of ``model`` inside the context."""
+    count = FlopCount()
     hooks = [
         module.register_forward_hook(lambda m, i, output: count.add(m, _operations(m, output)))
         for module in model.modules()
-        if isinstance(module, nn.Linear | nn.Conv1d) or _attends(module)
+        if isinstance(module, nn.Linear | nn.Conv1d) or _is_attention_core(module)
     ]
     try:
         yield count
@@ -47,9 +51,10 @@ def counting(model: nn.Module) -> Iterator[Count]:
 
 
 def peak(device: torch.device, dtype: torch.dtype, size: int = 0, seconds: float = 2.0) -> float:
-    """Operations per second of the best product of two square matrices seen within ``seconds``.
+    """Return the operations per second of the fastest matrix product within ``seconds``.
 
-    ``size``: rows of the matrices; 0: 8192 on a card, 1536 on a CPU, where more is no faster.
+    ``size``: rows of the square matrices; 0: 8192 on a GPU, 1536 on a CPU (larger ones are not
+    faster).
     """
     import time
 
@@ -67,13 +72,13 @@ def peak(device: torch.device, dtype: torch.dtype, size: int = 0, seconds: float
     return 2 * size**3 / best
 
 
-def _attends(module: nn.Module) -> bool:
-    """Whether it is the part of a transformer's layer that multiplies queries, keys and values."""
+def _is_attention_core(module: nn.Module) -> bool:
+    """Whether a module multiplies queries, keys and values, and is not a wrapper of such a one."""
     inner = (m for m in module.modules() if m is not module)
-    return _named(module) and not any(map(_named, inner))
+    return _is_attention(module) and not any(map(_is_attention, inner))
 
 
-def _named(module: nn.Module) -> bool:
+def _is_attention(module: nn.Module) -> bool:
     return type(module).__name__.endswith("Attention")
 
 

@@ -52,8 +52,8 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         for limit in limits:
             conf = conf_files.load(path, Path(), [*overrides, f"batch.max_duration={limit:g}"])
             out = folder / f"{len(found)}"
-            timed = bench.Bench(conf, cuts, list(corpus.EMOTIONS), out)
-            one = timed.figures(args.steps)
+            timed = bench.TrainingBench(conf, cuts, list(corpus.EMOTIONS), out)
+            one = timed.measure(args.steps)
             projected = one.hours(conf.train.epochs)
             hours[limit] += projected
             print(f"\n{path}, engine {conf.ctc}, batches of {limit:g} s\n{text(one)}")

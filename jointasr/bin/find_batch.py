@@ -94,9 +94,9 @@ def trial(conf: schema.Config, cuts: "CutSet", labels: list[str]) -> tuple[float
     one = None
     try:
         with tempfile.TemporaryDirectory() as folder:
-            one = bench.Bench(conf, cuts, labels, Path(folder))
+            one = bench.TrainingBench(conf, cuts, labels, Path(folder))
             took, spoken = one.run(STEPS)
-            return spoken / took, bench.peak_memory() / bench.memory()
+            return spoken / took, bench.peak_memory() / bench.total_memory()
     finally:  # the next must find the memory free
         del one
         gc.collect()

@@ -1,4 +1,4 @@
-"""The bench: its counts against closed forms and torch's own, its figures' consistency."""
+"""Benchmarks: FLOP counts against closed forms and torch, consistency of the measurements."""
 
 import os
 import subprocess
@@ -31,12 +31,12 @@ def cuts(tmp_path_factory: pytest.TempPathFactory) -> CutSet:
 
 
 @pytest.fixture
-def one(models: Path, cuts: CutSet, tmp_path: Path) -> bench.Bench:
+def training_bench(models: Path, cuts: CutSet, tmp_path: Path) -> bench.TrainingBench:
     conf = tiny.conf(models, "joint.yaml")
-    return bench.Bench(conf, cuts, tiny.LABELS, tmp_path)
+    return bench.TrainingBench(conf, cuts, tiny.LABELS, tmp_path)
 
 
-def test_durations_are_iemocaps() -> None:
+def test_durations_of_iemocap() -> None:
     drawn = corpus.durations(50000)
     assert len(drawn) == 50000 and drawn.min() > 0.585 and drawn.max() < 34.14
     assert drawn.mean() == pytest.approx(4.55, rel=0.03)
@@ -46,7 +46,7 @@ def test_durations_are_iemocaps() -> None:
 
 
 def test_the_corpus(cuts: CutSet) -> None:
-    """Archive and wav files hold the same; cuts load; words are as many as in IEMOCAP."""
+    """Archive and wav files have the same samples; cuts load; words per second as in IEMOCAP."""
     words = sum(len(cut.supervisions[0].text.split()) for cut in cuts)
     assert words / sum(cut.duration for cut in cuts) == pytest.approx(2.54, rel=0.1)
     cut = next(iter(cuts))
@@ -56,8 +56,7 @@ def test_the_corpus(cuts: CutSet) -> None:
 
 
 def test_operations_of_layers() -> None:
-    """Two for each multiply-add; three times as many in training, where there are weights to
-    train."""
+    """Two per multiply-add; three times as many in training, for trained layers."""
     model = nn.Sequential(nn.Conv1d(6, 8, 5, stride=2, groups=2), nn.Linear(10, 3))
     model[0].requires_grad_(False)
     with flops.counting(model) as count:
@@ -65,17 +64,17 @@ def test_operations_of_layers() -> None:
     convolution, linear = 2 * 4 * 8 * 10 * (6 // 2) * 5, 2 * 4 * 8 * 3 * 10
     assert count.forward == convolution + linear and count.backward == 2 * linear
     model(torch.zeros(4, 6, 23))
-    assert count.forward == convolution + linear  # counted only inside
+    assert count.forward == convolution + linear  # not counted outside
 
 
 @pytest.mark.skipif(find_spec("torch.utils.flop_counter") is None, reason="torch 2.1 or newer")
-def test_operations_of_a_system_are_torchs_own(one: bench.Bench) -> None:
+def test_operations_of_a_system_agree_with_torch(training_bench: bench.TrainingBench) -> None:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    system = one.trainer.system.eval()
-    batch = to_device(next(one.batches), one.trainer.device)
-    counter = FlopCounterMode(display=False)  # knows the parts of this attention
+    system = training_bench.trainer.system.eval()
+    batch = to_device(next(training_bench.batches), training_bench.trainer.device)
+    counter = FlopCounterMode(display=False)  # it counts the matrix products of this backend
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), flops.counting(system) as ours, counter:
         bench.systems.forward(system, batch.waves, batch.lengths, batch.texts)
     assert ours.forward == pytest.approx(counter.get_total_flops(), rel=0.02)
@@ -86,8 +85,8 @@ def test_peak_is_a_rate() -> None:
     assert 1e8 < found < 1e13
 
 
-def test_figures_fit_together(one: bench.Bench) -> None:
-    found = one.figures(steps=2)
+def test_measurements_are_consistent(training_bench: bench.TrainingBench) -> None:
+    found = training_bench.measure(steps=2)
     assert sum(found.parts.values()) == pytest.approx(1)
     assert all(-0.01 <= share < 1 for share in found.parts.values()), found.parts
     assert found.parts["encoder"] > 0 and found.parts["backward"] > 0
@@ -98,17 +97,17 @@ def test_figures_fit_together(one: bench.Bench) -> None:
     assert "model FLOPs utilisation" in command.text(found)
 
 
-def test_hypotheses_become_as_long_as_references(one: bench.Bench) -> None:
+def test_hypotheses_become_as_long_as_references(training_bench: bench.TrainingBench) -> None:
     generator = torch.Generator().manual_seed(0)
-    batch = next(one.batches)
-    frames = one.trainer.system.encoder.frames(batch.lengths)
+    batch = next(training_bench.batches)
+    frames = training_bench.trainer.system.encoder.frames(batch.lengths)
     scores = torch.randn(len(batch.ids), int(frames.max()), 29, generator=generator).log_softmax(-1)
     scores[..., 0] += bench.blank_bias(scores, frames, batch)
     found = sum(map(len, search.greedy(scores, frames)))
     assert found == pytest.approx(sum(map(len, batch.targets)), rel=0.02)
 
 
-def test_joint_beside_asr_and_ser() -> None:
+def test_joint_compared_with_asr_and_ser() -> None:
     rows = [
         {"kind": kind, "seconds": 100.0, "rate": rate, "decoding": rate}
         for kind, rate in (("asr", 10.0), ("ser", 10.0), ("joint", 8.0))
@@ -130,17 +129,17 @@ def test_the_smallest_batch_that_is_as_fast(rates: dict[int, float], chosen: int
 def test_batches_that_do_not_fit(
     models: Path, cuts: CutSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The search ends at the first; when it is the smallest, that is an error with the knobs."""
+    """The search ends at the first; if that is the smallest, the error names options to change."""
     limit = 60.0
 
-    def run(self: bench.Bench, steps: int) -> tuple[float, float]:
+    def run(self: bench.TrainingBench, steps: int) -> tuple[float, float]:
         seconds = self.trainer.conf.batch.seconds
         if seconds > limit:
             raise DataError("out of memory on a batch")
         return 1.0, seconds
 
-    monkeypatch.setattr(bench.Bench, "run", run)
-    monkeypatch.setattr(bench, "memory", lambda: 1e6)
+    monkeypatch.setattr(bench.TrainingBench, "run", run)
+    monkeypatch.setattr(bench, "total_memory", lambda: 1e6)
     conf = tiny.conf(models, "ser.yaml", "batch.max_duration=auto")
     many = CutSet.from_cuts(cut.with_id(f"{cut.id}-{i}") for i in range(9) for cut in cuts)
     assert find_batch.rates(conf, many, tiny.LABELS) == {25: 25.0, 50: 50.0}
