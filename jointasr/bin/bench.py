@@ -1,4 +1,4 @@
-"""Time training and decoding on this machine, on audio of IEMOCAP's shape: a table, no verdict."""
+"""Measure training and decoding on this machine, on audio with IEMOCAP's durations."""
 
 import argparse
 import tempfile
@@ -22,19 +22,23 @@ SHAPES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     conf_files.add_options(parser)
-    parser.add_argument("--shape", choices=SHAPES, help="models of random weights")
-    parser.add_argument("--seconds", default="100", help="of audio in a batch; several with blanks")
-    parser.add_argument("--steps", type=int, default=10, help="of each timing")
-    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    parser.add_argument(
+        "--shape", choices=SHAPES, help="size of the models, which have random weights"
+    )
+    parser.add_argument(
+        "--seconds", default="100", help="seconds of audio per batch; several, separated by blanks"
+    )
+    parser.add_argument("--steps", type=int, default=10, help="training steps per measurement")
+    parser.add_argument("--json", type=Path, help="file to write the measurements to")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(args, Path(folder))
+        rows = measure(args, Path(folder))
     if args.json:
-        files.write_json(args.json, found)
+        files.write_json(args.json, rows)
 
 
 def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """The figures of each conf and batch size, printed as they come."""
+    """Measure each conf and batch size; print and return the measurements."""
     from jointasr.bench import bench, corpus, random_models
     from jointasr.utils.progress import start_log
 
@@ -46,31 +50,31 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     limits = [float(seconds) for seconds in args.seconds.split()]
     cuts = corpus.write(folder / "corpus", max(600.0, 3 * args.steps * max(limits)))
     print(f"{bench.machine()}; {sum(cut.duration for cut in cuts) / 60:.0f} minutes of audio")
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     hours = {limit: 0.0 for limit in limits}
     for path in args.confs:
         for limit in limits:
             conf = conf_files.load(path, Path(), [*overrides, f"batch.max_duration={limit:g}"])
-            out = folder / f"{len(found)}"
-            timed = bench.TrainingBench(conf, cuts, list(corpus.EMOTIONS), out)
-            one = timed.measure(args.steps)
-            projected = one.hours(conf.train.epochs)
+            out = folder / f"{len(rows)}"
+            training_bench = bench.TrainingBench(conf, cuts, list(corpus.EMOTIONS), out)
+            measured = training_bench.measure(args.steps)
+            projected = measured.hours(conf.train.epochs)
             hours[limit] += projected
-            print(f"\n{path}, engine {conf.ctc}, batches of {limit:g} s\n{text(one)}")
+            print(f"\n{path}, engine {conf.ctc}, batches of {limit:g} s\n{text(measured)}")
             print(f"  its {bench.MODELS} models of Table 1: {projected:.1f} hours")
-            found.append({"conf": path, "seconds": limit, "hours": projected, **one._asdict()})
-    print(compared(found))
+            rows.append({"conf": path, "seconds": limit, "hours": projected, **measured._asdict()})
+    print(compare_joint(rows))
     for limit, total in hours.items():
         print(f"\nTable 1 with these systems, batches of {limit:g} s: {total:.1f} hours")
-    return found
+    return rows
 
 
-def compared(found: list[dict[str, Any]]) -> str:
-    """What joint costs beside asr and ser, where all three were measured."""
+def compare_joint(rows: list[dict[str, Any]]) -> str:
+    """Compare joint with asr and ser, if all three were measured."""
     lines = []
-    for limit in dict.fromkeys(one["seconds"] for one in found):
-        rates = {one["kind"]: one for one in found if one["seconds"] == limit}
-        if rates.keys() != {"asr", "ser", "joint"} or len(found) % 3:
+    for limit in dict.fromkeys(row["seconds"] for row in rows):
+        rates = {row["kind"]: row for row in rows if row["seconds"] == limit}
+        if rates.keys() != {"asr", "ser", "joint"} or len(rows) % 3:
             continue
         both = sum(1 / rates[kind]["decoding"] for kind in ("asr", "ser"))
         once = 1 / rates["joint"]["decoding"] / both
@@ -82,21 +86,22 @@ def compared(found: list[dict[str, Any]]) -> str:
     return "".join(lines)
 
 
-def text(one: "Measurements") -> str:
-    """The figures as lines."""
-    parts = ", ".join(f"{name} {100 * share:.1f}" for name, share in one.parts.items())
+def text(measured: "Measurements") -> str:
+    """Return the measurements as lines of text."""
+    parts = ", ".join(f"{name} {100 * share:.1f}" for name, share in measured.parts.items())
     losses = "".join(
         f"  CTC loss and its gradient, engine {engine}: {100 * share:.1f} % of a step\n"
-        for engine, share in one.loss.items()
+        for engine, share in measured.loss.items()
     )
-    waits = "" if one.waits is None else f", the host waits {one.waits} times"
+    waits = "" if measured.waits is None else f", {measured.waits} host-GPU synchronisations"
     return (
-        f"  training {one.rate:.1f} s of audio a second, a step {one.step:.3f} s{waits}\n"
+        f"  training {measured.rate:.1f} s of audio per second, "
+        f"{measured.step:.3f} s per step{waits}\n"
         f"  per cent of a step: {parts}\n"
-        f"  padding {100 * one.padding:.1f} %, model FLOPs utilisation "
-        f"{100 * one.utilisation:.0f} %, peak memory {one.memory:.2f} GiB\n"
+        f"  padding {100 * measured.padding:.1f} %, model FLOPs utilisation "
+        f"{100 * measured.utilisation:.0f} %, peak memory {measured.memory:.2f} GiB\n"
         f"{losses}"
-        f"  decoding {one.decoding:.1f} s of audio a second"
+        f"  decoding {measured.decoding:.1f} s of audio per second"
     )
 
 

@@ -112,10 +112,10 @@ def test_joint_compared_with_asr_and_ser() -> None:
         {"kind": kind, "seconds": 100.0, "rate": rate, "decoding": rate}
         for kind, rate in (("asr", 10.0), ("ser", 10.0), ("joint", 8.0))
     ]
-    words = command.compared(rows)
+    words = command.compare_joint(rows)
     assert "takes 0.62 of the time of asr's and ser's together" in words
     assert "joint training 1.25 of asr's" in words
-    assert command.compared(rows[:2]) == ""
+    assert command.compare_joint(rows[:2]) == ""
 
 
 @pytest.mark.parametrize(
