@@ -1,9 +1,18 @@
 """Fetch the pretrained models of conf files, or find them, and check that they fit (stage 6)."""
 
 import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
-from jointasr.config import conf_files
+from jointasr.config import conf_files, layout
+from jointasr.data import datadir
+from jointasr.training.step import checkpoint_files
+from jointasr.utils import done, files, provenance
 from jointasr.utils.errors import run
+
+PASSED = layout.EXP / ".checked_models.json"
+"""digest of the files of each model folder that has passed"""
 
 
 def main() -> None:
@@ -13,9 +22,28 @@ def main() -> None:
     loaded = conf_files.load_all(args.confs, args.set).values()
     heads = {conf.encoder.model: conf.data.letters for conf in loaded if conf.uses_own_head}
     for model in sorted({conf.encoder.model for conf in loaded}):
-        check_encoder(model, heads.get(model, ""))
+        letters = heads.get(model, "")
+        check_once(f"encoder {model}", model, letters, partial(check_encoder, model, letters))
     for model in sorted({conf.bert.model for conf in loaded if conf.uses_bert}):
-        check_bert(model)
+        check_once(f"BERT {model}", model, "", partial(check_bert, model))
+
+
+def check_once(name: str, model: str, letters: str, check: Callable[[], None]) -> None:
+    """Run a check, unless a folder with the same files has passed it with the same code.
+
+    A hub id is always checked: the model may have left the cache.
+    """
+    if not Path(model).is_dir():
+        check()
+        return
+    options = {"letters": letters, "stack": provenance.stack()}
+    digest = done.digest("jointasr.bin.check_models", options, checkpoint_files(Path(model)))
+    passed = datadir.read_json(PASSED) if PASSED.is_file() else {}
+    if passed.get(name) == digest:
+        print(f"{name}: up to date")
+        return
+    check()
+    files.write_json(PASSED, {**passed, name: digest})
 
 
 def check_encoder(model: str, letters: str) -> None:

@@ -1,9 +1,11 @@
 """Write RESULTS.md and report.html from results.json and the decode folders; print Table 1."""
 
 import argparse
+import os
 from pathlib import Path
 
 from jointasr.config import layout, scenarios
+from jointasr.report import inputs
 from jointasr.utils import files, locks, provenance
 from jointasr.utils.errors import run
 from jointasr.utils.project import ROOT
@@ -11,7 +13,20 @@ from jointasr.utils.project import ROOT
 
 def main() -> None:
     args = _parse()
+    paper = f"{args.paper} {args.paper.stat().st_mtime_ns}" if args.paper else None
+    options = {"method": args.method, "tests": args.tests, "paper": paper, "recipe": recipe()}
+    made_from = inputs.digest(args.exp, options)
+    summary = inputs.read_summary(args.exp, made_from)
+    if summary is None or os.environ.get("JOINTASR_ON_CHANGE") == "force":
+        summary = make(args)
+        inputs.record(args.exp, made_from, summary)
+    else:
+        print(f"{args.exp / inputs.OUTPUTS[0]}: up to date")
+    print(summary, end="")
 
+
+def make(args: argparse.Namespace) -> str:
+    """Write the report; return its summary for the terminal."""
     from jointasr.config import conf_files
     from jointasr.report import html_page, markdown, report, report_data, table1
     from jointasr.scoring.results import Results, read
@@ -27,7 +42,7 @@ def main() -> None:
     with locks.held(args.exp / "RESULTS.md"):
         files.write_text(args.exp / "RESULTS.md", text)
         files.write_text(args.exp / "report.html", html)
-    print(report.terminal(data, args.exp), end="")
+    return report.terminal(data, args.exp)
 
 
 def recipe() -> str:

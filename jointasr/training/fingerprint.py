@@ -51,6 +51,11 @@ def model_files(model: str) -> list[Path]:
         return [folder] if folder.is_dir() else []
     if not (folder / "config.json").is_file():
         raise DataError(f"{model}: no config.json in it, so not a transformers model folder")
+    return checkpoint_files(folder)
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Return the files of a transformers model folder that decide what is loaded, sorted."""
     kinds = (".json", ".txt", ".safetensors", ".bin")
     return sorted(path for path in folder.iterdir() if path.suffix in kinds)
 

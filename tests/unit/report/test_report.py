@@ -214,6 +214,28 @@ def test_small_report(
     )
 
 
+def test_an_unchanged_report_is_shown_and_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "toy", monkeypatch)
+    first = capsys.readouterr().out
+    made = Path("exp/RESULTS.md").stat().st_mtime_ns
+    program.main()
+    summary = first[first.index("\n") + 1 :]  # stage 9 prints a line before
+    assert capsys.readouterr().out == f"exp/RESULTS.md: up to date\n{summary}"
+    assert Path("exp/RESULTS.md").stat().st_mtime_ns == made
+    text = next(Path("exp").glob("asr_clean/fold_*/decode_clean/text"))
+    text.write_text(text.read_text() + "\n")
+    monkeypatch.setattr(program, "make", lambda args: "made\n")
+    program.main()
+    assert capsys.readouterr().out == "made\n"
+    program.main()
+    assert "up to date" in capsys.readouterr().out
+    Path("exp/report.html").unlink()
+    program.main()
+    assert capsys.readouterr().out == "made\n"
+
+
 def test_html_page_of_a_partial_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path / "toy", monkeypatch)
     html = Path("exp/report.html").read_text()
