@@ -36,7 +36,7 @@ def read_headers(paths: Sequence[Path]) -> list[wav_scp.AudioHeader]:
 def _read_header(path: Path) -> wav_scp.AudioHeader | DataError:
     try:
         header = wav_scp.header(str(path))
-        wav_scp.check(header, str(path))
+        wav_scp.check_format(header, str(path))
     except DataError as error:
         return error
     except OSError as error:

@@ -119,7 +119,7 @@ def _work(
 ) -> None:
     """Run ``function`` and send its result; end with the parent process, which holds the lock."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    processes.end_with(parent)
+    processes.exit_with_parent(parent)
     sender.send(function(*arguments))
 
 

@@ -121,9 +121,9 @@ class TrainingBench:
         """Return the share of each part of a step in its time."""
         timer = self.trainer.train_step.timer
         timer.seconds.clear()
-        timer.on = True
+        timer.enabled = True
         seconds, _ = self.run(steps)
-        timer.on = False
+        timer.enabled = False
         shares = {part: timer.seconds[part] / seconds for part in PARTS}
         return {**shares, "other": 1 - sum(shares.values())}
 

@@ -20,7 +20,7 @@ def main() -> None:
     conf_files.add_options(parser)
     args = parser.parse_args()
     loaded = conf_files.load_all(args.confs, args.set).values()
-    heads = {conf.encoder.model: conf.data.letters for conf in loaded if conf.uses_own_head}
+    heads = {conf.encoder.model: conf.data.letters for conf in loaded if conf.uses_checkpoint_head}
     for model in sorted({conf.encoder.model for conf in loaded}):
         letters = heads.get(model, "")
         check_once(f"encoder {model}", model, letters, partial(check_encoder, model, letters))

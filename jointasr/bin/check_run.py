@@ -117,7 +117,7 @@ def check_models(conf: schema.Config) -> None:
         if result is not None and not result.ok:
             raise DataError(f"--{option}: {result.detail}; give {result.fix}")
     vocabulary = Path(conf.encoder.model) / "vocab.json"
-    if conf.uses_own_head and vocabulary.is_file():
+    if conf.uses_checkpoint_head and vocabulary.is_file():
         symbols = datadir.read_json(vocabulary)
         lang.map_head(symbols, lang.Units.char(conf.data.letters), vocabulary)
 

@@ -57,8 +57,8 @@ def targets(tests: Path) -> dict[str, tuple[str, str]]:
     return {
         "train_clean": (scenarios.CLEAN, "train"),
         "dev_clean": (scenarios.CLEAN, "dev"),
-        "train_noisy": (scenarios.TRAIN, "train"),
-        "dev_noisy": (scenarios.DEV, "dev"),
+        "train_noisy": (scenarios.TRAIN_NOISY, "train"),
+        "dev_noisy": (scenarios.DEV_NOISY, "dev"),
         **{
             layout.test_dir(Path(), name).name: (name, "test")
             for name in scenarios.read_tests(tests)

@@ -29,7 +29,7 @@ def _problems(path: Path, audio: bool) -> list[str]:
         return datadir.validate(path, audio)
     from jointasr.data import manifest
 
-    return manifest.problems(path, audio)
+    return manifest.validate(path, audio)
 
 
 def _parse() -> argparse.Namespace:

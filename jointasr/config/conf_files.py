@@ -49,7 +49,7 @@ def load_report(name: str, recipe: Path = Path("."), overrides: Sequence[str] = 
 
 
 def add_options(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
-    """Add the arguments ``confs`` and ``--set``, for :func:`load_all`."""
+    """Add the arguments of :func:`load_all`, ``confs`` and ``--set``, to ``parser``."""
     parser.add_argument("confs", nargs=nargs, help="conf files, e.g. conf/joint.yaml")
     parser.add_argument("--set", default="", help="overrides: key=value, separated by blanks")
 
@@ -77,7 +77,10 @@ def _load(kind: type[Options], name: str, recipe: Path, overrides: Sequence[str]
 
 
 def split_overrides(text: str) -> list[str]:
-    """Split the value of an option ``--set`` into ``key=value`` words, quoted as in a shell."""
+    """Split the value of an option ``--set`` into ``key=value`` words, quoted as in a shell.
+
+    Raises DataError for unbalanced quotes.
+    """
     try:
         return shlex.split(text)
     except ValueError as error:
@@ -85,23 +88,29 @@ def split_overrides(text: str) -> list[str]:
 
 
 def find(name: str, recipe: Path) -> list[Path]:
-    """Return the files that define ``name``: first that of the project, then that of the recipe."""
+    """Return the files that define ``name``: first that of the project, then that of the recipe.
+
+    A file that is in neither ``conf/`` folder stands alone. Raises DataError if there is no file.
+    """
     given = Path(name)
     parts = given.parts
     logical = Path(*parts[parts.index("conf") + 1 :]) if "conf" in parts[:-1] else given
     candidates = [ROOT / "conf" / logical, recipe.resolve() / "conf" / logical]
-    files = list(dict.fromkeys(path for path in candidates if path.is_file()))
-    if given.is_file() and given.resolve() not in files:
+    paths = list(dict.fromkeys(path for path in candidates if path.is_file()))
+    if given.is_file() and given.resolve() not in paths:
         return [given.resolve()]
-    if not files:
+    if not paths:
         raise DataError(f"conf file {name} not found: searched {candidates[0]} and {candidates[1]}")
-    return files
+    return paths
 
 
 def data_name(config: Config, name: str, recipe: Path) -> str:
-    """Return the data folder of a conf: ``data``, or ``data-<stem>`` if it changes ``data:``."""
-    usual = load("joint.yaml", recipe).data
-    return "data" if config.data == usual else f"data-{Path(name).stem}"
+    """Return the data folder of a conf: ``data``, or ``data-<stem>`` if it changes ``data:``.
+
+    The reference is the ``data:`` section of joint.yaml in the same recipe.
+    """
+    default = load("joint.yaml", recipe).data
+    return "data" if config.data == default else f"data-{Path(name).stem}"
 
 
 def dump(config: Section) -> str:
@@ -120,6 +129,7 @@ def get(config: Section, key: str) -> Any:
 
 
 def _layers(name: str, recipe: Path, seen: list[Path]) -> list[Layer]:
+    """Return the files of ``name`` and its bases with their values, bases first."""
     layers: list[Layer] = []
     for path in find(name, recipe):
         if path in seen:
@@ -182,6 +192,7 @@ def _refuse_unknown(kind: type[BaseModel], values: object, path: Path, prefix: s
 
 
 def _explain(error: ValidationError, layers: Sequence[Layer]) -> str:
+    """Describe the first error: the last file that sets the key, the key, the reason, the value."""
     first = error.errors()[0]
     # For a key of several types, pydantic appends the name of the type to the location.
     keys = [key for key in first["loc"] if isinstance(key, str) and key.isidentifier()]

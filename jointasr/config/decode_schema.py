@@ -10,7 +10,7 @@ Method = Literal["one_best", "greedy", "nbest", "hlg", "hlg_rescore", "beam"]
 
 
 class LanguageModel(Section):
-    """Word n-gram models, estimated on the training text of each fold, and their weights."""
+    """Word n-gram models, which are estimated from the training text of each fold."""
 
     order: Annotated[int, Field(ge=1, le=9)] = 3
     """order of the model used in search"""
@@ -19,10 +19,12 @@ class LanguageModel(Section):
     text: list[str] = []
     """additional text files, one sentence per line"""
     scale: Literal["auto"] | Positive = "auto"
-    """weight of its log-probabilities; auto: the one in ``scales`` with the lowest WER on dev"""
+    """weight of the model's log-probabilities; auto: the value in ``scales`` with the lowest WER
+    on the dev set"""
     scales: Annotated[list[Positive], Field(min_length=1)] = [0.2, 0.4, 0.6, 0.8, 1.0, 1.4]
     word_penalty: Literal["auto"] | float = "auto"
-    """subtracted from the score for each word; auto: chosen from ``word_penalties`` on dev"""
+    """subtracted from the score for each word; auto: the value in ``word_penalties`` with the
+    lowest WER on the dev set"""
     word_penalties: Annotated[list[float], Field(min_length=1)] = [-1.0, -0.5, 0.0, 0.5, 1.0]
     beam_size: Annotated[int, Field(gt=0)] = 100
     """beam size of method beam"""
@@ -38,27 +40,31 @@ class Decode(Section):
     lattice rescored by a larger n-gram model; beam: prefix-beam search with lexicon and n-gram
     model, without k2"""
     search_beam: Positive = 20.0
+    """beam of the search; this and the next three are parameters of k2.intersect_dense_pruned"""
     output_beam: Positive = 8.0
+    """beam of the output lattice; paths that score lower than the best by more are removed"""
     min_active_states: Annotated[int, Field(gt=0)] = 30
+    """minimum number of states per frame"""
     max_active_states: Annotated[int, Field(gt=0)] = 10000
+    """maximum number of states per frame"""
     lattice_prune: Fraction = 1e-3
     """arcs with a smaller posterior are removed from the lattice before paths are listed"""
     modified_topology: bool = False
     """nbest, hlg, hlg_rescore: use k2's smaller H, in which a repeated label without a blank in
     between counts as two labels"""
     paths: Annotated[int, Field(gt=0)] = 50
-    """number of candidates ranked"""
+    """number of candidates to rank: length of the n-best list"""
     lm: LanguageModel = LanguageModel()
     max_duration: Positive = 100.0
-    """seconds of audio in a batch"""
+    """seconds of audio in a batch, including padding"""
 
     @property
     def ranks(self) -> bool:
-        """Whether an n-gram model ranks candidates."""
+        """Whether the method ranks candidates with an n-gram model."""
         return self.method not in ("greedy", "one_best")
 
     def options(self) -> dict[str, object]:
-        """Keys that can change the result of the method, with their values."""
+        """Return the keys that can change the result of the method, with their values."""
         unused = {"max_duration"}
         if not self.ranks:
             unused |= {"lattice_prune", "modified_topology", "paths", "lm"}

@@ -10,13 +10,14 @@ Count = Annotated[int, Field(ge=0)]
 Pair = TypeVar("Pair", tuple[int, int], tuple[float, float])
 
 
-def _rising(pair: Pair) -> Pair:
+def _check_ascending(pair: Pair) -> Pair:
     if pair[0] > pair[1]:
         raise ValueError("the first must not be greater than the second")
     return pair
 
 
-Rising = AfterValidator(_rising)
+Ascending = AfterValidator(_check_ascending)
+"""annotation of pairs (minimum, maximum)"""
 
 
 class Section(BaseModel):

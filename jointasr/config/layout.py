@@ -23,7 +23,7 @@ from pathlib import Path
 
 EXP = Path("exp")
 MAX_DURATION = EXP / "max_duration.json"
-"""seconds of audio in a batch, measured for one GPU"""
+"""maximum seconds of audio in a batch, measured on a GPU (``batch.max_duration: auto``)"""
 
 CUTS = "cuts.jsonl.gz"
 RECORDINGS = "recordings.jsonl.gz"
@@ -46,17 +46,20 @@ _TEST = "test_"
 
 
 def selected_dir(data: Path) -> Path:
-    """Data dir of the utterances that the experiment uses."""
+    """Return the data dir of the utterances that the experiment uses."""
     return data / SELECTED
 
 
 def mix_dir(data: Path, set_name: str = "") -> Path:
-    """Folder of the planned mixtures, of one set or of all."""
+    """Return the folder of the planned mixtures, of one set or of all."""
     return data / MIX / set_name
 
 
 def conv_dir(archived: Path, digest: str) -> Path:
-    """Folder of an archived set's features from the convolutional weights with this digest."""
+    """Return the folder of an archived set's convolutional features.
+
+    ``digest`` identifies the weights of the feature extractor.
+    """
     return archived / f"conv_{digest}"
 
 
@@ -64,42 +67,42 @@ def conv_dir(archived: Path, digest: str) -> Path:
 
 
 def scheme_dir(data: Path, scheme: str) -> Path:
-    """Folder that holds the folds of a scheme."""
+    """Return the folder that holds the folds of a scheme."""
     return data / "folds" / scheme
 
 
 def data_folder(fold_dir: Path) -> Path:
-    """Data folder that a fold folder belongs to."""
+    """Return the data folder of a fold folder."""
     return fold_dir.parents[2]
 
 
 def list_file(fold_dir: Path, split: str) -> Path:
-    """Ids of a split (train, dev or test) of a fold."""
+    """Return the path of the ids of a split (train, dev or test) of a fold."""
     return fold_dir / f"{split}.list"
 
 
 def set_dir(fold_dir: Path, split: str, condition: str) -> Path:
-    """Data dir of a fold: split train or dev under a training condition, clean or noisy."""
+    """Return the data dir of a fold's split, train or dev, in a condition, clean or noisy."""
     return fold_dir / f"{split}_{condition}"
 
 
 def test_dir(fold_dir: Path, scenario: str) -> Path:
-    """Data dir of a fold's test set in a scenario."""
+    """Return the data dir of a fold's test set in a scenario."""
     return fold_dir / f"{_TEST}{scenario}"
 
 
 def test_scenario(folder: Path) -> str:
-    """Scenario of a test dir: the inverse of :func:`test_dir`."""
+    """Return the scenario of a test dir: the inverse of :func:`test_dir`."""
     return folder.name.removeprefix(_TEST)
 
 
 def lang_dir(fold_dir: Path, units: str, size: int) -> Path:
-    """Output units of a fold: lang_char, lang_bpe500 ..."""
+    """Return the folder of a fold's output units: lang_char, lang_bpe500 ..."""
     return fold_dir / ("lang_char" if units == "char" else f"lang_{units}{size}")
 
 
 def lm_dir(folder: Path, order: int) -> Path:
-    """n-gram model of this order in a fold folder or a packed model."""
+    """Return the folder of the n-gram model of this order in a fold folder or a packed model."""
     return folder / f"lm_{order}gram"
 
 
@@ -107,53 +110,56 @@ def lm_dir(folder: Path, order: int) -> Path:
 
 
 def system_name(system: str, condition: str) -> str:
-    """Name of a system under a training condition, clean or noisy."""
+    """Return the name of a system under a training condition, clean or noisy."""
     return f"{system}_{condition}"
 
 
 def system_dir(exp: Path, system: str, condition: str) -> Path:
-    """Folder of a system's models under a training condition."""
+    """Return the folder of a system's models under a training condition."""
     return exp / system_name(system, condition)
 
 
-def model_dir(systems: Path, fold: str) -> Path:
-    """Folder of a fold's model below a :func:`system_dir`."""
-    return systems / f"{_FOLD}{fold}"
+def model_dir(parent: Path, fold: str) -> Path:
+    """Return the model folder of a fold in ``parent``, a :func:`system_dir`."""
+    return parent / f"{_FOLD}{fold}"
 
 
 def fold_name(folder: Path) -> str:
-    """Fold of a model folder."""
+    """Return the fold of a model folder."""
     return folder.name.removeprefix(_FOLD)
 
 
-def model_dirs(systems: Path) -> list[Path]:
-    """All model folders below a :func:`system_dir`, sorted."""
-    return sorted(systems.glob(f"{_FOLD}*"))
+def model_dirs(parent: Path) -> list[Path]:
+    """Return all model folders in ``parent``, a :func:`system_dir`, sorted."""
+    return sorted(parent.glob(f"{_FOLD}*"))
 
 
 def exp_dir(folder: Path) -> Path:
-    """The exp folder that a model folder is in."""
+    """Return the exp folder of a model folder."""
     return folder.parents[1]
 
 
 def decode_dir(folder: Path, scenario: str, method: str) -> Path:
-    """Hypotheses of a model (``folder``) in a test scenario."""
+    """Return the folder of the hypotheses of a model (``folder``) in a test scenario."""
     return folder / f"decode_{scenario}{_suffix(method)}"
 
 
 def align_dir(folder: Path, scenario: str, texts: str, method: str) -> Path:
-    """Alignments of a model's references (``texts`` "ref") or hypotheses ("hyp")."""
+    """Return the folder of a model's alignments.
+
+    ``texts``: "ref" for aligned references, "hyp" for hypotheses of ``method``.
+    """
     suffix = "" if texts == "ref" else _suffix(method)
     return folder / f"align_{scenario}_{texts}{suffix}"
 
 
 def tune_dir(folder: Path, method: str) -> Path:
-    """Language model weights chosen on the dev set for a model and method."""
+    """Return the folder of a method's language model weights, chosen on the dev set."""
     return folder / f"tune_{method}"
 
 
 def tune_dirs(folder: Path) -> list[Path]:
-    """The :func:`tune_dir` of each method that was used, sorted."""
+    """Return the :func:`tune_dir` of each method that was used, sorted."""
     return sorted(folder.glob("tune_*"))
 
 

@@ -24,16 +24,21 @@ class ModelDescription:
     kind: str
     """asr, ser or joint"""
     conf: str
+    """conf file"""
     seed: int
     train: str
     """training condition: clean or noisy"""
     fold: str
     engine: str
+    """of CTC: k2 or torch"""
     stack: str
+    """software stack: k2, k2-pypi or torch"""
     lang: str
+    """lang folder"""
     data: str
     """fold folder"""
     commit: str
+    """of the project, at the time of training"""
     budget: dict[str, int]
     """epochs, optimizer steps, utterances and dev_utterances of the data dirs, and useful: training
     utterances with a label that the system learns from"""
@@ -45,7 +50,7 @@ class ModelDescription:
 def read_model(model_dir: Path) -> ModelDescription:
     """Read ``model_dir/model.json``.
 
-    Raises DataError when it is damaged or describes the model of another folder.
+    Raises DataError if it is damaged or describes the model of another folder.
     """
     path = model_dir / layout.MODEL_JSON
     try:

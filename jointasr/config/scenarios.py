@@ -8,8 +8,9 @@ from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
 KINDS = ("music", "noise", "speech")
+"""kinds of noise"""
 CLEAN = "clean"
-TRAIN, DEV = "train_noisy", "dev_noisy"
+TRAIN_NOISY, DEV_NOISY = "train_noisy", "dev_noisy"
 
 
 def tests_file(given: str = "") -> Path:
@@ -21,11 +22,11 @@ def tests_file(given: str = "") -> Path:
 
 
 def pools(tests: Path, wanted: Sequence[str] = ()) -> dict[str, str]:
-    """Return ``{set: pool of its noise files}``, "" for the clean set; ``wanted`` selects sets.
+    """Return ``{set: pool of its noise files}`` of ``wanted``, or of all sets; clean has "".
 
     Raises DataError if a wanted set does not exist.
     """
-    known = {CLEAN: "", TRAIN: "train", DEV: "dev"}
+    known = {CLEAN: "", TRAIN_NOISY: "train", DEV_NOISY: "dev"}
     known |= {name: "test" for name in read_tests(tests) if name != CLEAN}
     for name in wanted:
         if name not in known:
@@ -36,7 +37,8 @@ def pools(tests: Path, wanted: Sequence[str] = ()) -> dict[str, str]:
 def read_tests(path: Path) -> dict[str, tuple[str, float | None]]:
     """Return ``{scenario: (noise kind, SNR in dB)}`` in file order; clean has ("-", None).
 
-    Raises DataError naming file and line of an invalid or duplicate entry.
+    Raises DataError if the file is missing or has no scenario, or naming file and line of an
+    invalid or duplicate entry.
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist")
@@ -44,15 +46,15 @@ def read_tests(path: Path) -> dict[str, tuple[str, float | None]]:
     for number, line in enumerate(files.read_text(path).splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
-        name, kind, ratio = [*line.split(), "", ""][:3]
-        if name in tests or name in (TRAIN, DEV):
+        name, kind, snr = [*line.split(), "", ""][:3]
+        if name in tests or name in (TRAIN_NOISY, DEV_NOISY):
             raise DataError(f"{path}:{number}: {name} is a duplicate or the name of a training set")
         if (kind == "-") != (name == CLEAN) or kind not in ("-", *KINDS) or len(line.split()) != 3:
             raise DataError(f"{path}:{number}: expected `clean - -` or `NAME KIND SNR`: {line}")
         try:
-            tests[name] = kind, None if kind == "-" else float(ratio)
+            tests[name] = kind, None if kind == "-" else float(snr)
         except ValueError:
-            raise DataError(f"{path}:{number}: {ratio} is not an SNR in dB") from None
+            raise DataError(f"{path}:{number}: {snr} is not an SNR in dB") from None
     if not tests:
         raise DataError(f"{path}: contains no test scenario; add lines `NAME KIND SNR`")
     return tests

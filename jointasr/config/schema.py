@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from jointasr.config.fields import Count, Fraction, Positive, Rising, Section
+from jointasr.config.fields import Ascending, Count, Fraction, Positive, Section
 from jointasr.text.normalizer import LETTERS, check_letters
 
 
@@ -18,7 +18,8 @@ class Data(Section):
     """alphabet of the transcripts in addition to apostrophe and space, in one case or both; may
     include digits. Other characters are converted to the available case or removed"""
     emotions: Annotated[list[str], Field(min_length=1)] = ["ang", "hap", "neu", "sad"]
-    """classes, after merging (excited counts as happy)"""
+    """emotion classes, in the order of the classifier's outputs (IEMOCAP's excited is merged with
+    happy)"""
     turns: Literal["speech", "all"] = "speech"
     """speech: only utterances with words (IEMOCAP: 5,500); all: also the 31 others (5,531)"""
     scheme: Literal["speaker", "session", "given"] = "speaker"
@@ -29,9 +30,9 @@ class Data(Section):
     test speaker's session"""
     dev_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     """fraction of dialogues held out"""
-    snr: Annotated[tuple[float, float], Rising] = (5.0, 35.0)
+    snr: Annotated[tuple[float, float], Ascending] = (5.0, 35.0)
     """range of signal-to-noise ratios of the noisy training set, dB"""
-    babble_talkers: Annotated[tuple[int, int], Rising] = (1, 1)
+    babble_talkers: Annotated[tuple[int, int], Ascending] = (1, 1)
     """minimum and maximum number of talkers in background speech"""
     noise_window: Annotated[float, Field(ge=0)] = 0.0
     """seconds; noise files are first cut into windows of this length (0: complete files)"""
@@ -43,6 +44,7 @@ class Units(Section):
     """Output units of the CTC head."""
 
     type: Literal["char", "bpe", "unigram"] = "char"
+    """characters, or pieces of one of SentencePiece's model types"""
     size: Annotated[int, Field(gt=2)] = 500
     """number of SentencePiece units, blank excluded (ignored for char)"""
 
@@ -59,7 +61,9 @@ class Encoder(Section):
     freeze: bool = False
     """do not train any part of the encoder"""
     dropout: Fraction = 0.1
+    """dropout probability of hidden states, attention and activations"""
     layerdrop: Fraction = 0.1
+    """probability of skipping a transformer layer in training"""
     gradient_checkpointing: bool = False
     """recompute activations in the backward pass: less memory, about a third more time"""
 
@@ -92,6 +96,7 @@ class Emotion(Section):
     skip: bool = True
     """skip connections around the fusion layers (paper, section 3.2)"""
     dropout: Fraction = 0.1
+    """dropout probability of the classifier and the fusion layers"""
     transcript: Literal["greedy", "oracle", "empty", "soft", "nbest"] = "greedy"
     """input of the text branch. greedy: the model's hypothesis; oracle: the reference (empty if
     missing); empty: no text; soft: the hypothesis, with each word embedding interpolated towards
@@ -103,7 +108,7 @@ class Emotion(Section):
     """stopped: the emotion loss does not reach the shared encoder (control)"""
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "Emotion":
+    def _check_combination(self) -> "Emotion":
         if self.fusion == "co_attention":
             if self.transcript == "nbest":
                 raise ValueError("fusion co_attention needs tokens, which transcript nbest lacks")
@@ -120,21 +125,22 @@ class Bert(Section):
     model: str = "bert-base-uncased"
     """hub id or folder"""
     freeze: bool = False
+    """do not train BERT"""
 
 
 class Augment(Section):
     """Time-domain SpecAugment, drawn per utterance and epoch."""
 
     speeds: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=1)] = [95, 100, 105]
-    """per cent of the original speed; one is drawn"""
+    """speeds to draw from, per cent of the original"""
     speed_semantics: Literal["speed", "toolkit"] = "speed"
     """toolkit: the inverse ratio, as in the release of the paper's toolkit (95 shortens audio)"""
     max_bands: Annotated[int, Field(ge=0, le=20)] = 3
-    """maximum number of notches"""
+    """maximum number of notches (band-stop filters)"""
     max_chunks: Count = 5
     """maximum number of zeroed chunks"""
-    chunk_samples: Annotated[tuple[Count, Count], Rising] = (1000, 2000)
-    """minimum and maximum length of a chunk"""
+    chunk_samples: Annotated[tuple[Count, Count], Ascending] = (1000, 2000)
+    """minimum and maximum length of a chunk, in samples at 16 kHz"""
 
 
 class Batch(Section):
@@ -152,7 +158,7 @@ class Batch(Section):
 
     @property
     def seconds(self) -> float:
-        """``max_duration`` as a number; stage 7 replaces auto by one."""
+        """``max_duration`` as a number; stage 7 replaces auto by the measured one."""
         assert self.max_duration != "auto", "max_duration auto has not been resolved"
         return self.max_duration
 
@@ -162,7 +168,9 @@ class Optimiser(Section):
 
     name: Literal["adamw", "adam", "adadelta"] = "adamw"
     lr: Positive = 1e-4
+    """learning rate before scaling by the schedule"""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """for weight matrices; biases and norms have none"""
     newbob_factor: Annotated[float, Field(gt=0, le=1)] = 0.9
     """factor of the learning rate when the dev loss stalls (schedule newbob)"""
 
@@ -182,6 +190,8 @@ class Schedule(Section):
     """Learning rate schedule."""
 
     name: Literal["warmup_decay", "newbob"] = "warmup_decay"
+    """warmup_decay: linear warm-up and decay, per step; newbob: annealing by the dev loss, per
+    epoch"""
     warmup: Fraction = 0.1
     """fraction of all steps over which learning rates rise from zero"""
     decay_from: Fraction = 0.5
@@ -198,9 +208,9 @@ class Train(Section):
     """auto: bf16 or, on older GPUs, fp16; fp32 on a CPU"""
     max_skipped: Annotated[int, Field(gt=0)] = 20
     """maximum number of consecutive steps skipped because loss or gradient is not finite (fp16
-    needs some to find its loss scale); training stops after that"""
+    skips a few until its loss scale is right); training stops after that"""
     save_minutes: Annotated[float, Field(ge=0)] = 10.0
-    """interval between training states; a killed training resumes from the last one"""
+    """minutes between saved training states; a killed training resumes from the last state"""
     log_every: Annotated[int, Field(gt=0)] = 20
     """steps between log lines"""
 
@@ -231,7 +241,7 @@ class Config(Section):
         return self.system != "ser"
 
     @property
-    def uses_own_head(self) -> bool:
+    def uses_checkpoint_head(self) -> bool:
         """Whether training starts from the CTC head of the checkpoint, which must fit."""
         linear = self.head.type == "linear" and self.head.init == "checkpoint"
         return self.has_ctc and linear and self.units.type == "char"

@@ -43,7 +43,7 @@ def write_wav(
     ``scp`` is written. Memory does not grow with the archive. Raises DataError naming an utterance
     that is empty or occurs twice.
     """
-    facts: dict[str, tuple[int, int]] = {}
+    written: dict[str, tuple[int, int]] = {}
     entries: dict[str, int] = {}
     with files.replacing(ark) as temporary:
         with temporary.open("wb") as file:
@@ -51,19 +51,22 @@ def write_wav(
                 assert samples.dtype == np.int16 and samples.ndim == 1, utterance
                 if not len(samples):
                     raise DataError(f"{ark}: the utterance {utterance} has no samples")
-                entries[utterance] = _start(file.tell(), utterance, entries, ark)
+                entries[utterance] = _data_offset(file.tell(), utterance, entries, ark)
                 kaldiio.save_ark(file, {utterance: (wav_scp.RATE, samples)})
-                facts[utterance] = len(samples), fingerprint(samples)
+                written[utterance] = len(samples), fingerprint(samples)
         for utterance, offset in entries.items():
             back = wav_scp.read(f"{temporary}:{offset}")
-            if (len(back), fingerprint(back)) != facts[utterance]:
+            if (len(back), fingerprint(back)) != written[utterance]:
                 raise OSError(f"{ark}: {utterance} differs when read back; check the disk")
     datadir.write_table(scp, {utt: f"{ark}:{offset}" for utt, offset in entries.items()})
-    return facts
+    return written
 
 
 def read_wav(source: str) -> np.ndarray:
-    """Return the int16 samples (frames,) of ``wav.1.ark:123`` or a wav file, or raise DataError."""
+    """Return the int16 samples (frames,) of ``wav.1.ark:123`` or a wav file.
+
+    Raises DataError as :func:`wav_scp.read` does.
+    """
     return wav_scp.read(source)
 
 
@@ -85,7 +88,7 @@ def write_feats(utterances: Iterable[tuple[str, np.ndarray]], ark: Path, scp: Pa
             assert matrix.dtype == np.float32 and matrix.ndim == 2, utterance
             if not matrix.size or not np.isfinite(matrix).all():
                 raise DataError(f"{ark}: features of {utterance} are empty or not finite")
-            entries[utterance] = _start(file.tell(), utterance, entries, ark)
+            entries[utterance] = _data_offset(file.tell(), utterance, entries, ark)
             kaldiio.save_ark(file, {utterance: matrix}, compression_method=CM2)
             file.flush()
             back = read_feats(f"{temporary}:{entries[utterance]}")
@@ -102,7 +105,7 @@ def read_feats(source: str) -> np.ndarray:
     entry (kaldiio would execute a pipe).
     """
     path, offset = wav_scp.split(source)
-    wav_scp.refuse(path, source)
+    wav_scp.check_source(path, source)
     if offset is None:
         raise DataError(f"{source}: expected an archive entry such as feats.1.ark:123")
     try:
@@ -173,7 +176,7 @@ def _register() -> ArkBackend:
     return backend
 
 
-def _start(position: int, utterance: str, entries: dict[str, int], ark: Path) -> int:
+def _data_offset(position: int, utterance: str, entries: dict[str, int], ark: Path) -> int:
     """Return the offset of the data of the next entry, after its id and a blank."""
     if utterance in entries:
         raise DataError(f"{ark}: the utterance {utterance} occurs twice")

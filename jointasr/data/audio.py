@@ -19,29 +19,29 @@ BLOCK = 1 << 18
 
 def header(file: Path | BinaryIO, name: str) -> AudioHeader:
     """Return the header of ``file``, called ``name`` in errors, or raise DataError."""
-    with _opened(file, name) as sound:
+    with _open(file, name) as sound:
         return AudioHeader(sound.samplerate, sound.channels, sound.frames)
 
 
 def read(
-    file: Path | BinaryIO, name: str, channel: int | None = None, longest: float = float("inf")
+    file: Path | BinaryIO, name: str, channel: int | None = None, max_seconds: float = float("inf")
 ) -> np.ndarray:
     """Return samples (T,) float32 at 16 kHz: of one channel (from 0), or the mean of all.
 
-    The file is decoded and resampled block by block, so that a long one needs only the memory of
-    the result: 0.23 GB per hour. Raises DataError naming the file if it cannot be read, is longer
-    than ``longest`` seconds, or has no samples, no such channel, or samples that are not finite.
+    The file is decoded and resampled block by block, so that peak memory is that of the result:
+    0.23 GB per hour. Raises DataError naming the file if it cannot be read, is longer than
+    ``max_seconds``, or has no samples, no such channel, or samples that are not finite.
     """
-    with _opened(file, name) as sound:
+    with _open(file, name) as sound:
         if channel is not None and channel >= sound.channels:
             raise DataError(f"{name}: has {sound.channels} channels, no channel {channel}")
         converter = _Converter(sound.samplerate)
-        data, left = bytearray(), longest * sound.samplerate  # a bytearray grows in place
+        data, remaining = bytearray(), max_seconds * sound.samplerate  # a bytearray grows in place
         try:
             for block in sound.blocks(BLOCK, dtype="float32", always_2d=True):
-                left -= len(block)
-                if left < 0:
-                    raise DataError(f"{name}: longer than {longest:g} seconds")
+                remaining -= len(block)
+                if remaining < 0:
+                    raise DataError(f"{name}: longer than {max_seconds:g} seconds")
                 mono = block.mean(1) if channel is None else block[:, channel]
                 if not np.isfinite(mono).all():
                     raise DataError(f"{name}: has samples that are not finite")
@@ -86,7 +86,7 @@ class _Converter:
         return np.asarray(self._stream.resample_chunk(np.ascontiguousarray(block), last=last))
 
 
-def _opened(file: Path | BinaryIO, name: str) -> soundfile.SoundFile:
+def _open(file: Path | BinaryIO, name: str) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(str(file) if isinstance(file, Path) else file)
     except soundfile.LibsndfileError as error:

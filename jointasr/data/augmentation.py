@@ -90,14 +90,14 @@ def draw(
     bands = tuple(float(edge) for edge in rng.uniform(0, RATE / 2 - BAND_HZ, size=count))
     rng = stream(seed, "chunks", utterance, epoch)
     chunks: list[tuple[int, int]] = []
-    room = samples // 2
+    remaining = samples // 2
     wanted = int(rng.integers(max_chunks + 1))
     for _ in range(wanted):
         length = int(rng.integers(chunk_samples[0], chunk_samples[1] + 1))
         position = float(rng.random())
-        if length <= room:
+        if length <= remaining:
             chunks.append((int(position * (samples - length + 1)), length))
-            room -= length
+            remaining -= length
     return Draw(bands, tuple(chunks), wanted - len(chunks))
 
 
@@ -119,7 +119,7 @@ def drop_bands(waves: Tensor, lengths: Sequence[int], draws: Sequence[Draw]) -> 
         return waves.clone()
     index = copy_to_device(rows, waves.device)
     chosen = waves[index]
-    valid = _valid(chosen, [lengths[row] for row in rows])
+    valid = _valid_mask(chosen, [lengths[row] for row in rows])
     response = torch.stack([_response(draws[row].bands) for row in rows])
     delays = [len(draws[row].bands) * (TAPS // 2) for row in rows]
     response = copy_to_device(response, waves.device)
@@ -184,7 +184,7 @@ def _convolve(waves: Tensor, response: Tensor, delays: Sequence[int]) -> Tensor:
     return filtered.gather(1, positions + copy_to_device(delays, waves.device).unsqueeze(1))
 
 
-def _valid(waves: Tensor, lengths: Sequence[int]) -> Tensor:
+def _valid_mask(waves: Tensor, lengths: Sequence[int]) -> Tensor:
     positions = torch.arange(waves.shape[1], device=waves.device)
     return positions < copy_to_device(lengths, waves.device).unsqueeze(1)
 

@@ -11,7 +11,7 @@ from jointasr.utils.errors import DataError
 
 PER_UTTERANCE = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2dur")
 MAY_LACK = ("text", "utt2emo")
-"""tables that may lack utterances, without transcript or emotion, but not both of them"""
+"""tables that may lack an utterance (without transcript, or without emotion), but not both"""
 TABLES = (*PER_UTTERANCE, "spk2utt")
 MAY_BE_EMPTY = frozenset({"text"})
 """tables whose values may be empty: utterances without words, or empty hypotheses"""
@@ -93,7 +93,7 @@ def validate(path: Path, audio: bool = True) -> list[str]:
     """Return the problems of a data dir, one line each; [] if it is valid.
 
     All tables must exist, parse and be sorted; have the same utterances, except that text or
-    utt2emo may lack some; spk2utt must be the inverse of utt2spk; ids must start with their
+    utt2emo may lack utterances; spk2utt must be the inverse of utt2spk; ids must start with their
     speaker; durations must be positive. With ``audio``, every audio header is read as well: mono,
     16 kHz, complete, and exactly as long as in utt2dur.
     """
@@ -128,7 +128,7 @@ def fix(path: Path) -> list[str]:
     rebuild spk2utt.
 
     Returns one line per change. Raises DataError for a table that cannot be parsed, for example
-    one with a duplicate id: a program cannot decide which of two entries is right.
+    one with a duplicate id: a program cannot decide which of two entries is correct.
     """
     tables = {name: read_table(path / name) for name in PER_UTTERANCE if (path / name).exists()}
     if not {"wav.scp", "text", "utt2spk"} <= tables.keys():
@@ -139,7 +139,7 @@ def fix(path: Path) -> list[str]:
     report = []
     for name, table in tables.items():
         report += [
-            f"{path / name}: dropped {utterance} (not in {_absent(utterance, tables)})"
+            f"{path / name}: dropped {utterance} (not in {_tables_without(utterance, tables)})"
             for utterance in sorted(table.keys() - keep)
         ]
         complete = {key: value for key, value in table.items() if key in keep}
@@ -175,12 +175,12 @@ class ManifestCheck:
 
     def differences(self, utterance: str, values: Mapping[str, str | None]) -> list[str]:
         """Return one line per table that differs from ``values``."""
-        found = {
+        actual = {
             name: table.get(utterance) for name, table in self.tables.items() if name in values
         }
         return [
             f"{self.path / name}: {utterance}: {value!r}, but {values[name]!r} in {self.manifest}"
-            for name, value in found.items()
+            for name, value in actual.items()
             if value != values[name]
         ]
 
@@ -188,7 +188,7 @@ class ManifestCheck:
         """Return one line per table with utterances other than ``ids``, or if the order differs."""
         extra = {name: sorted(table.keys() - set(ids)) for name, table in self.tables.items()}
         problems = [
-            f"{self.path / name}: {names[0]}{_others(names)}: not in {self.manifest}"
+            f"{self.path / name}: {names[0]}{_and_more(names)}: not in {self.manifest}"
             for name, names in extra.items()
             if names
         ]
@@ -228,7 +228,7 @@ def _compare_ids(path: Path, tables: Mapping[str, Mapping[str, str]]) -> list[st
     for name, ids in present.items():
         missing = sorted(all_ids - ids)
         if missing:
-            problems.append(f"{path / name}: no entry for {missing[0]}{_others(missing)}")
+            problems.append(f"{path / name}: no entry for {missing[0]}{_and_more(missing)}")
     return problems
 
 
@@ -250,7 +250,7 @@ def _check_audio(path: Path, utterance: str, source: str, duration: str | None) 
 
     try:
         header = wav_scp.header(source)
-        wav_scp.check(header, source)
+        wav_scp.check_format(header, source)
     except DataError as error:
         return [f"{path / 'wav.scp'}: {utterance}: {error}"]
     if duration is not None and _is_positive(duration) and float(duration) != header.duration:
@@ -267,9 +267,11 @@ def _is_positive(text: str) -> bool:
         return False
 
 
-def _absent(utterance: str, tables: Mapping[str, Mapping[str, str]]) -> str:
+def _tables_without(utterance: str, tables: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the names of the tables that lack an utterance, for messages."""
     return ", ".join(name for name, ids in _ids(tables).items() if utterance not in ids)
 
 
-def _others(names: Collection[str]) -> str:
+def _and_more(names: Collection[str]) -> str:
+    """Return " and N more" for the names after the first."""
     return f" and {len(names) - 1} more" if len(names) > 1 else ""

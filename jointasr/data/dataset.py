@@ -127,7 +127,9 @@ def training_batches(
                 yield epoch, indices
 
     dataset = TrainingDataset(sampler, utterances)
-    return _load(DataLoader(dataset, sampler=items(), batch_size=None, **_loader_options(workers)))
+    return _iterate(
+        DataLoader(dataset, sampler=items(), batch_size=None, **_loader_options(workers))
+    )
 
 
 def evaluation_batches(
@@ -137,7 +139,9 @@ def evaluation_batches(
     ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))
     packed = pack_batches([cut.duration for cut in ordered], range(len(ordered)), seconds)
     batches = [CutSet.from_cuts(ordered[index] for index in batch) for batch in packed]
-    return _load(DataLoader(dataset, sampler=batches, batch_size=None, **_loader_options(workers)))
+    return _iterate(
+        DataLoader(dataset, sampler=batches, batch_size=None, **_loader_options(workers))
+    )
 
 
 def _loader_options(workers: int) -> dict[str, Any]:
@@ -150,7 +154,7 @@ def _loader_options(workers: int) -> dict[str, Any]:
 
 
 def _init_worker(parent: int, worker: int) -> None:
-    processes.end_with(parent)
+    processes.exit_with_parent(parent)
 
 
 def load_audio(cut: MonoCut) -> np.ndarray:
@@ -158,13 +162,12 @@ def load_audio(cut: MonoCut) -> np.ndarray:
     try:
         return np.asarray(cut.load_audio()[0])
     except (AudioLoadingError, DurationMismatchError) as error:
-        reason = (
-            str(error).splitlines()[0].split("'>: ")[-1]
-        )  # from the first line of lhotse's details
+        summary = str(error).splitlines()[0]  # the other lines are details of lhotse
+        reason = summary.split("'>: ")[-1]
         raise DataError(f"utterance {cut.id}: its audio cannot be read: {reason}") from None
 
 
-def _load(loader: DataLoader[Batch]) -> Iterator[Batch]:
+def _iterate(loader: DataLoader[Batch]) -> Iterator[Batch]:
     """Yield batches; raise a DataError of a worker without the worker's traceback."""
     try:
         with explain_worker_death():

@@ -101,7 +101,7 @@ def relocate(cuts: CutSet, sources: Mapping[str, str]) -> CutSet:
     return CutSet.from_cuts(move(cut) for cut in cuts)
 
 
-def problems(path: Path, audio: bool = True) -> list[str]:
+def validate(path: Path, audio: bool = True) -> list[str]:
     """Return the problems of :func:`datadir.validate`, or all differences of cuts and tables."""
     problems = datadir.validate(path, audio)
     if problems:
@@ -137,7 +137,7 @@ def _read(path: Path) -> Iterator[MonoCut]:
     if not file.is_file():
         raise DataError(f"{file} does not exist: run the stage that creates {path} first")
     for number, item in enumerate(jsonl.read(file), 1):
-        yield _cut(item, number, path)
+        yield _parse_cut(item, number, path)
 
 
 def _check(cut: MonoCut, path: Path) -> None:
@@ -155,7 +155,7 @@ def _check(cut: MonoCut, path: Path) -> None:
         raise DataError(f"{path}: cut {cut.id} does not cover its recording")
 
 
-def _cut(item: Any, number: int, path: Path) -> MonoCut:
+def _parse_cut(item: Any, number: int, path: Path) -> MonoCut:
     """Return the cut of a manifest line.
 
     Sources other than files are refused, because lhotse executes sources of type "command".

@@ -29,7 +29,7 @@ class TrainingSampler:
         self.cuts = list(cuts)
         self.conf, self.speed, self.seed = conf, speed, seed
         self.cache: tuple[int, list[list[int]]] = (-1, [])
-        """an epoch and its batches"""
+        """the last epoch requested, and its batches"""
 
     def epoch(self, number: int) -> list[list[int]]:
         """Return the batches of an epoch in order, each as indices into ``cuts``."""
@@ -58,7 +58,7 @@ def pack_batches(
     seconds: float,
     utterances: int | None = None,
 ) -> list[list[int]]:
-    """Split ``order``, indices into ``durations``, into batches of at most ``seconds``.
+    """Split ``order``, indices into ``durations`` (seconds), into batches of at most ``seconds``.
 
     The duration of a batch includes padding: number of utterances times the longest. A single
     utterance that exceeds the limit is a batch. ``utterances`` limits the number per batch.

@@ -11,7 +11,7 @@ from jointasr.data.wav_scp import RATE
 
 Mode = Literal["auto", "voice", "windows", "whole"]
 Segment = tuple[int, int]
-"""first sample, and the one after the last"""
+"""first sample and end (exclusive)"""
 
 
 def segment(wave: np.ndarray, mode: Mode, max_seconds: float, min_silence: float) -> list[Segment]:

@@ -19,7 +19,7 @@ RATE = 16000
 """sample rate of the pretrained encoders, Hz"""
 FULL_SCALE = 32768.0
 """int16 samples are values in [-1, 1) times this"""
-STREAM = 0x7FFFFF00
+UNKNOWN_SIZE = 0x7FFFFF00
 """sizes from here on mean "unknown" in headers of streams"""
 PCM = 1
 """format tag of the RIFF specification"""
@@ -49,7 +49,7 @@ def split(source: str) -> tuple[str, int | None]:
     return source, None
 
 
-def refuse(path: str, source: str) -> None:
+def check_source(path: str, source: str) -> None:
     """Raise DataError for a pipe, which would run a program, or a path out of the recipe folder.
 
     Absolute paths are allowed.
@@ -68,14 +68,14 @@ def header(source: str) -> AudioHeader:
     Raises DataError naming ``source`` if it is missing, truncated or not audio.
     """
     path, offset = split(source)
-    refuse(path, source)
+    check_source(path, source)
     if offset is None:
-        with _sound(path) as sound:
+        with _open_sound(path) as sound:
             audio = AudioHeader(sound.samplerate, sound.channels, sound.frames)
-        complete(path)
+        check_complete(path)
         return audio
     with _open(path, source) as file:
-        return _entry(file, offset, source)
+        return _entry_header(file, offset, source)
 
 
 def read(source: str, first: int = 0, frames: int | None = None) -> np.ndarray:
@@ -85,22 +85,22 @@ def read(source: str, first: int = 0, frames: int | None = None) -> np.ndarray:
     sampled at 16 kHz, or shorter than requested.
     """
     path, offset = split(source)
-    refuse(path, source)
+    check_source(path, source)
     if offset is None:
         return _read_file(path, first, frames)
     with _open(path, source) as file:
-        audio = _entry(file, offset, source)
-        count = _extent(audio, source, first, frames)
+        audio = _entry_header(file, offset, source)
+        count = _sample_count(audio, source, first, frames)
         if first:
             file.seek(2 * first, 1)
         data = bytearray(2 * count)  # writable, so that the samples need no copy
-        got = file.readinto(data)
-    if got != len(data):
-        raise DataError(f"{source}: truncated, {got // 2} of {count} samples")
+        size_read = file.readinto(data)
+    if size_read != len(data):
+        raise DataError(f"{source}: truncated, {size_read // 2} of {count} samples")
     return np.frombuffer(data, dtype="<i2").astype(np.int16, copy=False)
 
 
-def check(audio: AudioHeader, source: str, rate: int = RATE) -> None:
+def check_format(audio: AudioHeader, source: str, rate: int = RATE) -> None:
     """Raise DataError naming ``source`` unless it is non-empty mono audio at ``rate`` Hz."""
     if audio.channels != 1:
         raise DataError(f"{source}: {audio.channels} channels; expected mono, split it first")
@@ -110,7 +110,7 @@ def check(audio: AudioHeader, source: str, rate: int = RATE) -> None:
         raise DataError(f"{source}: no samples")
 
 
-def _sound(path: str) -> soundfile.SoundFile:
+def _open_sound(path: str) -> soundfile.SoundFile:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such audio file")
     try:
@@ -120,31 +120,31 @@ def _sound(path: str) -> soundfile.SoundFile:
         raise DataError(f"{path}: not readable as audio ({why})") from error
 
 
-def complete(path: str) -> None:
+def check_complete(path: str) -> None:
     """Raise DataError if a RIFF file is shorter than its header declares.
 
     libsndfile does not check this and would read a truncated file as a shorter one. Sizes that mean
     "unknown", written by streams, are not checked.
     """
     with _open(path, path) as file:
-        left = file.seek(0, 2)
+        size = file.seek(0, 2)
         file.seek(0)
         if file.read(12)[:4] != b"RIFF":
             return
         while len(head := file.read(8)) == 8:
             name, length = head[:4], int.from_bytes(head[4:], "little")
             if name == b"data":
-                available = left - file.tell()
-                if available < length < STREAM:
+                available = size - file.tell()
+                if available < length < UNKNOWN_SIZE:
                     raise DataError(f"{path}: truncated, {available} of {length} bytes of samples")
                 return
             file.seek(length + length % 2, 1)
 
 
 def _read_file(path: str, first: int, frames: int | None) -> np.ndarray:
-    with _sound(path) as sound:
+    with _open_sound(path) as sound:
         audio = AudioHeader(sound.samplerate, sound.channels, sound.frames)
-        count = _extent(audio, path, first, frames)
+        count = _sample_count(audio, path, first, frames)
         if sound.subtype != "PCM_16":
             raise DataError(f"{path}: {sound.subtype} samples; convert it to 16-bit PCM first")
         sound.seek(first)
@@ -154,9 +154,9 @@ def _read_file(path: str, first: int, frames: int | None) -> np.ndarray:
     return samples
 
 
-def _extent(audio: AudioHeader, source: str, first: int, frames: int | None) -> int:
+def _sample_count(audio: AudioHeader, source: str, first: int, frames: int | None) -> int:
     """Return the number of samples to read. Raises DataError for unsupported audio."""
-    check(audio, source)
+    check_format(audio, source)
     count = audio.frames - first if frames is None else frames
     if first < 0 or count < 0 or first + count > audio.frames:
         raise DataError(
@@ -172,7 +172,7 @@ def _open(path: str, source: str) -> BufferedReader:
         raise DataError(f"{source}: {error.strerror or error}") from error
 
 
-def _entry(file: BufferedReader, offset: int, source: str) -> AudioHeader:
+def _entry_header(file: BufferedReader, offset: int, source: str) -> AudioHeader:
     """Return the header of the RIFF entry at ``offset``; leave ``file`` at the first sample.
 
     The declared size is compared with the size of the file, because a truncated entry would
@@ -187,18 +187,19 @@ def _entry(file: BufferedReader, offset: int, source: str) -> AudioHeader:
     while len(head := file.read(8)) == 8:
         name, length = head[:4], int.from_bytes(head[4:], "little")
         if name == b"data":
-            return _checked(fmt, length, size - file.tell(), source)
+            return _parse_header(fmt, length, size - file.tell(), source)
         body = file.read(length + length % 2)
         if name == b"fmt " and len(body) >= FMT.size:
             fmt = FMT.unpack_from(body)
     raise DataError(f"{source}: the entry has no samples; the archive is truncated or damaged")
 
 
-def _checked(
-    fmt: tuple[int, int, int, int, int, int] | None, length: int, left: int, source: str
+def _parse_header(
+    fmt: tuple[int, int, int, int, int, int] | None, length: int, available: int, source: str
 ) -> AudioHeader:
+    """Return the header of an entry with ``length`` bytes of samples declared."""
     if fmt is None or fmt[0] != PCM or fmt[5] != 16 or fmt[1] == 0:
         raise DataError(f"{source}: not 16-bit PCM; the archive is damaged")
-    if length > left:
-        raise DataError(f"{source}: truncated, {max(0, left)} of {length} bytes of samples")
+    if length > available:
+        raise DataError(f"{source}: truncated, {max(0, available)} of {length} bytes of samples")
     return AudioHeader(rate=fmt[2], channels=fmt[1], frames=length // (2 * fmt[1]))

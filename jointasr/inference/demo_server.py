@@ -95,7 +95,7 @@ class Demo:
         Raises DataError with a message for the user if the file is not audio, is too long, or is
         silent where noise is to be added.
         """
-        wave = audio.read(BytesIO(data), "this file", longest=self.limits.seconds)
+        wave = audio.read(BytesIO(data), "this file", max_seconds=self.limits.seconds)
         segments = vad.segment(wave, "auto", 20.0, 0.5)
         if noise_type:  # added last, so that the turns are those of the clean speech
             wave = self._add_noise(wave, noise_type, snr)

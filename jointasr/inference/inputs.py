@@ -165,7 +165,7 @@ def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _file_reader(source: str, channel: int | None = None) -> Reader:
     """Return a reader of a file of any format or of an archive entry."""
-    wav_scp.refuse(wav_scp.split(source)[0], source)
+    wav_scp.check_source(wav_scp.split(source)[0], source)
     return lambda: _read_cached(source, channel)
 
 

@@ -85,7 +85,7 @@ def initial(conf: schema.Config, units: Units, labels: list[str]) -> TrainedMode
 
     acoustic = encoder.load(conf.encoder.model, conf.encoder)
     system = systems.build(conf, acoustic, bert, units, len(labels))
-    if conf.uses_own_head:
+    if conf.uses_checkpoint_head:
         assert isinstance(system, systems.Asr | systems.Joint)
         head = encoder.ctc_head(conf.encoder.model)
         if head is None:

@@ -54,7 +54,7 @@ def combine(data: Path, name: str, jobs: int) -> None:
         raise DataError(f"{folder}: {missing[0]} is missing or unexpected; run stage 5 again")
     manifest.write(manifest.relocate(cuts, sources), data / name, parts=False)
     datadir.write_table(data / name / DIGESTS, digests)
-    problems = manifest.problems(data / name)
+    problems = manifest.validate(data / name)
     if problems:
         raise DataError(f"{data / name} is not valid ({len(problems)} problems): {problems[0]}")
     for path in folder.iterdir():  # tables of jobs, leftovers of killed jobs or more jobs

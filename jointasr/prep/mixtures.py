@@ -31,7 +31,7 @@ def conditions(
     for name, (kind, ratio) in scenarios.read_tests(tests).items():
         if ratio is not None:
             conditions[name] = noise.MixCondition(name, "test", (kind,), (ratio, ratio), talkers)
-    for name, pool in ((scenarios.TRAIN, "train"), (scenarios.DEV, "dev")):
+    for name, pool in ((scenarios.TRAIN_NOISY, "train"), (scenarios.DEV_NOISY, "dev")):
         conditions[name] = noise.MixCondition(name, pool, scenarios.KINDS, snr, talkers)
     return conditions
 

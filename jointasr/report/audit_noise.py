@@ -33,7 +33,7 @@ class SnrCheck(NamedTuple):
 def noise_and_snr(fold_dirs: Sequence[Path], decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
     """Check that noise files differ between training, dev and test, and the SNR of all mixtures."""
     tests = {fold.test for fold in decoded} - {scenarios.CLEAN}
-    training = {"train": scenarios.TRAIN, "dev": scenarios.DEV}
+    training = {"train": scenarios.TRAIN_NOISY, "dev": scenarios.DEV_NOISY}
     if all(fold.model.train == scenarios.CLEAN for fold in decoded):
         training = {}
     for data in sorted({layout.data_folder(path) for path in fold_dirs}):

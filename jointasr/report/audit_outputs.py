@@ -33,9 +33,11 @@ def audio(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
         noisy = fold.model.train != scenarios.CLEAN
         fold_dir, train = Path(fold.model.data), fold.model.train
         sets[layout.set_dir(fold_dir, "train", train)] = (
-            scenarios.TRAIN if noisy else scenarios.CLEAN
+            scenarios.TRAIN_NOISY if noisy else scenarios.CLEAN
         )
-        sets[layout.set_dir(fold_dir, "dev", train)] = scenarios.DEV if noisy else scenarios.CLEAN
+        sets[layout.set_dir(fold_dir, "dev", train)] = (
+            scenarios.DEV_NOISY if noisy else scenarios.CLEAN
+        )
     violations: dict[str, list[str]] = {}
     for data_dir, name in sets.items():
         archived = datadir.read_table(layout.data_folder(data_dir.parent) / name / "wav.scp")

@@ -69,14 +69,14 @@ class Units:
     @classmethod
     def load(cls, lang: Path) -> "Units":
         """Read the units of a lang folder. Raises DataError if its files do not match."""
-        about = _read_json(lang / "units.json")
+        metadata = _read_json(lang / "units.json")
         symbols = _read_tokens(lang / "tokens.txt")
-        kind = str(about.get("type"))
+        kind = str(metadata.get("type"))
         if kind != "char" and kind not in PIECE_KINDS:
             raise DataError(f"{lang / 'units.json'}: unknown type of units {kind!r}")
         model = (lang / "bpe.model").read_bytes() if kind in PIECE_KINDS else b""
-        units = cls(kind, symbols, model, str(about.get("letters", LETTERS)))
-        if units.digest != about.get("digest"):
+        units = cls(kind, symbols, model, str(metadata.get("letters", LETTERS)))
+        if units.digest != metadata.get("digest"):
             raise DataError(
                 f"{lang}: tokens.txt or bpe.model does not match units.json; recreate the folder "
                 "(stage 4 with --force true)"
@@ -91,13 +91,13 @@ class Units:
                 temporary.write_bytes(self.model)
         lines = [f"{symbol} {index}\n" for index, symbol in enumerate(self.symbols)]
         files.write_text(lang / "tokens.txt", "".join(lines))
-        about = {
+        metadata = {
             "type": self.kind,
             "size": self.size,
             "letters": self.letters,
             "digest": self.digest,
         }
-        files.write_json(lang / "units.json", about)
+        files.write_json(lang / "units.json", metadata)
 
     @property
     def size(self) -> int:
@@ -137,7 +137,8 @@ class Units:
         return " ".join(text.split())
 
     def words(self, ids: Sequence[int]) -> list[list[int]]:
-        """Return for each word of ``decode(ids)`` the positions in ``ids`` of its units."""
+        """Group units by word: for each word of ``decode(ids)``, the positions of its units in
+        ``ids``."""
         mark = SPACE if self._processor is None else PIECE_SPACE
         words: list[list[int]] = [[]]
         for position, index in enumerate(ids):
@@ -165,9 +166,12 @@ def check_characters(
 
 
 def write_labels(lang: Path, labels: Sequence[str]) -> None:
-    """Write ``labels.txt``: the emotions, in the order of the classifier's outputs."""
-    words = all(label.split() == [label] for label in labels)
-    if not labels or not words or len(set(labels)) != len(labels):
+    """Write ``labels.txt``: the emotions, in the order of the classifier's outputs.
+
+    Raises DataError unless they are distinct single words.
+    """
+    single = all(label.split() == [label] for label in labels)
+    if not labels or not single or len(set(labels)) != len(labels):
         raise DataError(f"emotion labels {list(labels)}: expected distinct single words")
     lang.mkdir(parents=True, exist_ok=True)
     files.write_text(lang / "labels.txt", "".join(f"{label}\n" for label in labels))
@@ -181,7 +185,7 @@ def read_labels(lang: Path) -> list[str]:
 def map_head(
     vocabulary: Mapping[str, int], units: Units, source: str | Path = "the checkpoint's vocabulary"
 ) -> list[int]:
-    """Return the rows of a pretrained CTC head in the order of ``units``.
+    """Map the output units to the rows of a pretrained CTC head.
 
     Row i of the new head is row ``result[i]`` of the pretrained head. Rows are matched by symbol:
     ``<pad>`` is the blank, ``|`` the space; ``<s> </s> <unk>`` and other unused symbols are

@@ -5,7 +5,7 @@ import unicodedata
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 APOSTROPHE = "'"
-"""part of words in any language"""
+"""allowed in words with any alphabet"""
 _TAG = re.compile(r"\[[^\]]*\]")
 # Left and right single quotes, the reversed form, prime, modifier letter, full width.
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\u2032\u02bc\uff07", APOSTROPHE))
@@ -15,8 +15,8 @@ def normalise(raw: str, letters: str = LETTERS) -> str:
     """Return a transcript as words of ``letters`` and apostrophes, separated by single spaces.
 
     Tags in square brackets ([LAUGHTER]) are deleted, typographic apostrophes become "'", characters
-    not in ``letters`` are converted to the other case (upper case first), and all others become
-    spaces. The result may be empty. Idempotent.
+    not in ``letters`` are converted to upper or lower case if that is in ``letters`` (upper case is
+    tried first) and replaced by a space otherwise. The result may be empty. Idempotent.
     """
     return " ".join("".join(_spell(raw, letters)).split())
 
@@ -49,7 +49,9 @@ def check_letters(letters: str) -> str:
     letters = unicodedata.normalize("NFC", letters)
     for letter in letters:
         if unicodedata.category(letter)[0] not in "LMN":
-            raise ValueError(f"{letter!r} is no letter or digit (apostrophe and space are implied)")
+            raise ValueError(
+                f"{letter!r} is not a letter or digit (apostrophe and space are implied)"
+            )
         if letters.count(letter) > 1:
             raise ValueError(f"{letter!r} occurs twice")
     if not letters:

@@ -1,8 +1,9 @@
 """Digest of the code that a step runs, independent of file names, formatting and Python version.
 
 The digest of a module covers its syntax tree, in which the name of an imported module of the
-project is replaced by the digest of that module. Comments, docstrings and file names have no
-effect. ``ast.dump`` is not used because its output differs between Python versions.
+project is replaced by the digest of that module. File names, comments and the docstrings of
+modules, classes and functions have no effect. ``ast.dump`` is not used because its output differs
+between Python versions.
 """
 
 import ast
@@ -13,9 +14,9 @@ from pathlib import Path
 
 PACKAGES = ("jointasr", "local")
 NOT_CODE = ("ctx", "kind", "type_comment", "type_ignores")
-"""fields of syntax trees that are redundant or have no effect at run time"""
+"""fields of syntax tree nodes that are redundant or have no effect at run time"""
 STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")
-"""fields of syntax trees that may contain statements"""
+"""fields of syntax tree nodes that may contain statements"""
 
 
 def code_digest(code: str, root: Path) -> str:
@@ -27,7 +28,7 @@ def code_digest(code: str, root: Path) -> str:
     path = root / code if code.endswith(".py") else _module_file(code, root)
     if path is None or not path.is_file():
         raise ValueError(f"no such code: {code}")
-    return _Digests(root).of(path)
+    return _DigestCache(root).digest(path)
 
 
 def normal_form(node: object) -> str:
@@ -56,36 +57,35 @@ def _field_names(fields: tuple[str, ...]) -> list[str]:
     return sorted(name for name in fields if name not in NOT_CODE)
 
 
-class _Digests:
+class _DigestCache:
     """Digests of the modules below ``root``, cached."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cache: dict[Path, str] = {}
-        self.open: list[Path] = []
+        self.in_progress: list[Path] = []
 
-    def of(self, path: Path) -> str:
+    def digest(self, path: Path) -> str:
         """Return the digest of a file and of everything it imports."""
-        if path in self.open:
-            raise ValueError(f"modules import each other: {', '.join(map(str, self.open))}")
+        if path in self.in_progress:
+            cycle = ", ".join(map(str, self.in_progress))
+            raise ValueError(f"modules import each other: {cycle}")
         if path not in self.cache:
-            self.open.append(path)
-            parts = []
-            for text, imports in _statements(path.read_text(encoding="utf-8")):
-                modules = [(name, self._module(*names)) for name, *names in imports]
-                parts += [text, *(f"{name} {digest}" for name, digest in modules)]
-            self.cache[path] = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-            self.open.pop()
+            self.in_progress.append(path)
+            text, imports = _parse(path.read_text(encoding="utf-8"))
+            lines = [text, *(f"{name} {self._import_digest(*names)}" for name, *names in imports)]
+            self.cache[path] = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+            self.in_progress.pop()
         return self.cache[path]
 
-    def _module(self, *names: str) -> str:
+    def _import_digest(self, *names: str) -> str:
         """Return the digest of the first of ``names`` that is a module."""
         files = (_module_file(name, self.root) for name in names)
-        return self.of(next(file for file in files if file is not None))
+        return self.digest(next(file for file in files if file is not None))
 
 
 @cache
-def _statements(source: str) -> list[tuple[str, list[tuple[str, ...]]]]:
+def _parse(source: str) -> tuple[str, list[tuple[str, ...]]]:
     """Return the normal form of a module without its project imports, and its project imports.
 
     An import is the name that it binds, followed by the modules that the name may come from, most
@@ -94,7 +94,7 @@ def _statements(source: str) -> list[tuple[str, list[tuple[str, ...]]]]:
     tree = ast.parse(source)
     imports: list[tuple[str, ...]] = []
     _remove(tree, imports)
-    return [(normal_form(tree), sorted(imports))]
+    return normal_form(tree), sorted(imports)
 
 
 def _remove(node: ast.AST, imports: list[tuple[str, ...]]) -> None:
@@ -113,14 +113,17 @@ def _remove(node: ast.AST, imports: list[tuple[str, ...]]) -> None:
 
 
 def _is_project_import(node: ast.AST, imports: list[tuple[str, ...]]) -> bool:
-    """Return whether a statement only imports from the project; append its project imports."""
+    """Append the project imports of a statement to ``imports``; return whether it has no others.
+
+    Imports of other modules stay in ``node``.
+    """
     if isinstance(node, ast.Import):  # import jointasr.a
-        ours = [alias for alias in node.names if _is_ours(alias.name)]
-        imports += [(alias.asname or "", alias.name) for alias in ours]
-        node.names = [alias for alias in node.names if alias not in ours]
+        internal = [alias for alias in node.names if _is_internal(alias.name)]
+        imports += [(alias.asname or "", alias.name) for alias in internal]
+        node.names = [alias for alias in node.names if alias not in internal]
         return not node.names
     if isinstance(node, ast.ImportFrom):  # from jointasr import a; from jointasr.a import f
-        if node.level or node.module is None or not _is_ours(node.module):
+        if node.level or node.module is None or not _is_internal(node.module):
             return False
         for alias in node.names:
             bound = alias.asname or alias.name
@@ -129,7 +132,8 @@ def _is_project_import(node: ast.AST, imports: list[tuple[str, ...]]) -> bool:
     return False
 
 
-def _is_ours(name: str) -> bool:
+def _is_internal(name: str) -> bool:
+    """Return whether a module belongs to the project."""
     return name.split(".")[0] in PACKAGES
 
 

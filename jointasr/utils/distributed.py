@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-BUCKET = 1 << 24
+BUCKET_ELEMENTS = 1 << 24
 """maximum number of gradient elements in one all-reduce"""
 TIMEOUT = timedelta(days=7)
-"""long, because the main process may wait for the lock of another run"""
+"""long, because the main process may have to wait until another run releases its lock"""
 NO_GPU = ("", "-1", "NoDevFiles")
 """values of CUDA_VISIBLE_DEVICES that select the CPU"""
 
@@ -29,7 +29,7 @@ class ProcessGroup(NamedTuple):
 
     rank: int = 0
     size: int = 1
-    local: int = 0
+    local_rank: int = 0
     """rank on this machine"""
 
     @property
@@ -38,7 +38,10 @@ class ProcessGroup(NamedTuple):
         return self.rank == 0
 
     def init(self) -> None:
-        """Join the process group; blocks until all processes have joined."""
+        """Initialize torch.distributed and bind this process to its GPU; no-op for one process.
+
+        Blocks until all processes have called this.
+        """
         if self.size > 1:
             import torch
 
@@ -48,7 +51,7 @@ class ProcessGroup(NamedTuple):
             torch.distributed.init_process_group(backend, timeout=TIMEOUT)
 
     def destroy(self) -> None:
-        """Leave the process group at the end of a program."""
+        """Destroy the process group of torch.distributed; call at the end of a program."""
         if self.size > 1:
             import torch
 
@@ -65,7 +68,10 @@ class ProcessGroup(NamedTuple):
         return [float(value) for value in total.tolist()]
 
     def any_process(self, value: bool) -> bool:
-        """Whether ``value`` is true in any process; blocks until all processes have called this."""
+        """Return whether ``value`` is true in any process.
+
+        Blocks until all processes have called this.
+        """
         return self.all_reduce([value])[0] > 0
 
     def barrier(self) -> None:
@@ -73,7 +79,7 @@ class ProcessGroup(NamedTuple):
         self.all_reduce([])
 
     def all_reduce_gradients(self, parameters: "Sequence[nn.Parameter]") -> None:
-        """Sum each gradient over all processes; it stays None if it is None in all of them.
+        """Sum each gradient over all processes, in place; it stays None if all processes have None.
 
         Optimizers skip parameters without a gradient; with a gradient of zero they would still
         apply momentum.
@@ -124,12 +130,12 @@ def device(world: ProcessGroup = SINGLE_PROCESS) -> "torch.device":
     assigned = os.environ.get("CUDA_VISIBLE_DEVICES")
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
-        if world.local >= count:
+        if world.local_rank >= count:
             raise DataError(
-                f"process {world.local + 1} on this machine has no GPU: there are {count}; use a "
-                "smaller --ngpu"
+                f"process {world.local_rank + 1} on this machine has no GPU: there are {count}; "
+                "use a smaller --ngpu"
             )
-        return torch.device("cuda", world.local)
+        return torch.device("cuda", world.local_rank)
     if assigned is not None and assigned.split(",")[0].strip() not in NO_GPU:
         raise DataError(
             f"CUDA_VISIBLE_DEVICES={assigned}, but torch finds no GPU: check driver and stack with "
@@ -139,10 +145,13 @@ def device(world: ProcessGroup = SINGLE_PROCESS) -> "torch.device":
 
 
 def _buckets(parameters: "Sequence[nn.Parameter]") -> "Iterator[list[nn.Parameter]]":
-    """Yield consecutive parameters of one dtype with at most about ``BUCKET`` elements."""
+    """Yield consecutive parameters of one dtype with at most ``BUCKET_ELEMENTS`` elements.
+
+    A larger parameter is a bucket.
+    """
     bucket: list[nn.Parameter] = []
     for p in parameters:
-        full = sum(other.numel() for other in bucket) + p.numel() > BUCKET
+        full = sum(other.numel() for other in bucket) + p.numel() > BUCKET_ELEMENTS
         if bucket and (full or bucket[0].dtype != p.dtype):
             yield bucket
             bucket = []

@@ -103,18 +103,24 @@ def check(
 
 
 def write(out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()) -> None:
-    """Record ``out`` as finished, atomically."""
+    """Record ``out`` as finished, for work that does not run inside :func:`step`.
+
+    Raises DataError if an input is missing or unfinished.
+    """
     _record(out, fingerprint(code, options, inputs))
 
 
 def fingerprint(
     code: str, options: Mapping[str, object], inputs: Sequence[Path]
 ) -> dict[str, object]:
-    """Return what determines a result: options as text, digests of inputs, digest of the code."""
+    """Return what determines a result: options as text, digests of inputs, digest of the code.
+
+    Raises DataError if an input is missing or unfinished.
+    """
     return {
         "options": {key: str(value) for key, value in sorted(options.items())},
         "inputs": {str(path): _input_digest(path) for path in inputs},
-        "code": _code(code),
+        "code": _cached_code_digest(code),
     }
 
 
@@ -124,12 +130,13 @@ def digest(code: str, options: Mapping[str, object], inputs: Sequence[Path]) -> 
 
 
 @cache
-def _code(code: str) -> str:
-    """Return the digest of the code, computed once per process."""
+def _cached_code_digest(code: str) -> str:
+    """Return the digest of ``code``, computed once per process."""
     return code_digest(code, ROOT)
 
 
 def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """Describe the differences between two fingerprints, for error messages."""
     changes = []
     for kind in ("options", "inputs"):
         old, new = before.get(kind), now[kind]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCK = 1 << 20
+"""bytes read at a time"""
 
 
 @contextmanager
@@ -66,7 +67,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_tensors(path: Path, tensors: dict[str, "Tensor"]) -> None:
-    """Write a safetensors file atomically. Raises OSError if it cannot be written."""
+    """Write CPU tensors as a safetensors file, atomically. Raises OSError if that fails."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 

@@ -14,13 +14,13 @@ def signal_on_parent_death(number: int) -> None:
         _LIBC.prctl(PR_SET_PDEATHSIG, number)
 
 
-def end_with(parent: int) -> None:
-    """End this process when its parent, process ``parent``, ends; at once if it has ended already.
+def exit_with_parent(parent: int) -> None:
+    """Kill this process when its parent, process ``parent``, ends, or now if it has ended.
 
-    Outside Linux only the latter. Call this first in worker processes: a worker whose program is
-    killed during start-up would otherwise wait forever and hold the lock of the output folder.
-    torch's own watchdog does not notice, because it takes the process that adopted the worker for
-    the program.
+    Systems other than Linux support only the latter. Call this first in worker processes: if the
+    program is killed while a worker starts, the worker would otherwise wait forever and hold the
+    lock of the output folder. torch's watchdog does not detect this case: it compares the worker's
+    parent with that at its own start, when the worker may already have been reparented.
     """
     signal_on_parent_death(signal.SIGKILL)
     if os.getppid() != parent:

@@ -18,7 +18,7 @@ def start_log(quiet: bool = False) -> None:
         logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format seconds as 1:02:03 or 2:03."""
     minutes, rest = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
@@ -40,4 +40,4 @@ class Progress:
         """Describe speed and remaining time when ``fraction`` (0..1) of the job is done."""
         elapsed = time.monotonic() - self.start
         left = elapsed * (1 - fraction) / fraction if fraction > 0 else 0.0
-        return f"{self.audio / max(elapsed, 1e-9):.1f} s audio/s, {clock(left)} left"
+        return f"{self.audio / max(elapsed, 1e-9):.1f} s audio/s, {format_duration(left)} left"

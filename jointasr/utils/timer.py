@@ -1,4 +1,4 @@
-"""Time of each part of a training step; off unless ``jointasr.bench`` turns it on."""
+"""Time of each part of a training step; disabled unless ``jointasr.bench`` enables it."""
 
 import time
 from collections import defaultdict
@@ -11,17 +11,17 @@ import torch
 class StepTimer:
     """Sum of the seconds of each part of a step.
 
-    While it is on, the device is synchronized around each part, which removes the overlap between
-    parts.
+    While it is enabled, the device is synchronized around each part, which removes the overlap
+    between parts.
     """
 
     def __init__(self) -> None:
-        self.on = False
+        self.enabled = False
         self.seconds: dict[str, float] = defaultdict(float)
 
     def __call__(self, part: str) -> AbstractContextManager[None]:
         """Return a context manager that times ``part``; parts must not be nested."""
-        return self._time(part) if self.on else nullcontext()
+        return self._time(part) if self.enabled else nullcontext()
 
     @contextmanager
     def _time(self, part: str) -> Iterator[None]:

@@ -159,12 +159,12 @@ def _read_recordings(rows: Iterable[CorpusRow], root: Path) -> dict[str, SourceR
 def _read_header(path: str, root: Path) -> wav_scp.AudioHeader:
     if not path:
         raise DataError("no path")
-    wav_scp.refuse(wav_scp.split(path)[0], path)
+    wav_scp.check_source(wav_scp.split(path)[0], path)
     file = str(root / path)
     if wav_scp.split(file)[1] is not None:
         return wav_scp.header(file)
     header = audio.header(Path(file), file)
-    wav_scp.complete(file)
+    wav_scp.check_complete(file)
     return header
 
 

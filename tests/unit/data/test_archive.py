@@ -63,7 +63,7 @@ def archived_cuts(made: dict[str, np.ndarray]) -> list[MonoCut]:
 
 def test_cuts_load_bit_for_bit(made: dict[str, np.ndarray]) -> None:
     manifest.write(CutSet.from_cuts(archived_cuts(made)), Path("d"), parts=False)
-    assert manifest.problems(Path("d")) == []
+    assert manifest.validate(Path("d")) == []
     for cut in manifest.load(Path("d")):
         expected = made[cut.id].astype(np.float32) / 32768
         loaded = cut.load_audio()

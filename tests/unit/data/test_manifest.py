@@ -21,7 +21,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_tables_and_manifests_agree(raw: Path) -> None:
-    assert manifest.problems(raw) == []
+    assert manifest.validate(raw) == []
     cuts = manifest.load(raw)
     assert [cut.id for cut in cuts] == sorted(datadir.read_table(raw / "text"))
     cut = next(iter(cuts))
@@ -49,7 +49,7 @@ def test_writing_again_gives_the_same_bytes(raw: Path) -> None:
 def test_subset_and_its_errors(raw: Path) -> None:
     ids = list(datadir.read_table(raw / "text"))[::3]
     manifest.subset(raw, Path("part"), ids)
-    assert manifest.problems(Path("part")) == []
+    assert manifest.validate(Path("part")) == []
     assert [cut.id for cut in manifest.load(Path("part"))] == ids
     with pytest.raises(DataError, match="no utterance nobody"):
         manifest.subset(raw, Path("part2"), [*ids, "nobody"])
@@ -60,7 +60,7 @@ def test_problems_finds_a_cut_that_differs(raw: Path) -> None:
     emotions = datadir.read_table(raw / "utt2emo")
     first = next(iter(emotions))
     datadir.write_table(raw / "utt2emo", {**emotions, first: "oth"})
-    assert any(first in problem and "'oth'" in problem for problem in manifest.problems(raw))
+    assert any(first in problem and "'oth'" in problem for problem in manifest.validate(raw))
 
 
 @pytest.mark.parametrize("name", datadir.PER_UTTERANCE)

@@ -70,7 +70,7 @@ def test_the_recipe_reads_the_corpora(
     run(monkeypatch, prepare_pretrain.main, corpora / "pretrain", tmp_path / "pretrain")
     assert contents(corpora) == before
     for data in (out, tmp_path / "pretrain" / "train_noisy", tmp_path / "pretrain" / "dev_noisy"):
-        assert manifest.problems(data) == []
+        assert manifest.validate(data) == []
     spoken = {turn.id: normalise(turn.text) for turn in plan.plan(0, float(SCALE))}
     text = datadir.read_table(out / "text")
     assert {name.split("-", 1)[1]: words for name, words in text.items()} == spoken

@@ -76,7 +76,7 @@ def done(*options: str, source: str = "audio/corpus.csv") -> str:
 def test_utterances_of_all_kinds(home: Path) -> None:
     write(home / "audio/corpus.csv", GOOD)
     said = done("--nj", "2")
-    assert manifest.problems(home / "out") == []
+    assert manifest.validate(home / "out") == []
     texts = datadir.read_table(home / "out/text")
     call = "call-0000050-0000250-c1"
     assert texts == {

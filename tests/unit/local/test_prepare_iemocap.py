@@ -93,13 +93,13 @@ def test_real_counts_come_out_of_the_full_tree(
         "5531 have one of the four emotions (2943 improvised, 2588 scripted)"
         in (out / "report.txt").read_text()
     )
-    assert not manifest.problems(out, audio=False)
+    assert not manifest.validate(out, audio=False)
 
 
 def test_contents_of_the_cuts(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tiny.parent / "out"
     prepare(monkeypatch, "--counts", tiny.parent / "counts.tsv", tiny, out)
-    assert manifest.problems(out) == []
+    assert manifest.validate(out) == []
     cut = next(c for c in manifest.load(out) if c.id == "Ses01M-Ses01F_impro01_M000")
     supervision = cut.supervisions[0]
     assert (supervision.speaker, supervision.gender) == ("Ses01M", "M")

@@ -79,7 +79,7 @@ def _inside(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_report_of_the_selection() -> None:
     ids = list(datadir.read_table(Path("data/local/selected/text")))
-    assert len(ids) == 24 and manifest.problems(Path("data/local/selected")) == []
+    assert len(ids) == 24 and manifest.validate(Path("data/local/selected")) == []
     report = Path("data/local/selected/report.txt").read_text()
     assert report.startswith("24 of 26 utterances selected")
     assert "excluded, other labels: fru 1" in report
@@ -89,7 +89,7 @@ def test_report_of_the_selection() -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_archived_sets_are_as_planned(name: str) -> None:
     folder = Path("data") / name
-    assert manifest.problems(folder) == [] and archiving.verify(folder) == []
+    assert manifest.validate(folder) == [] and archiving.verify(folder) == []
     assert sorted(path.name for path in (folder / "archives").iterdir()) == [
         "wav.1.ark",
         "wav.2.ark",
@@ -163,7 +163,7 @@ def test_fold_dirs_one_by_one() -> None:
             f"{s}_{c}" for s in ("train", "dev") for c in ("clean", "noisy")
         }
         for name in names:
-            assert manifest.problems(home / fold / name) == []
+            assert manifest.validate(home / fold / name) == []
             split = name.split("_")[0]
             ids = datadir.read_list(home / fold / f"{split}.list")
             assert list(datadir.read_table(home / fold / name / "wav.scp")) == ids

@@ -23,7 +23,7 @@ if os.fork() == 0:
     if early:
         while os.getppid() == parent:  # the parent is killed before the call
             time.sleep(0.01)
-    processes.end_with(parent)
+    processes.exit_with_parent(parent)
     Path(out, "ready").touch()
     time.sleep(60)
 time.sleep(60)
