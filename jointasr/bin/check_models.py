@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jointasr.config import conf_files, layout
 from jointasr.data import datadir
-from jointasr.training.step import checkpoint_files
+from jointasr.training.fingerprint import checkpoint_files
 from jointasr.utils import done, files, provenance
 from jointasr.utils.errors import run
 
