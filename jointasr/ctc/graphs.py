@@ -17,11 +17,11 @@ class Graph(NamedTuple):
     """A decoding graph whose output labels are words."""
 
     fsa: Any
-    """its attribute ``lm_scores`` has the scores of the language model, natural logarithms"""
+    """k2 Fsa; its attribute ``lm_scores`` holds the language model scores, natural logarithms"""
     lexicon: Lexicon
 
     def scaled(self, scale: float) -> Any:
-        """Scale the language model scores, in place, and return the FSA."""
+        """Set the scores to ``scale`` times the language model scores, in place; return the FSA."""
         self.fsa.scores = scale * self.fsa.lm_scores
         return self.fsa
 
@@ -39,7 +39,8 @@ def topology(classes: int, device: str, modified: bool = False) -> Any:
 def grammar(arpa: Path, words: Lexicon) -> Any:
     """Return G of an ARPA file, with backoff arcs labelled #0.
 
-    Words that are not in the lexicon, such as <unk>, are removed.
+    Words that are not in the lexicon, such as <unk>, are removed. Raises DataError if k2 or kaldilm
+    is missing.
     """
     k2 = require_k2()
     try:
@@ -62,7 +63,10 @@ def grammar(arpa: Path, words: Lexicon) -> Any:
 
 
 def lexicon_and_grammar(words: Lexicon, grammar: Any) -> Any:
-    """Return L o G, determinized, without epsilons and disambiguation symbols."""
+    """Return L o G, determinized, without epsilons and disambiguation symbols.
+
+    Raises DataError if no sentence is left.
+    """
     k2 = require_k2()
     lexicon_fst = k2.arc_sort(k2.Fsa.from_str(lexicon.fst_text(words), num_aux_labels=1))
     lg = k2.connect(k2.compose(lexicon_fst, grammar))
@@ -90,7 +94,7 @@ def decoding_graph(arpa: Path, words: Lexicon, device: str, modified: bool = Fal
 def rescorer(arpa: Path, words: Lexicon, scale: float) -> Callable[[Any], Any]:
     """Return a function that replaces the n-gram scores of word lattices by those of ``arpa``.
 
-    Its input is a result of :func:`jointasr.ctc.lattice.label_acceptors` for a graph that is
+    Its argument is a result of :func:`jointasr.ctc.lattice.label_acceptors` for a graph that is
     ``scaled(scale)``; the model in ``arpa`` usually has a higher order.
     """
     k2 = require_k2()

@@ -63,9 +63,10 @@ def intersect(
 def search_lattices(
     graph: Any, log_probs: Tensor, frames: Tensor, beams: Beams
 ) -> Iterator[tuple[list[int], Any]]:
-    """Yield rows with their lattices.
+    """Yield groups of rows of log posteriors (N, T, C), frames (N,), with their lattices (FsaVec).
 
-    Rows without a path are searched once more with wider beams, and yielded again. Raises
+    Rows without frames are omitted. Rows without a path are searched once more with wider beams and
+    yielded again. Raises
     FloatingPointError with the rows of non-finite posteriors.
     """
     lengths = frame_counts(log_probs, frames)
@@ -120,7 +121,10 @@ def best_paths(
 ) -> list[list[int] | None]:
     """Return the output labels of each row's best path through ``graph`` (topology, HLG ...).
 
-    None for a row without a path, [] for a row without frames.
+    log_probs: (N, T, C) log posteriors; frames: (N,) valid frames.
+
+    None for a row without a path, [] for a row without frames. Raises FloatingPointError with the
+    rows of non-finite posteriors.
     """
     results: list[list[int] | None] = [None if n else [] for n in frames.tolist()]
     for rows, lattice in search_lattices(graph, log_probs, frames, beams):
@@ -147,13 +151,15 @@ def n_best(
 ) -> list[list[nbest.Labels]]:
     """Return the n best sequences of each row's output labels, best first.
 
+    log_probs: (N, T, C) log posteriors; frames: (N,) valid frames.
     prune: arcs with a lower posterior are removed, except those of the best path.
     rescore: is applied to the label lattices first (see :func:`jointasr.ctc.graphs.rescorer`),
         unless they have more than MAX_RESCORED_LABELS.
 
-    A row without a path has no sequence; a row without frames has the empty sequence.
+    A row without a path has no sequence; a row without frames has the empty sequence. Raises
+    FloatingPointError with the rows of non-finite posteriors.
     """
-    results: list[list[nbest.Labels]] = [[] if n_frames else [()] for n_frames in frames.tolist()]
+    results: list[list[nbest.Labels]] = [[] if count else [()] for count in frames.tolist()]
     for rows, lattice in search_lattices(graph, log_probs, frames, beams):
         best_labels = _shortest_paths(lattice)
         if prune:

@@ -43,7 +43,7 @@ def ctc_loss(
 
     Returns losses (N,) float64. An infeasible target, which needs more frames than there are (see
     ``min_frames``), has loss +inf and gradient zero: mask it before the sum, because ``inf * 0`` is
-    nan. In both engines the gradient is the one with respect to the log posteriors.
+    nan. Both engines give the gradient with respect to the log posteriors.
 
     Raises ValueError for labels or frames out of range, FloatingPointError with the rows of
     non-finite posteriors, DataError if the engine is not available.
@@ -60,18 +60,19 @@ def ctc_loss(
     losses = losses + log_probs[:, :0].sum()  # adds zero, so that backward() works
     if feasible:
         inputs = (log_probs, lengths, targets, feasible)
-        values = _k2(*inputs, beam) if engine == "k2" else _torch(*inputs)
+        values = _k2_loss(*inputs, beam) if engine == "k2" else _torch_loss(*inputs)
         losses = losses.index_put((copy_to_device(feasible, losses.device),), values)
     return losses
 
 
 def min_frames(target: Sequence[int]) -> int:
-    """Return the frames that a target needs: its labels and a blank between equal neighbours."""
+    """Return the minimum number of frames of an alignment: the number of labels plus that of equal
+    neighbours, which need a blank in between."""
     return len(target) + sum(a == b for a, b in pairwise(target))
 
 
 def frame_counts(log_probs: Tensor, frames: Tensor) -> list[int]:
-    """Return frame counts (N,) as a list. Raises ValueError for one outside 0..T."""
+    """Return frame counts (N,) as a list. Raises ValueError for a count outside 0..T."""
     lengths = [int(n) for n in frames.tolist()]
     for row, n in enumerate(lengths):
         if not 0 <= n <= log_probs.shape[1]:
@@ -143,7 +144,7 @@ def _check_labels(targets: Sequence[Sequence[int]], classes: int) -> None:
                 raise ValueError(f"row {row}: label {label} is not in 1..{classes - 1}")
 
 
-def _k2(
+def _k2_loss(
     log_probs: Tensor,
     lengths: Sequence[int],
     targets: Sequence[Sequence[int]],
@@ -184,7 +185,7 @@ def group_by_states(
     return groups
 
 
-def _torch(
+def _torch_loss(
     log_probs: Tensor,
     lengths: Sequence[int],
     targets: Sequence[Sequence[int]],
@@ -206,8 +207,8 @@ def _torch(
         blank=BLANK,
         reduction="none",
     )
-    # torch's backward adds exp(log_probs), part of the gradient of the log-softmax that it assumes
-    # as its input; the backward pass of log-softmax cancels it. Without it the gradient is the one
-    # with respect to log_probs, as in k2.
+    # torch assumes that log_probs comes from log_softmax and adds exp(log_probs) to its gradient,
+    # which the backward pass of log_softmax cancels. Subtract it, to get the gradient with respect
+    # to log_probs, as in k2.
     mass = scores.exp().masked_fill(padding.unsqueeze(2), 0.0).sum(dim=(1, 2))
     return losses - (mass - mass.detach())

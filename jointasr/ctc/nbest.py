@@ -16,7 +16,7 @@ Acceptor = Sequence[Sequence[Arc]]
 the start state, the last state is final."""
 Labels = tuple[int, ...]
 MAX_ARCS = 2_000_000
-"""arcs that a search expands before it stops, some seconds"""
+"""maximum number of arcs that a search expands, which takes a few seconds"""
 
 
 def n_best(acceptor: Acceptor, n: int, max_arcs: int = MAX_ARCS) -> list[tuple[Labels, float]]:
@@ -29,7 +29,7 @@ def n_best(acceptor: Acceptor, n: int, max_arcs: int = MAX_ARCS) -> list[tuple[L
     heuristic. A prefix keeps its best score in every state that it reaches, which determinizes the
     acceptor only where needed, so each sequence is found once, in order. Soong and Huang (1991), "A
     tree-trellis based fast search for finding the n best sentence hypotheses in continuous speech
-    recognition", search over paths in this way.
+    recognition", do the same over paths.
     """
     if not any(acceptor):
         return []
@@ -115,9 +115,9 @@ def _backward_scores(acceptor: Acceptor) -> list[float]:
 
 
 def posteriors(scores: Sequence[float]) -> list[float]:
-    """Return the softmax of hypothesis scores (natural logarithms)."""
+    """Return the softmax of hypothesis scores (natural logarithms); uniform if all are -inf."""
     highest = max(scores)
-    if highest == -math.inf:  # every hypothesis is impossible: uniform
+    if highest == -math.inf:
         return [1 / len(scores)] * len(scores)
     weights = [math.exp(score - highest) for score in scores]
     return [weight / math.fsum(weights) for weight in weights]

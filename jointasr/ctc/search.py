@@ -12,10 +12,10 @@ from jointasr.utils.transfer import CopyToHost
 
 
 def greedy(log_probs: Tensor, frames: Tensor) -> list[list[int]]:
-    """Return the best label of every frame with repeats merged and blanks removed, for each row.
+    """Return for each row the best label of every frame, repeats merged and blanks removed.
 
-    log_probs: (N, T, C); frames: (N,) valid frames. Raises FloatingPointError with the rows of
-    non-finite posteriors.
+    log_probs: (N, T, C) log posteriors; frames: (N,) valid frames. Raises FloatingPointError with
+    the rows of non-finite posteriors.
     """
     return Greedy(log_probs, frames).labels()
 
@@ -38,9 +38,10 @@ class Greedy:
 
 
 def greedy_with_scores(log_probs: Tensor, frames: Tensor) -> list[tuple[list[int], Tensor]]:
-    """Return for each row the labels of ``greedy`` and their scores (labels,).
+    """Return for each row the labels of :func:`greedy` and a tensor of their scores.
 
-    A label's score is its log posterior in the best of its frames; gradients pass through it.
+    A label's score is its maximum log posterior over its frames; gradients pass through it. Raises
+    FloatingPointError with the rows of non-finite posteriors.
     """
     lengths = frame_counts(log_probs, frames)
     check_finite(log_probs, lengths)
@@ -57,15 +58,17 @@ def greedy_with_scores(log_probs: Tensor, frames: Tensor) -> list[tuple[list[int
 
 
 def label_spans(path: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Return the labels of a path, one label per frame, with their first frame and the frame after
-    the last, without blanks."""
+    """Return the non-blank labels of a path (one label per frame) with their frames.
+
+    A span is (label, first frame, end frame), end exclusive.
+    """
     ends = [t for t in range(1, len(path) + 1) if t == len(path) or path[t] != path[t - 1]]
     begins = [0, *ends][: len(ends)]
     return [(path[b], b, e) for b, e in zip(begins, ends, strict=True) if path[b] != BLANK]
 
 
 def collapse_path(path: Sequence[int]) -> list[int]:
-    """Return the labels of a path, one label per frame: merge repeats, then remove blanks."""
+    """Return the labels of a path (one label per frame): merge repeats, then remove blanks."""
     return [label for label, _, _ in label_spans(path)]
 
 

@@ -9,7 +9,8 @@ from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
 FILE_NAME = "lm.arpa"
-LOG_ZERO = -99.0  # log10 of zero in ARPA files
+LOG_ZERO = -99.0
+"""log10 of zero in ARPA files"""
 
 
 def write(path: Path, model: NgramModel) -> None:
@@ -35,8 +36,8 @@ def text(model: NgramModel) -> str:
 def read(path: Path) -> NgramModel:
     """Read an ARPA file.
 
-    Raises DataError with the file and the line that cannot be parsed, for n-gram counts that differ
-    from the header's, or if the model has no <unk>.
+    Raises DataError naming a line that cannot be parsed, or the file if its n-gram counts differ
+    from those in its header or the model has no <unk>.
     """
     probs: list[dict[Gram, float]] = []
     backoffs: dict[Gram, float] = {}
@@ -52,7 +53,7 @@ def read(path: Path) -> NgramModel:
             probs.append({})
         elif fields == ["\\end\\"]:
             ended = True
-        elif not probs or ended or not _entry(fields, probs[-1], len(probs), backoffs):
+        elif not probs or ended or not _parse_entry(fields, probs[-1], len(probs), backoffs):
             raise DataError(f"{path}:{number}: not a line of an ARPA file: {line!r}")
     counts = [len(table) for table in probs]
     if counts != expected or not ended or not expected:
@@ -65,7 +66,7 @@ def read(path: Path) -> NgramModel:
     return NgramModel(probs, backoffs)
 
 
-def _entry(
+def _parse_entry(
     fields: list[str], table: dict[Gram, float], size: int, backoffs: dict[Gram, float]
 ) -> bool:
     """Add the n-gram of a line to ``table``; return whether the line is valid."""

@@ -33,7 +33,7 @@ class Lexicon(NamedTuple):
         return len(self.words) + 1
 
     def text(self, ids: Sequence[int]) -> str:
-        """Return the words of ids, separated by spaces."""
+        """Return the words of word ids (from 1), separated by spaces."""
         return " ".join(self.words[index - 1] for index in ids)
 
 
@@ -44,7 +44,8 @@ def build(words: Sequence[str], units: Units) -> Lexicon:
 
 
 def disambiguate(spellings: Spellings, first: int) -> dict[str, list[int]]:
-    """Append disambiguation symbols, from ``first`` on: no spelling is a prefix of another."""
+    """Append disambiguation symbols (ids from ``first`` on) so that no spelling is a prefix of
+    another."""
     count = Counter(tuple(ids) for ids in spellings.values())
     prefixes = {tuple(ids[:n]) for ids in spellings.values() for n in range(1, len(ids))}
     used: Counter[tuple[int, ...]] = Counter()

@@ -17,7 +17,7 @@ from jointasr.utils.errors import DataError
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 SPECIAL = (BEGIN, END, UNKNOWN)
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
-"""of KenLM, if too few n-grams occur one to four times to estimate discounts"""
+"""KenLM's, used if too few n-grams occur one to four times to estimate discounts"""
 Gram = tuple[str, ...]
 
 
@@ -25,14 +25,15 @@ class NgramModel(NamedTuple):
     """Probabilities and backoff weights of n-grams of every order."""
 
     probs: list[dict[Gram, float]]
-    """by order - 1: the probability of an n-gram's last word after the others"""
+    """index n - 1: n-grams with the probability of the last word given the others"""
     backoffs: dict[Gram, float]
-    """backoff weight of each context, the factor of the probability after the shorter context"""
+    """contexts with their backoff weights: factors of the probability given the shorter context"""
     fallback_orders: tuple[int, ...] = ()
-    """orders with FALLBACK_DISCOUNTS"""
+    """orders estimated with FALLBACK_DISCOUNTS"""
 
     @property
     def order(self) -> int:
+        """Maximum length of an n-gram."""
         return len(self.probs)
 
     @property
@@ -133,10 +134,12 @@ def _adjusted_counts(counts: list[Counter[Gram]]) -> list[dict[Gram, int]]:
 
 def _discounts(counts: Iterable[int]) -> tuple[float, ...] | None:
     """Return D1, D2 and D3+ (equation 26 of Chen and Goodman), None if they cannot be estimated."""
-    number_of = Counter(counts)  # n-grams by their count
-    if not all(number_of[n] for n in (1, 2, 3, 4)):
+    count_of_counts = Counter(counts)  # n-grams by their count
+    if not all(count_of_counts[n] for n in (1, 2, 3, 4)):
         return None
-    y = number_of[1] / (number_of[1] + 2 * number_of[2])
-    discounts = tuple(n - (n + 1) * y * number_of[n + 1] / number_of[n] for n in (1, 2, 3))
+    y = count_of_counts[1] / (count_of_counts[1] + 2 * count_of_counts[2])
+    discounts = tuple(
+        n - (n + 1) * y * count_of_counts[n + 1] / count_of_counts[n] for n in (1, 2, 3)
+    )
     # without a discount unseen words would have probability zero
     return discounts if all(0 < d <= n for n, d in enumerate(discounts, 1)) else None

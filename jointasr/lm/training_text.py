@@ -12,7 +12,10 @@ META = "lm.json"
 
 
 def estimate(texts: Iterable[str], extra: Sequence[Path], order: int) -> ngram.NgramModel:
-    """Estimate a model from transcripts and files with one sentence per line."""
+    """Estimate a model from transcripts and from files with one sentence per line.
+
+    Raises DataError as :func:`jointasr.lm.ngram.estimate` does.
+    """
     lines = (line for path in extra for line in files.read_text(path).splitlines())
     return ngram.estimate((text.split() for text in sorted((*texts, *lines))), order)
 
@@ -24,7 +27,10 @@ def check_characters(path: Path, letters: str) -> None:
 
 
 def find_differences(folder: Path, train: Mapping[str, str], extra: Sequence[Path]) -> list[str]:
-    """Return what is wrong with a model's folder: [] if its model is the one of these texts."""
+    """Return the problems of a model's folder, one line each.
+
+    [] if its model equals the one estimated from the transcripts ``train`` and the files ``extra``.
+    """
     order = datadir.read_json(folder / META)["order"]
     expected = arpa.text(estimate(train.values(), extra, order))
     same = files.read_text(folder / arpa.FILE_NAME) == expected

@@ -35,7 +35,7 @@ class TrainedModel(NamedTuple):
 
 def save(folder: Path, model: TrainedModel, weights: dict[str, Tensor] | None = None) -> None:
     """Write ``model`` into ``folder``, with its current weights or with ``weights``, an earlier
-    result of ``copy_weights``. The weights are written last, atomically."""
+    result of :func:`copy_weights`. The weights are written last, atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     files.write_text(folder / CONF, conf_files.dump(model.conf))
     model.units.save(folder / "lang")
@@ -68,15 +68,16 @@ def load(folder: Path) -> TrainedModel:
 
 
 def read_conf(folder: Path) -> schema.Config:
-    """Read the configuration of a trained model."""
+    """Read the configuration of a trained model. Raises DataError naming an invalid key."""
     return conf_files.load(str(folder / CONF), folder)
 
 
 def initial(conf: schema.Config, units: Units, labels: list[str]) -> TrainedModel:
     """Build the model at the start of training: pretrained encoders and new heads.
 
-    New layers are initialised by torch's generator, the CTC head before the layers that only the
-    joint system has: with the same seed, asr and joint start from the same head.
+    New layers are initialized with torch's global generator, the CTC head before the layers that
+    only the joint system has: with the same seed, asr and joint start from the same head. Raises
+    DataError if a pretrained model is missing or does not fit.
     """
 
     def bert() -> text_encoder.TextEncoder:
@@ -124,7 +125,7 @@ def load_weights(path: Path, module: torch.nn.Module) -> None:
 
 
 def canonical(name: str) -> str:
-    """Return a parameter's name in files."""
+    """Return a parameter's name in files, which does not depend on the release of torch."""
     for torch2, torch1 in WEIGHT_NORM.items():
         if name.endswith(torch2):
             return name[: -len(torch2)] + torch1

@@ -9,13 +9,14 @@ positional convolutions of several layers (data2vec) see zeros beyond the uttera
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCTC
 
+from jointasr.config import schema
 from jointasr.data.batch import pad
 from jointasr.data.wav_scp import RATE
 from jointasr.models import hub
@@ -24,33 +25,19 @@ from jointasr.utils.errors import DataError
 from jointasr.utils.transfer import copy_to_device
 
 PREPROCESSOR = "preprocessor_config.json"
-# tested: a padded batch gives the output of batch size 1; other model types are refused
-FAMILY = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
+MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
+"""supported types, tested to give the same output in a padded batch as with batch size 1"""
 ROLE = ("encoder", "--encoder")
 
 
-class EncoderOptions(Protocol):
-    """Configuration of an encoder (``jointasr.config.schema.Encoder``)."""
+class CtcHead(NamedTuple):
+    """CTC output layer of a pretrained checkpoint."""
 
-    @property
-    def init(self) -> str: ...
-    @property
-    def freeze_conv(self) -> bool: ...
-    @property
-    def freeze(self) -> bool: ...
-    @property
-    def dropout(self) -> float: ...
-    @property
-    def layerdrop(self) -> float: ...
-    @property
-    def gradient_checkpointing(self) -> bool: ...
-
-
-class CtcHead:
-    """CTC output layer of a pretrained checkpoint, its vocabulary and the vocabulary's file."""
-
-    def __init__(self, layer: nn.Linear, vocabulary: dict[str, int], source: str) -> None:
-        self.layer, self.vocabulary, self.source = layer, vocabulary, source
+    layer: nn.Linear
+    vocabulary: dict[str, int]
+    """symbols with their output index"""
+    source: str
+    """file of the vocabulary, for messages"""
 
 
 class MaskedGroupNorm(nn.Module):
@@ -115,7 +102,7 @@ class Encoder(nn.Module):
 
     @property
     def min_samples(self) -> int:
-        """Number of samples of one frame, the receptive field of the feature extractor."""
+        """Receptive field of the feature extractor in samples: the shortest input with a frame."""
         samples = 1
         strides = zip(self.config.conv_kernel, self.config.conv_stride, strict=True)
         for kernel, stride in reversed(list(strides)):
@@ -132,14 +119,18 @@ class Encoder(nn.Module):
     def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return hidden states (N, F, dim) and valid frames (N,) of waves (N, T), lengths (N,).
 
-        Lengths and frames are on the host, so that reading them does not synchronise the GPU.
+        Lengths and frames are on the host, so that reading them does not synchronize the GPU.
         Raises DataError for an utterance too short for one frame.
         """
         features, frames = self.extract(waves, lengths)
         return self.transform(features, frames), frames
 
     def extract(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return convolutional features (N, F, C) and valid frames (N,)."""
+        """Return convolutional features (N, F, C) and valid frames (N,) of waves (N, T).
+
+        ``lengths`` (N,) and the result's frames are on the host. Raises DataError for an utterance
+        too short for one frame.
+        """
         frames = self.frames(lengths)
         if bool((frames < 1).any()):
             shortest = int(lengths.min())
@@ -166,7 +157,7 @@ class Encoder(nn.Module):
             return self.model.encoder(hidden, attention_mask=valid)[0]
 
     def _mask_padding(self, layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-        """Zero the padding in the input (N, C, F) of a positional convolution."""
+        """Forward pre-hook: zero the padding in the input (N, C, F) of a positional convolution."""
         assert self.valid is not None
         return (inputs[0] * self.valid[:, None].to(inputs[0].dtype),)
 
@@ -193,7 +184,7 @@ class Encoder(nn.Module):
         self.save_preprocessor(folder)
 
     def save_preprocessor(self, folder: Path) -> None:
-        """Write whether input is normalised, in the format of transformers."""
+        """Write ``do_normalize`` and the sampling rate, in the format of transformers."""
         text = json.dumps({"do_normalize": self.normalise, "sampling_rate": RATE})
         (folder / PREPROCESSOR).write_text(text + "\n", encoding="utf-8")
 
@@ -210,11 +201,11 @@ def normalise(waves: Tensor, lengths: Tensor) -> Tensor:
     return centred * (variance + 1e-7).rsqrt()
 
 
-def load(model: str, options: EncoderOptions | None = None) -> Encoder:
+def load(model: str, options: schema.Encoder | None = None) -> Encoder:
     """Load the encoder of a checkpoint, by hub id or folder.
 
     Raises DataError if the model is not found, its weights do not fit its configuration, or its
-    type is not in ``FAMILY``.
+    type is not in ``MODEL_TYPES``.
     """
     config = _config(model, options)
     if options is not None and options.init == "random":
@@ -224,7 +215,7 @@ def load(model: str, options: EncoderOptions | None = None) -> Encoder:
     return _wrap(network, model, options)
 
 
-def from_config(folder: Path, options: EncoderOptions | None = None) -> Encoder:
+def from_config(folder: Path, options: schema.Encoder | None = None) -> Encoder:
     """Build an encoder with random weights from the files that ``save_config`` wrote."""
     return _wrap(AutoModel.from_config(_config(str(folder), options)), str(folder), options)
 
@@ -245,14 +236,13 @@ def ctc_head(model: str) -> CtcHead | None:
     return CtcHead(layer, vocabulary, str(path))
 
 
-def _config(model: str, options: EncoderOptions | None) -> Any:
+def _config(model: str, options: schema.Encoder | None) -> Any:
     config = hub.load_config(model, *ROLE)
-    if config.model_type not in FAMILY or getattr(config, "add_adapter", False):
-        known = ", ".join(FAMILY)
+    if config.model_type not in MODEL_TYPES or getattr(config, "add_adapter", False):
+        known = ", ".join(MODEL_TYPES)
         raise DataError(f"encoder {model}: a {config.model_type} model; supported are {known}")
-    config.apply_spec_augment = (
-        False  # fails on inputs shorter than its mask; ours is applied to waves
-    )
+    # transformers' SpecAugment fails on inputs shorter than its mask; ours is applied to waves
+    config.apply_spec_augment = False
     if options is not None:
         for name in ("hidden_dropout", "attention_dropout", "activation_dropout"):
             setattr(config, name, options.dropout)
@@ -260,9 +250,9 @@ def _config(model: str, options: EncoderOptions | None) -> Any:
     return config
 
 
-def _wrap(network: Any, model: str, options: EncoderOptions | None) -> Encoder:
+def _wrap(network: Any, model: str, options: schema.Encoder | None) -> Encoder:
     path = hub.find_file(model, PREPROCESSOR)
-    # without a preprocessor file the extractor's norm tells how the checkpoint was trained
+    # without a preprocessor file the norm type of the extractor implies how it was trained
     normalised = getattr(network.config, "feat_extract_norm", "layer") == "layer"
     if path is not None:
         text = files.read_text(path)

@@ -45,8 +45,10 @@ def explain_out_of_memory(batch: Batch, limit: float) -> Iterator[None]:
 
 
 def warn_if_all_empty(ref_words: int, nonempty: int, where: str) -> None:
-    """Warn if the CTC head has collapsed: no hypothesis (``nonempty`` of them) has a word, though
-    the references have ``ref_words``."""
+    """Warn if no hypothesis has a word although the references have ``ref_words``.
+
+    ``nonempty``: number of hypotheses with words. ``where``: start of the message.
+    """
     if ref_words and not nonempty:
         log.warning(
             "%s: every hypothesis is empty: the CTC head outputs only blanks. This is usual in the "

@@ -26,7 +26,7 @@ class States(NamedTuple):
 
 
 def average(states: States) -> Tensor:
-    """Return the mean over valid positions, (N, D)."""
+    """Return the mean (N, D) of the hidden states over valid positions."""
     weights = states.mask[..., None].to(states.hidden.dtype)
     return (states.hidden * weights).sum(1) / weights.sum(1)
 
@@ -44,7 +44,8 @@ def output_mlp(inputs: int, conf: Emotion, classes: int) -> nn.Sequential:
 class SkipMlp(nn.Module):
     """MLP with a skip connection (paper, section 3.2).
 
-    A projection to ``dim``, to which LayerNorm, Linear, ReLU and Linear of it are added.
+    With x the projection of the input to ``dim``: x + Linear(ReLU(Linear(LayerNorm(x)))); without
+    ``skip``, the second term only.
     """
 
     def __init__(self, inputs: int, dim: int, skip: bool, dropout: float) -> None:
@@ -136,9 +137,9 @@ class CoAttention(nn.Module):
         return self.classify(torch.cat(pooled, -1))
 
 
-KINDS = {"mlp": MlpFusion, "concat": ConcatFusion, "co_attention": CoAttention}
+FUSIONS = {"mlp": MlpFusion, "concat": ConcatFusion, "co_attention": CoAttention}
 
 
 def build(inputs: Sequence[int], conf: Emotion, classes: int) -> nn.Module:
-    """Build the fusion of ``conf`` for modalities of ``inputs`` dimensions."""
-    return KINDS[conf.fusion](inputs, conf, classes)
+    """Build the fusion module of ``conf``; ``inputs``: dimension of each modality."""
+    return FUSIONS[conf.fusion](inputs, conf, classes)

@@ -23,19 +23,19 @@ UNUSED = re.compile(r"(^|\.)(masked_spec_embed$|pooler\.|embeddings\.position_id
 def load_config(model: str, role: str, option: str) -> Any:
     """Load the configuration of a model.
 
-    For error messages: its ``role`` (encoder, BERT) and the ``option`` that names a local folder.
+    ``role`` (encoder, BERT) and ``option``, which sets a local folder, are for error messages.
     Raises DataError if ``model`` is neither a model folder nor available from the hub.
     """
     if Path(model).is_dir() and not (Path(model) / CONFIG).is_file():
         raise DataError(f"{role} {model}: no {CONFIG} in it, so not a transformers model folder")
-    with _user_errors(model, role, option), _quiet():
+    with _explain_errors(model, role, option), _quiet():
         return AutoConfig.from_pretrained(model)
 
 
 def load_weights(auto_class: Any, model: str, config: Any, role: str, option: str) -> Any:
     """Load the pretrained ``auto_class`` (AutoModel ...) of ``model``.
 
-    Raises DataError if weights are missing or have another shape: transformers would initialise
+    Raises DataError if weights are missing or have another shape: transformers would initialize
     those parameters at random and only warn. Pickled weights require torch 2.6, whose
     ``weights_only`` loads nothing but tensors; that of older releases can be made to execute code
     (CVE-2025-32434).
@@ -46,7 +46,7 @@ def load_weights(auto_class: Any, model: str, config: Any, role: str, option: st
             f"{role} {model}: its weights are pickled ({PICKLED}), and torch {torch.__version__} "
             "cannot read these safely; save them again as safetensors, or use a newer torch"
         )
-    with _user_errors(model, role, option), _quiet():
+    with _explain_errors(model, role, option), _quiet():
         try:
             network, report = auto_class.from_pretrained(
                 model,
@@ -71,8 +71,8 @@ def load_weights(auto_class: Any, model: str, config: Any, role: str, option: st
 
 
 def load_tokenizer(model: str, role: str, option: str) -> Any:
-    """Load the tokenizer of a text model."""
-    with _user_errors(model, role, option):
+    """Load the tokenizer of a text model. Raises DataError if it is not available."""
+    with _explain_errors(model, role, option):
         return AutoTokenizer.from_pretrained(model)
 
 
@@ -83,15 +83,16 @@ def find_file(model: str, name: str) -> Path | None:
 
 
 def find_folder(model: str) -> Path:
-    """Return a model's folder; a hub id is downloaded. Raises DataError if it is not found."""
+    """Return a model's folder, downloaded for a hub id. Raises DataError if it does not exist."""
     if Path(model).is_dir():
         return Path(model)
-    with _user_errors(model, "model", "--model"), _quiet():
+    with _explain_errors(model, "model", "--model"), _quiet():
         return Path(snapshot_download(model))
 
 
 @contextmanager
-def _user_errors(model: str, role: str, option: str) -> Iterator[None]:
+def _explain_errors(model: str, role: str, option: str) -> Iterator[None]:
+    """Turn errors of transformers and the hub into a DataError."""
     try:
         yield
     except (OSError, ValueError) as error:

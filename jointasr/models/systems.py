@@ -132,10 +132,10 @@ class Joint(nn.Module):
     def _encode_transcripts(
         self, bert: TextEncoder, ctc: CtcOutput, stopped: bool, texts: list[str | None] | None
     ) -> EncodedTexts:
-        """Encode the transcripts that ``emotion.transcript`` asks for.
+        """Encode the transcripts selected by ``emotion.transcript``.
 
-        No gradient passes through a hypothesis; of a soft transcript it passes through the words'
-        posteriors, unless it is ``stopped``.
+        No gradient passes through hypotheses. For soft transcripts it passes through the words'
+        posteriors, unless ``stopped``.
         """
         kind = self.emotion.transcript
         if kind == "empty":
@@ -201,7 +201,11 @@ def build(
     units: Units,
     classes: int,
 ) -> System:
-    """Build the system of ``conf``; ``bert`` is called only if the system has a text encoder."""
+    """Build the system of ``conf``.
+
+    ``bert`` returns the text encoder; it is called only if the system has one. ``classes``: number
+    of emotions.
+    """
     if conf.system == "asr":
         return Asr(conf, encoder, units)
     if conf.system == "ser":
@@ -217,15 +221,18 @@ def forward(
 
 
 def forward_states(system: System, states: States, texts: list[str | None] | None = None) -> Output:
-    """Run ``system`` on hidden states of its encoder."""
+    """Run the layers of ``system`` after the encoder on its hidden states."""
     ctc = system.ctc_output(states)
     emotion = system.emotion_output(ctc, texts)
     return Output(states.lengths, ctc.log_probs, emotion.logits, emotion.truncated)
 
 
 def ctc_layers(conf: Config, inputs: int, units: int) -> nn.Sequential:
-    """Return a new CTC head: ``linear``, dropout and one layer as in transformers, or ``paper``,
-    two hidden layers with LeakyReLU and an output layer as in SpeechBrain's wav2vec2 recipes."""
+    """Return a new CTC head, (..., inputs) to (..., units).
+
+    Type ``linear``: dropout and one layer, as in transformers. ``paper``: two hidden layers with
+    LeakyReLU and an output layer, as in SpeechBrain's wav2vec2 recipes.
+    """
     layers: list[nn.Module] = []
     if conf.head.type == "linear":
         layers.append(nn.Dropout(conf.encoder.dropout))
@@ -254,5 +261,5 @@ def init_ctc_head(system: Asr | Joint, head: CtcHead, units: Units) -> None:
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
-    """Return log-softmax in float32, which k2 requires, whatever the type of ``logits``."""
+    """Return the log-softmax over the last dimension in float32, which k2 requires."""
     return torch.log_softmax(logits.float(), dim=-1)

@@ -14,7 +14,7 @@ from jointasr.utils.errors import DataError
 from jointasr.utils.transfer import copy_to_device
 
 ROLE = ("BERT", "--bert")
-# fast tokenizers warn in each forked process after their threads were used; texts here are short
+# avoids a warning of fast tokenizers in each forked process; texts here are short
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
@@ -88,10 +88,10 @@ class TextEncoder(nn.Module):
         embed = self.model.get_input_embeddings()
         if self.tokenizer.mask_token_id is None:
             raise DataError("emotion.transcript soft needs a text model that has a mask token")
-        one = word_posteriors[0].new_ones(1)
+        certain = word_posteriors[0].new_ones(1)
         weights = torch.stack(
             [
-                torch.cat([one, probs])[[0 if word is None else word + 1 for word in row]]
+                torch.cat([certain, probs])[[0 if word is None else word + 1 for word in row]]
                 for row, probs in zip(words, word_posteriors, strict=True)
             ]
         )[..., None]
@@ -105,7 +105,7 @@ class TextEncoder(nn.Module):
 
 
 def load(model: str, freeze: bool = False) -> TextEncoder:
-    """Load a pretrained model by hub id or folder. Raises DataError if it is not found."""
+    """Load a pretrained model by hub id or folder. Raises DataError if it is not available."""
     network = hub.load_weights(AutoModel, model, hub.load_config(model, *ROLE), *ROLE)
     return TextEncoder(network, hub.load_tokenizer(model, *ROLE), freeze)
 

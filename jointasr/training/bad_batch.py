@@ -11,7 +11,7 @@ BAD_BATCH = "bad_batch"
 
 
 def save_and_raise(out: Path, group: Sequence[Batch], steps: int, rank: int) -> None:
-    """Save the batches of a skipped step, the last of ``steps`` in a row, and raise DataError.
+    """Save the batches of the last of ``steps`` consecutive skipped steps and raise DataError.
 
     Writes ``out/bad_batch.safetensors`` (waves and lengths of each batch, before augmentation) and
     ``out/bad_batch.json`` (ids and texts); processes of ``rank`` > 0 write ``bad_batch-<rank>``.

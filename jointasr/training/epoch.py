@@ -17,11 +17,11 @@ class DevScores(NamedTuple):
 
     @property
     def error(self) -> float:
-        """Criterion of model selection: the sum of the system's error rates, per cent."""
+        """Model selection criterion: WER plus emotion error rate, per cent, where defined."""
         return (self.wer or 0.0) + (100.0 - self.wa if self.wa is not None else 0.0)
 
     def is_better_than(self, other: "DevScores") -> bool:
-        """Return whether the error is lower or, if the errors are equal, the loss."""
+        """Return whether the error or, for equal errors, the loss is lower."""
         return (self.error, self.loss) < (other.error, other.loss)
 
     def __str__(self) -> str:
@@ -45,12 +45,11 @@ class EpochStats(NamedTuple):
     infeasible: int = 0
     """transcripts that need more frames than there are; they have no CTC loss"""
     undropped_chunks: int = 0
-    """chunks that were not dropped, to leave half of a short utterance"""
+    """chunks that were not dropped, because they would zero more than half of an utterance"""
     truncated: int = 0
     """transcripts truncated to BERT's maximum length"""
     nonfinite: int = 0
-    """utterances of batches with a non-finite loss; the other sums, but ``utterances``, exclude
-    them"""
+    """utterances of batches with a non-finite loss; included in ``utterances`` only"""
 
     @property
     def mean_loss(self) -> float:
@@ -59,7 +58,7 @@ class EpochStats(NamedTuple):
         return self.loss / count if count else float("nan")
 
     def plus(self, other: "EpochStats") -> "EpochStats":
-        """Return the sums over both."""
+        """Return the element-wise sum."""
         return EpochStats._make(a + b for a, b in zip(self, other, strict=True))
 
     def all_reduce(self, world: ProcessGroup) -> "EpochStats":

@@ -10,14 +10,14 @@ from jointasr.utils import done, provenance
 from jointasr.utils.errors import DataError
 
 CODE = "jointasr.bin.train"
-INERT = ("batch.workers", "train.log_every", "train.save_minutes")
+NO_EFFECT = ("batch.workers", "train.log_every", "train.save_minutes")
 """keys that do not change the result"""
-FOREIGN = {
+INAPPLICABLE = {
     "asr": ("alpha", "emotion.", "bert.", "optim.bert."),
     "ser": ("alpha", "bert.", "optim.bert."),
     "joint": (),
 }
-"""keys of parts that a system does not have"""
+"""prefixes of keys of parts that a system does not have"""
 
 
 def training_step(
@@ -27,7 +27,7 @@ def training_step(
 
     Raises DataError for a model folder without a model.
     """
-    options = {**flat(conf), "seed": seed, "fold": fold, "stack": provenance.stack()}
+    options = {**flatten_conf(conf), "seed": seed, "fold": fold, "stack": provenance.stack()}
     if processes > 1:
         options["processes"] = processes  # dropout differs in each process
     inputs = [layout.set_dir(data, split, condition) for split in ("train", "dev")]
@@ -41,10 +41,8 @@ def training_step(
 def model_files(model: str) -> list[Path]:
     """Return the inputs that identify a pretrained model.
 
-    These are the folder if a step of the recipe wrote it, the files of any other folder, and
-    nothing for a hub id.
-
-    Raises DataError for a folder without a model.
+    The folder if a step of the recipe wrote it, the files of any other folder, nothing for a hub
+    id. Raises DataError for a folder without a model.
     """
     folder = Path(model)
     if not folder.is_dir() or (folder / done.NAME).is_file():
@@ -55,13 +53,13 @@ def model_files(model: str) -> list[Path]:
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
-    """Return the files of a transformers model folder that decide what is loaded, sorted."""
+    """Return the files of a transformers model folder that may be loaded, sorted."""
     kinds = (".json", ".txt", ".safetensors", ".bin")
     return sorted(path for path in folder.iterdir() if path.suffix in kinds)
 
 
-def flat(conf: schema.Config) -> dict[str, object]:
-    """Return every key of ``conf`` that can change the result, dotted."""
+def flatten_conf(conf: schema.Config) -> dict[str, object]:
+    """Return the dotted keys of ``conf`` that can change the result, with their values."""
 
     def walk(prefix: str, values: dict[str, object]) -> dict[str, object]:
         keys: dict[str, object] = {}
@@ -72,6 +70,6 @@ def flat(conf: schema.Config) -> dict[str, object]:
                 keys[f"{prefix}{key}"] = value
         return keys
 
-    excluded = (*INERT, *FOREIGN[conf.system])
+    excluded = (*NO_EFFECT, *INAPPLICABLE[conf.system])
     keys = walk("", conf.model_dump())
     return {key: value for key, value in keys.items() if not key.startswith(excluded)}

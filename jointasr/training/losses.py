@@ -22,8 +22,8 @@ def total_loss(conf: Config, output: Output, batch: Batch) -> Tensor:
 
 
 def combine(conf: Config, asr: Tensor | None, ser: Tensor | None) -> Tensor:
-    """Return alpha L_SER + (1 - alpha) L_ASR (equation 1 of the paper), or the system's only
-    loss."""
+    """Return alpha L_SER + (1 - alpha) L_ASR (equation 1 of the paper), or the only
+    loss of a single-task system."""
     if asr is not None and ser is not None:
         return conf.alpha * ser + (1 - conf.alpha) * asr
     loss = ser if asr is None else asr
@@ -59,7 +59,7 @@ def ser_loss(logits: Tensor | None, batch: Batch) -> Tensor | None:
 
 
 def count_infeasible(output: Output | CtcOutput, batch: Batch) -> int:
-    """Return how many transcripts need more frames than there are."""
+    """Return the number of transcripts that need more frames than there are; 0 for ser."""
     if output.log_probs is None:
         return 0
     pairs = zip(batch.targets, output.frames.tolist(), strict=True)

@@ -19,7 +19,7 @@ FUSED: dict[str, Any] = {"fused": True} if _RELEASE >= (2, 4) else {}
 
 
 def parts(system: System) -> dict[str, list[nn.Parameter]]:
-    """Return the trainable parameters by part: encoder, BERT, and all other layers (head)."""
+    """Return the trainable parameters by part: encoder, bert, and all other layers (head)."""
     named: dict[str, list[nn.Parameter]] = {name: [] for name in PARTS}
     part_of = {id(p): "encoder" for p in system.encoder.parameters()}
     if isinstance(system, Joint) and system.bert is not None:
@@ -83,11 +83,11 @@ class Optimisers:
         return [p for group in groups for p in group]
 
     def step(self, scaler: Any) -> float:
-        """Clip the gradient over all parts, step, clear it; return its norm before clipping.
+        """Clip the gradient over all parts, step, clear it; return its L2 norm before clipping.
 
-        A non-finite gradient skips the step of all parts, since clipping would spread it over
-        them; the scaler alone skips only the optimiser concerned. In fp16 the scaler then lowers
-        its scale.
+        A non-finite gradient skips the step of all parts, since clipping by a non-finite norm would
+        corrupt all gradients; the scaler alone would skip only the affected optimiser. In fp16 the
+        scaler then lowers its scale.
         """
         for optimiser in self.by_part.values():
             scaler.unscale_(optimiser)
@@ -115,8 +115,10 @@ class Optimisers:
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """Return the type for autocast by the conf's ``train.precision``; None for float32, which is
-    always used on a CPU."""
+    """Return the dtype of autocast for ``train.precision``.
+
+    None means float32, which is always used on a CPU.
+    """
     if device.type == "cpu":
         if precision not in ("auto", "fp32"):
             log.warning("precision %s is for GPUs: training in fp32 on this CPU", precision)
@@ -134,8 +136,10 @@ def grad_scaler(enabled: bool) -> Any:
 
 
 def warmup_decay(progress: float, conf: schema.Schedule) -> float:
-    """Return the scale of the learning rates at ``progress`` (0..1), the share of the training that
-    is done: a linear rise to 1 until ``warmup``, a linear fall to 0 from ``decay_from`` on."""
+    """Return the scale (0..1) of the learning rates at ``progress``, the completed fraction (0..1).
+
+    It rises linearly to 1 until ``warmup`` and falls linearly to 0 from ``decay_from`` on.
+    """
     rising = progress / conf.warmup if conf.warmup > 0 else 1.0
     falling = (1 - progress) / (1 - conf.decay_from) if conf.decay_from < 1 else 1.0
     return max(0.0, min(1.0, rising, falling))
@@ -155,11 +159,11 @@ class NewBob:
 
 
 def _optimiser(parameters: Iterable[nn.Parameter], conf: schema.Optimiser) -> torch.optim.Optimizer:
-    """Return an optimiser; weight decay applies to matrices only, not to biases and norms."""
-    trained = list(parameters)
+    """Return the optimiser of a part; biases and norms have no weight decay."""
+    params = list(parameters)
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": conf.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in params if p.ndim > 1], "weight_decay": conf.weight_decay},
+        {"params": [p for p in params if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if conf.name == "adadelta":  # rho and eps of SpeechBrain's recipes
         return torch.optim.Adadelta(groups, lr=conf.lr, rho=0.95, eps=1e-8)

@@ -1,4 +1,4 @@
-"""Snapshots of a training on disk: written atomically, with checksums; the last two are kept."""
+"""Snapshots of a training on disk: atomic, with checksums, at most two."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ MAX_SNAPSHOTS = 2
 
 
 class Snapshots:
-    """Training states by the number of optimiser steps, in ``folder``.
+    """Training states in ``folder``, named by their number of optimiser steps.
 
     ``identity``: options, inputs and code of the training. The state of a training with another
     identity is refused.
@@ -41,8 +41,8 @@ class Snapshots:
         record = {"sha256": files.sha256(path), "identity": self.identity, "state": values}
         files.write_json(path.with_suffix(".json"), record)
         for old in self._steps()[:-MAX_SNAPSHOTS]:
-            for suffix in (".json", ".safetensors"):  # without its record a state is ignored
-                (self.folder / f"{old}{suffix}").unlink(missing_ok=True)  # may be missing: damage
+            for suffix in (".json", ".safetensors"):  # the record first: it makes a state valid
+                (self.folder / f"{old}{suffix}").unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
         """Return the last valid state, tensors on the CPU; None if there is none.
@@ -90,11 +90,11 @@ class Snapshots:
 
 
 def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return ``value`` as JSON; tensors are moved to ``tensors`` and replaced by their number."""
+    """Return ``value`` as JSON, with tensors replaced by their number and added to ``tensors``."""
     if isinstance(value, Tensor):
         tensors[str(len(tensors))] = value.detach().cpu().contiguous()
         return {"tensor": str(len(tensors) - 1)}
-    if isinstance(value, dict):  # as pairs: keys may be numbers
+    if isinstance(value, dict):  # as pairs, because JSON keys are always strings
         return {"pairs": [[key, _flatten(item, tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
         return [_flatten(item, tensors) for item in value]

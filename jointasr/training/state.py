@@ -1,4 +1,4 @@
-"""State of a training: what it holds, when it is saved, how a killed training resumes."""
+"""State of a training: contents, saving, resuming and graceful exit on a signal."""
 
 import logging
 import signal
@@ -30,7 +30,7 @@ class TrainingState:
     ) -> None:
         self.model, self.optimisers, self.scaler, self.newbob = model, optimisers, scaler, newbob
         self.epoch = 0
-        """from 0"""
+        """current epoch, from 0"""
         self.epoch_steps = 0
         """steps done in this epoch"""
         self.epoch_stats = EpochStats()
@@ -72,7 +72,7 @@ class TrainingState:
 
 
 class StopSignal:
-    """SIGTERM and SIGUSR1 request that a training saves its state and exits."""
+    """Turns SIGTERM and SIGUSR1 into a request to save the training state and exit."""
 
     def __init__(self) -> None:
         self.requested = 0
@@ -86,14 +86,14 @@ class StopSignal:
         self.requested = number
 
     def exit(self) -> None:
-        """Exit with the shells' code of the signal; another process may have received it."""
+        """Exit with code 128 + signal (SIGTERM if another process received the signal)."""
         number = signal.Signals(self.requested or signal.SIGTERM)
         log.info("%s: state saved, exiting", number.name)
         sys.exit(128 + number)
 
 
 class StateSaver:
-    """Saves a training's state and its best model below ``out``, restores the last state."""
+    """Saves a training's state and best model below ``out``; restores the last state."""
 
     def __init__(
         self,
@@ -110,29 +110,32 @@ class StateSaver:
 
     def restore(self) -> None:
         """Load the last state, if there is one, in all processes."""
-        if self.world.is_main:  # before the others: it may have to remove old states
+        if self.world.is_main:  # first: it may have to remove old states
             self._load()
         self.world.barrier()
         if not self.world.is_main:
             self._load()
 
     def keep_best_weights(self) -> None:
-        """Copy the current weights as those of the best epoch.
+        """Copy the current weights as those of the best epoch, in the main process.
 
-        They stay in memory until the next state is saved, so that the best model on disk is always
-        that of the saved state: on a GPU, epochs computed again differ slightly.
+        They stay in memory until the next state is saved, so that the best model on disk always
+        belongs to the saved state: on a GPU, recomputed epochs differ slightly.
         """
         if self.world.is_main:
             self.best_weights = checkpoint.copy_weights(self.state.model.system)
 
     def write_best(self) -> None:
-        """Write the best model, unless it is on disk."""
+        """Write the best model if it has changed since it was last written."""
         if self.best_weights:
             checkpoint.save(self.out / layout.BEST, self.state.model, self.best_weights)
             self.best_weights = {}
 
     def save_if_due(self) -> None:
-        """Save the state every ``save_minutes`` and when a process is requested to stop."""
+        """Save the state every ``save_minutes``; save it and exit if any process has to stop.
+
+        Blocks until all processes have called this.
+        """
         minutes = (time.monotonic() - self.last_save) / 60
         due = self.world.is_main and minutes >= self.save_minutes
         if self.world.any_process(bool(self.stop.requested) or due):

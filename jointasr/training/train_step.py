@@ -1,4 +1,4 @@
-"""A training step: augmentation, forward and backward pass of its batches, update of the model."""
+"""Training step: augmentation, forward and backward pass of its batches, parameter update."""
 
 import logging
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class TrainStep:
         self.timer = StepTimer()
 
     def update(self, group: Sequence[Batch], epoch: int, first: int) -> StepResult:
-        """Update the model by the mean loss over all utterances of the group's batches.
+        """Update the model with the gradient of the mean loss over the utterances of ``group``.
 
         ``first``: index in the epoch of the group's first batch. A step with a non-finite loss or
         gradient is skipped and counted.
@@ -74,7 +74,7 @@ class TrainStep:
         return StepResult(stats, gradient_norm)
 
     def _accumulate(self, batch: Batch, epoch: int, index: int, step_size: int) -> EpochStats:
-        """Add the gradient of a batch; a batch with a non-finite loss is counted."""
+        """Accumulate the gradient of a batch; a batch with a non-finite loss is only counted."""
         try:
             with failures.explain_out_of_memory(batch, self.conf.batch.seconds):
                 return self.forward_backward(batch, epoch, index, step_size)
@@ -83,10 +83,11 @@ class TrainStep:
             return EpochStats(len(batch.ids), nonfinite=len(batch.ids))
 
     def forward_backward(self, batch: Batch, epoch: int, index: int, step_size: int) -> EpochStats:
-        """Add the gradient of a batch's loss, divided by the ``step_size`` utterances of its step.
+        """Accumulate the gradient of a batch's loss divided by ``step_size``.
 
-        ``index``: of the batch in the epoch. The dropout generator is seeded for each batch, so
-        that the encoder's dropout is the same in systems that draw other numbers later. Raises
+        ``index``: of the batch in the epoch. ``step_size``: utterances of the step, over all
+        batches and processes. The dropout generator is seeded for each batch, so
+        that the encoder has the same dropout in all systems. Raises
         FloatingPointError if the loss is not finite.
         """
         lengths = batch.lengths.tolist()

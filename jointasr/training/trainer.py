@@ -1,4 +1,4 @@
-"""Training: epochs of steps, scores on dev after each epoch, the best model is kept."""
+"""Training loop: steps, evaluation on dev after each epoch, selection of the best epoch."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Trainer:
-    """Trains a model and writes that of the epoch with the best dev scores to ``out/best``."""
+    """Trains a model; writes the weights of the epoch with the best dev scores to ``out/best``."""
 
     def __init__(
         self,
@@ -42,9 +42,11 @@ class Trainer:
         identity: Mapping[str, Any] | None = None,
         world: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        """``identity``: what determines the result; a killed training is resumed if it is the same.
-        ``world``: the processes that train together; their number does not change the batches.
-        Raises DataError naming an utterance that cannot be used.
+        """Prepare a training; nothing is read from or written to ``out`` yet.
+
+        ``identity``: what determines the result (options, inputs, code); a killed training is
+        resumed only if it is equal. ``world``: the data-parallel processes; their number does not
+        change the batches. Raises DataError naming an utterance that cannot be used.
         """
         conf = model.conf
         self.model, self.conf, self.out, self.world = model, conf, out, world
@@ -68,10 +70,9 @@ class Trainer:
 
     @dataset.explain_worker_death()
     def fit(self) -> BestEpoch:
-        """Train until the last epoch, from the last saved state on; return the best epoch.
+        """Train to the last epoch, resuming from the last saved state; return the best epoch.
 
-        Raises DataError if the training diverges, memory is exhausted or a process that reads audio
-        dies.
+        Raises DataError if the training diverges, memory is exhausted or a data loader worker dies.
         """
         state, conf = self.state, self.conf
         self.saver.restore()
@@ -100,7 +101,7 @@ class Trainer:
         return state.best
 
     def batches(self, epochs: range, first: int = 0) -> Iterator[Batch]:
-        """Yield the batches of ``epochs``, without the ``first`` ones of the first epoch."""
+        """Yield the batches of ``epochs``, starting at batch ``first`` of the first epoch."""
         workers = self.conf.batch.workers
         return dataset.training_batches(self.sampler, self.data, workers, epochs, first)
 
@@ -115,14 +116,14 @@ class Trainer:
         """
         self.system.train()
         order = [self.sampler.batch(epoch, indices) for indices in self.sampler.epoch(epoch)]
-        # before the first step also the memory of Adam's two moments, which do not exist yet
+        # reserve memory for Adam's two moments, which do not exist before the first step
         parameters = [] if self.state.steps else self.optimisers.parameters
         moments = [torch.empty_like(p) for p in (*parameters, *parameters)]
         for cuts in largest_batches(order):
             batch = self.data[cuts]
             if batch.ids:
                 with failures.explain_out_of_memory(batch, self.conf.batch.seconds):
-                    with suppress(FloatingPointError):  # left to the steps
+                    with suppress(FloatingPointError):  # handled by the training step
                         self.train_step.forward_backward(batch, epoch, 0, batch.global_size)
                     self.optimisers.zero_grad()
         del moments
@@ -134,11 +135,11 @@ class Trainer:
         remaining = len(self.sampler.epoch(state.epoch)) - state.epoch_steps * accumulate
         for group in _groups(islice(batches, max(0, remaining)), accumulate):
             utterances = sum(batch.global_size for batch in group)
-            self._set_rates(self._share(utterances / 2))
+            self._set_rates(self._progress(utterances / 2))
             stats = self.step(group, state.epoch, state.epoch_steps * accumulate)
             state.epoch_stats = state.epoch_stats.plus(stats)
             state.epoch_steps += 1
-            self.logger.log_step(state.epoch, state.steps, stats.mean_loss, self._share())
+            self.logger.log_step(state.epoch, state.steps, stats.mean_loss, self._progress())
             self.saver.save_if_due()
         stats = state.epoch_stats
         assert stats.utterances == len(self.train), (stats.utterances, len(self.train))
@@ -156,19 +157,19 @@ class Trainer:
         skipped = self.optimisers.skipped_in_row
         if skipped >= self.conf.train.max_skipped:
             bad_batch.save_and_raise(self.out, group, skipped, self.world.rank)
-        self.logger.draw_step(self.state.steps, result, rates)
+        self.logger.plot_step(self.state.steps, result, rates)
         self.state.steps += 1
         return result.stats
 
-    def _share(self, utterances: float = 0.0) -> float:
-        """Return the share (0..1) of the training that is done after ``utterances`` more."""
+    def _progress(self, utterances: float = 0.0) -> float:
+        """Return the completed fraction (0..1) of the training after ``utterances`` more."""
         done = self.state.epoch_stats.utterances + utterances
         return (self.state.epoch + done / len(self.train)) / self.conf.train.epochs
 
-    def _set_rates(self, share: float) -> None:
+    def _set_rates(self, progress: float) -> None:
         scale = 1.0
         if self.conf.schedule.name == "warmup_decay":
-            scale = optim.warmup_decay(share, self.conf.schedule)
+            scale = optim.warmup_decay(progress, self.conf.schedule)
         self.optimisers.scale_rates(scale)
 
     def _check_lengths(self) -> None:
@@ -182,7 +183,7 @@ class Trainer:
         self.data.check(self.dev, min_samples)
 
     def _report_epoch(self, scores: DevScores) -> None:
-        """Log the current epoch. Raises DataError if no transcript is feasible."""
+        """Log the current epoch. Raises DataError if every transcript was infeasible."""
         state = self.state
         if state.epoch_stats.infeasible == state.epoch_stats.utterances:
             raise DataError(

@@ -33,7 +33,7 @@ def evaluate(
     batches = dataset.evaluation_batches(cuts, data, conf.batch.seconds, conf.batch.workers)
     for batch in batches:
         if not batch.ids:
-            continue  # fewer utterances than processes
+            continue  # the batch has fewer utterances than processes
         batch = to_device(batch, device(world))
         with (
             failures.explain_divergence(batch.ids),
@@ -67,9 +67,9 @@ def _wer(references: list[str | None], hypotheses: list[str], world: ProcessGrou
     pairs = zip(references, hypotheses, strict=True)
     transcribed = [(ref, hyp) for ref, hyp in pairs if ref is not None]
     texts = [ref for ref, _ in transcribed], [hyp for _, hyp in transcribed]
-    own = sum(map(metrics.count, metrics.align(*texts)), metrics.WordCounts())
+    local = sum(map(metrics.count, metrics.align(*texts)), metrics.WordCounts())
     nonempty = sum(map(bool, hypotheses))
-    sums = world.all_reduce([own.sub, own.dele, own.ins, own.ref_words, nonempty])
+    sums = world.all_reduce([local.sub, local.dele, local.ins, local.ref_words, nonempty])
     *counts, nonempty = map(int, sums)
     total = metrics.WordCounts(*counts)
     failures.warn_if_all_empty(total.ref_words, nonempty, "dev")

@@ -35,7 +35,7 @@ from jointasr.utils.errors import DataError
 
 pytestmark = pytest.mark.stack
 
-FAMILY: dict[str, tuple[Any, Any]] = {
+MODEL_TYPES: dict[str, tuple[Any, Any]] = {
     "wav2vec2": (Wav2Vec2Config, Wav2Vec2ForCTC),
     "hubert": (HubertConfig, HubertForCTC),
     "wavlm": (WavLMConfig, WavLMForCTC),
@@ -68,7 +68,7 @@ def waves(lengths: list[int] = LENGTHS) -> list[np.ndarray]:
 
 
 def checkpoint(folder: Path, kind: str, norm: str, normalise: bool) -> Path:
-    settings, network = FAMILY[kind]
+    settings, network = MODEL_TYPES[kind]
     torch.manual_seed(3)
     sizes = {**tiny.SIZES, "num_buckets": 8} if kind == "wavlm" else tiny.SIZES
     if kind == "data2vec-audio":  # its position convolutions: five layers of width 19
@@ -94,7 +94,7 @@ def alone(folder: Path, normalise: bool, heads: Any = AutoModelForCTC) -> list[t
 
 @pytest.mark.parametrize("normalise", [True, False])
 @pytest.mark.parametrize("norm", ["layer", "group"])
-@pytest.mark.parametrize("kind", list(FAMILY))
+@pytest.mark.parametrize("kind", list(MODEL_TYPES))
 def test_padded_batch_equals_single_utterances(
     tmp_path: Path, kind: str, norm: str, normalise: bool
 ) -> None:
