@@ -1,11 +1,10 @@
-"""Align the transcripts of one model's test scenarios, or its references, with the audio."""
+"""Align reference transcripts, or those that a model has decoded, with the audio of its tests."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr.config import conf_files, layout, scenarios
-from jointasr.config.layout import DEFAULT_METHOD
+from jointasr.config import arguments, conf_files, layout, scenarios
 from jointasr.config.model_description import HAS_WORDS, read_model
 from jointasr.data import datadir
 from jointasr.decoding import steps
@@ -14,17 +13,18 @@ from jointasr.utils import distributed, done
 from jointasr.utils.errors import run
 
 if TYPE_CHECKING:
-    from jointasr.decoding.alignment import TimedLabel
     from jointasr.decoding.decoder import Decoder
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="exp/<system>/fold_<fold>")
-    parser.add_argument("--of", choices=("ref", "hyp"), default="ref", help="which texts")
-    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
-    parser.add_argument("--method", default=DEFAULT_METHOD, help="of the search that decoded")
-    parser.add_argument("--ctc", choices=("k2", "torch"), help="engine; default: training's")
+    parser.add_argument(
+        "--of", choices=("ref", "hyp"), default="ref", help="references or hypotheses"
+    )
+    arguments.add_tests(parser)
+    arguments.add_method(parser)
+    arguments.add_engine(parser)
     return parser.parse_args()
 
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def load(folder: Path, engine: str) -> "Decoder":
-    """The trained model, its posteriors to be aligned with ``engine``."""
+    """Load the trained model of a fold, with CTC engine ``engine``."""
     from jointasr.utils.progress import start_log
 
     start_log()
@@ -61,53 +61,38 @@ def load(folder: Path, engine: str) -> "Decoder":
 
     model = checkpoint.load(folder / layout.BEST)
     model = model._replace(conf=model.conf.model_copy(update={"ctc": engine}))
-    conf = conf_files.load_decode("decode.yaml", Path(), ["method=greedy"])  # nothing is searched
+    conf = conf_files.load_decode("decode.yaml", Path(), ["method=greedy"])  # needs no graphs
     return Decoder(model, conf, distributed.device())
 
 
 def align(
     decoder: "Decoder", source: Path, texts: dict[str, str], out: Path, decoded: Path | None
 ) -> None:
-    """Write ``out``/words.ctm and units.ctm; say which texts do not fit into their audio, and what
-    decoding could not read (with --skip-bad)."""
-    import torch
+    """Write ``out``/words.ctm and units.ctm; print how many utterances were not aligned, and why.
 
+    ``decoded`` is the decode folder of ``texts``, None for references.
+    """
     from jointasr.data import manifest
-    from jointasr.decoding import alignment, decode
+    from jointasr.decoding import alignment
 
-    units, engine = decoder.model.units, decoder.model.conf.ctc
-    step = alignment.seconds_per_frame(decoder.model.system.encoder)
-    spans: dict[str, dict[str, list[TimedLabel]]] = {"units": {}, "words": {}}
-    misfits = []
-    unread = decode_dir.read_unreadable(decoded) if decoded is not None else {}
     cuts = manifest.load(source)
-    silent = {cut.id for cut in cuts if decoded is None and cut.id not in texts}  # no reference
-    sound = cuts.filter(lambda cut: cut.id not in {*unread, *silent}).to_eager()
-    with torch.no_grad():
-        for ids, _, output in decode.model_outputs(decoder, sound) if len(sound) else ():
-            assert output.log_probs is not None
-            targets = [units.encode(texts[name]) for name in ids]
-            found = alignment.align(output.log_probs, output.frames, targets, engine)
-            for name, path in zip(ids, found, strict=True):
-                if path is None:
-                    misfits.append(name)
-                else:
-                    timed_units, words = alignment.unit_and_word_times(path, units, step)
-                    spans["units"][name], spans["words"][name] = timed_units, words
-    posteriors = decode_dir.read_word_posteriors(decoded) if decoded is not None else {}
+    unreadable = decode_dir.read_unreadable(decoded) if decoded else {}
+    unlabelled = {cut.id for cut in cuts if not decoded and cut.id not in texts}
+    aligned = cuts.filter(lambda cut: cut.id not in {*unreadable, *unlabelled}).to_eager()
+    units, words, too_long = alignment.align_cuts(decoder, aligned, texts)
+    posteriors = decode_dir.read_word_posteriors(decoded) if decoded else {}
     out.mkdir(parents=True, exist_ok=True)
-    alignment.write_ctm(out / "units.ctm", spans["units"])
-    alignment.write_ctm(out / "words.ctm", spans["words"], posteriors or None)
-    if misfits:
-        print(
-            f"{out}: {len(misfits)} texts are longer than their audio has frames, not aligned: "
-            f"{' '.join(sorted(misfits)[:5])}{' ...' if len(misfits) > 5 else ''}"
-        )
-    if silent:
-        print(f"{out}: {len(silent)} not aligned, for nobody has transcribed them: {min(silent)}")
-    if unread:
-        print(f"{out}: {len(unread)} not aligned, for decoding could not read them: {min(unread)}")
-    print(f"{out}: {len(spans['words'])} utterances aligned")
+    alignment.write_ctm(out / "units.ctm", units)
+    alignment.write_ctm(out / "words.ctm", words, posteriors or None)
+    for names, reason in (
+        (too_long, "texts longer than their audio has frames"),
+        (unlabelled, "without a reference transcript"),
+        (unreadable, "could not be read by decoding"),
+    ):
+        if names:
+            listed = " ".join(sorted(names)[:5]) + (" ..." if len(names) > 5 else "")
+            print(f"{out}: {len(names)} not aligned, {reason}: {listed}")
+    print(f"{out}: {len(words)} utterances aligned")
 
 
 if __name__ == "__main__":

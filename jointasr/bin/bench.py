@@ -26,7 +26,7 @@ def main() -> None:
         "--shape", choices=SHAPES, help="size of the models, which have random weights"
     )
     parser.add_argument(
-        "--seconds", default="100", help="seconds of audio per batch; several, separated by blanks"
+        "--seconds", default="100", help="seconds of audio per batch, separated by spaces"
     )
     parser.add_argument("--steps", type=int, default=10, help="training steps per measurement")
     parser.add_argument("--json", type=Path, help="file to write the measurements to")

@@ -1,4 +1,7 @@
-"""Time reading, mixing and archiving on one core; also that cost is linear and memory constant."""
+"""Time reading, mixing and archiving on one core.
+
+Mixing is repeated with twice the speech, to show how time and memory grow.
+"""
 
 import argparse
 import json
@@ -13,8 +16,8 @@ from jointasr.utils.errors import run
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=20, help="of speech; twice that as well")
-    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)  # prepared, to be mixed
+    parser.add_argument("--minutes", type=float, default=20, help="minutes of speech")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)  # corpus to mix
     args = parser.parse_args()
 
     from jointasr.bench import audio_io, corpus
@@ -26,10 +29,10 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         cuts = corpus.write(Path(name) / "reading", 60 * args.minutes)
-        found = audio_io.reading(cuts, Path(name) / "reading" / "wavs")
+        times = audio_io.reading(cuts, Path(name) / "reading" / "wavs")
     print(
-        f"reading an utterance to a float tensor: archive {found.archive:.0f} us, single wav file "
-        f"{found.wav:.0f} us, ratio {found.wav / found.archive:.2f}"
+        f"reading an utterance to a float tensor: archive {times.archive:.0f} us, single wav file "
+        f"{times.wav:.0f} us, ratio {times.wav / times.archive:.2f}"
     )
     once, twice = (mixing(factor * args.minutes) for factor in (1, 2))
     for seconds, audio, peak in (once, twice):
@@ -42,7 +45,7 @@ def main() -> None:
 
 
 def mixing(minutes: float) -> tuple[float, float, float]:
-    """Seconds, seconds of audio and peak memory in MiB, in a process of its own."""
+    """Mix and archive in a new process; return seconds, seconds of audio and peak MiB."""
     from jointasr.bench import audio_io
 
     with tempfile.TemporaryDirectory() as name:

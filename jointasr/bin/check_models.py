@@ -1,4 +1,4 @@
-"""Fetch the pretrained models of conf files, or find them, and check that they fit (stage 6)."""
+"""Check the pretrained models of conf files, downloading them if needed (stage 6)."""
 
 import argparse
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from jointasr.utils import done, files, provenance
 from jointasr.utils.errors import run
 
 PASSED = layout.EXP / ".checked_models.json"
-"""digest of the files of each model folder that has passed"""
+"""digests of the model folders that have passed the check"""
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
 def check_once(name: str, model: str, letters: str, check: Callable[[], None]) -> None:
     """Run a check, unless a folder with the same files has passed it with the same code.
 
-    A hub id is always checked: the model may have left the cache.
+    Hub ids are always checked, because their models may have been deleted from the cache.
     """
     if not Path(model).is_dir():
         check()
@@ -47,7 +47,7 @@ def check_once(name: str, model: str, letters: str, check: Callable[[], None]) -
 
 
 def check_encoder(model: str, letters: str) -> None:
-    """Load the encoder; its CTC head, where it will be used, must have all ``letters``."""
+    """Load the encoder; if ``letters`` are given, check that its CTC head has all of them."""
     from jointasr.models import encoder
     from jointasr.text.lang import Units, map_head
 
@@ -57,9 +57,9 @@ def check_encoder(model: str, letters: str) -> None:
     head = encoder.ctc_head(model) if letters else None
     if head is not None:
         map_head(head.vocabulary, Units.char(letters), head.source)
-        print(f"encoder {model}: its CTC head has every character")
+        print(f"encoder {model}: its CTC head has all characters")
     elif letters:
-        print(f"encoder {model}: has no CTC head; training starts with a fresh one")
+        print(f"encoder {model}: no CTC head; training starts with a random one")
 
 
 def check_bert(model: str) -> None:
@@ -68,7 +68,7 @@ def check_bert(model: str) -> None:
 
     loaded = text_encoder.load(model)
     size = sum(p.numel() for p in loaded.parameters()) / 1e6
-    print(f"BERT {model}: {size:.1f} M parameters, {loaded.max_tokens} tokens at most")
+    print(f"BERT {model}: {size:.1f} M parameters, at most {loaded.max_tokens} tokens")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Check what a run is asked to do, before any of it is done: systems, folds, models, options."""
+"""Check the options of a run before it starts: systems, folds, models, numbers."""
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from jointasr.config import conf_files, decode_schema, layout, schema
+from jointasr.config import arguments, conf_files, decode_schema, layout, schema
 from jointasr.data import datadir
 from jointasr.doctor import inputs
 from jointasr.prep import folds
@@ -15,43 +15,53 @@ from jointasr.utils import files
 from jointasr.utils.errors import DataError, run
 
 CONDITIONS = ("clean", "noisy")
-FOLDS = Path("conf/folds.tsv")  # a line for each `scheme fold` of the recipe's corpus, if it says
+FOLDS = Path("conf/folds.tsv")
+"""the folds of the recipe's corpus, one line `scheme fold` each; optional"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     conf_files.add_options(parser, nargs="*")
-    parser.add_argument("--conditions", default="clean noisy", help="training sets")
-    parser.add_argument("--folds", default="", help="ids, blank between; default: all")
-    parser.add_argument("--seed", default="0", help="of training, blank between")
-    parser.add_argument("--method", default=layout.DEFAULT_METHOD, help="of search")
-    parser.add_argument("--feats", default="wav", help="what is decoded from")
-    parser.add_argument("--nj", default="1", help="parallel jobs")
-    parser.add_argument("--stage", type=int, default=0, help="where the run begins")
-    parser.add_argument("--corpus", type=Path, default=Path("data/local/corpus"))
+    arguments.add_training_jobs(parser)
+    arguments.add_method(parser)
+    parser.add_argument("--feats", default="wav", help="input of decoding: wav or conv")
+    parser.add_argument("--nj", default="1", help="number of parallel jobs")
+    parser.add_argument("--stage", type=int, default=0, help="first stage of the run")
+    parser.add_argument(
+        "--corpus", type=Path, default=Path("data/local/corpus"), help="prepared corpus"
+    )
     args = parser.parse_args()
     check_options(args)
-    names = {path: Path(path).stem for path in args.confs}
-    alphabets = {}
     check_names(args.confs, "--conf")
-    for path, conf in conf_files.load_all(args.confs, args.set).items():
-        name = names[path]
-        same = [other for other in names if names[other] == name]
-        if len(same) > 1:
-            raise DataError(f"--conf: {' and '.join(same)} would both be called {name}: rename one")
+    confs = conf_files.load_all(args.confs, args.set)
+    check_confs(confs)
+    for path, conf in confs.items():
+        data = Path(conf_files.data_name(conf, path, Path()))
+        check_folds(data, conf.data.scheme, args.folds.split(), args.corpus, args.stage)
+        check_models(conf)
+
+
+def check_confs(confs: Mapping[str, schema.Config]) -> None:
+    """Raise DataError if two confs have the same name or differ in ``data.letters``."""
+    names: dict[str, str] = {}
+    alphabets: dict[str, str] = {}
+    for path, conf in confs.items():
+        name = Path(path).stem
+        if name in names:
+            raise DataError(
+                f"--conf: {names[name]} and {path} would both be called {name}: rename one"
+            )
+        names[name] = path
         alphabets[conf.data.letters] = path
         if len(alphabets) > 1:
             raise DataError(
                 f"--conf: {' and '.join(alphabets.values())} differ in data.letters; transcripts "
                 "are normalised once: use a recipe folder for each"
             )
-        data = Path(conf_files.data_name(conf, path, Path()))
-        check_folds(data, conf.data.scheme, args.folds.split(), args.corpus, args.stage)
-        check_models(conf)
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Options that are one of a few words, or a number."""
+    """Raise DataError for an unknown condition, method or input, and for an invalid number."""
     methods = [layout.DEFAULT_METHOD, *get_args(decode_schema.Method)]
     for option, words, known in (
         ("conditions", args.conditions.split(), CONDITIONS),
@@ -66,28 +76,29 @@ def check_options(args: argparse.Namespace) -> None:
     check_names(seeds, "--seed")
     for option, text, least in [*(("seed", seed, 0) for seed in seeds), ("nj", args.nj, 1)]:
         if not (text.isascii() and text.isdigit() and int(text) >= least):
-            raise DataError(f"--{option} {text}: a whole number from {least} on is needed")
+            raise DataError(f"--{option} {text}: expected an integer of at least {least}")
 
 
 def check_names(names: Sequence[str], option: str) -> None:
-    """At least one, none twice, none with a blank at its ends."""
+    """Raise DataError if there is no name, a duplicate, or one that begins or ends with a space."""
     if not names:
-        raise DataError(f"{option} is empty; name at least one")
+        raise DataError(f"{option} is empty; give at least one value")
     for name, count in Counter(names).items():
         if count > 1:
             raise DataError(f"{option}: {name} is named twice")
         if name != name.strip() or not name:
-            raise DataError(f"{option}: write commas without blanks, once, not {name!r}")
+            raise DataError(f"{option}: {name!r}: separate values with one comma and no spaces")
 
 
 def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path, stage: int) -> None:
-    """The folds wanted exist: as made, else as the prepared corpus or the recipe's conf says.
+    """Raise DataError if a requested fold does not exist or is named twice.
 
-    What the run itself may make anew, from ``stage`` on, is not asked.
+    Uses the fold lists, else the prepared corpus, else the recipe's folds.tsv; ignores outputs that
+    the run, starting at ``stage``, may replace.
     """
-    made = layout.scheme_dir(data, scheme)
-    if stage > 3 and (made / folds.FILE).is_file():
-        folds.select(made, wanted)
+    fold_lists = layout.scheme_dir(data, scheme)
+    if stage > 3 and (fold_lists / folds.FILE).is_file():
+        folds.select(fold_lists, wanted)
         return
     if stage > 1 and (corpus / layout.SUPERVISIONS).is_file():
         source, known = corpus, folds.fold_names(folds.read_utterances(corpus), scheme)
@@ -98,21 +109,21 @@ def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path, st
         return
     for name in wanted:
         if name not in known:
-            there = " ".join(known)
-            raise DataError(f"--folds: {name} is no {scheme} of {source}; there are {there}")
+            existing = " ".join(known)
+            raise DataError(f"--folds: {name} is no {scheme} of {source}; there are {existing}")
     if wanted:
         check_names(wanted, "--folds")
 
 
 def check_models(conf: schema.Config) -> None:
-    """Model folders hold models, and a CTC head that will be used has all characters.
+    """Raise DataError for a model folder without a model or a CTC head that lacks characters.
 
-    What the hub has, and what stage 6 makes, is not looked at.
+    Hub ids, and folders that stage 6 creates, are not checked.
     """
-    wanted = {"encoder": conf.encoder.model}
+    models = {"encoder": conf.encoder.model}
     if conf.uses_bert:
-        wanted["bert"] = conf.bert.model
-    for option, model in wanted.items():
+        models["bert"] = conf.bert.model
+    for option, model in models.items():
         result = inputs.model_folder(option, model)
         if result is not None and not result.ok:
             raise DataError(f"--{option}: {result.detail}; give {result.fix}")

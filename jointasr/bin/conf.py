@@ -1,4 +1,4 @@
-"""Print resolved configurations, or some of their values for the scripts that choose what runs."""
+"""Print resolved configurations, or the values of some keys for use in scripts."""
 
 import argparse
 from pathlib import Path
@@ -14,13 +14,13 @@ def main() -> None:
         "--each",
         nargs="+",
         metavar="KEY",
-        help="print the values of these keys, tab-separated, one line per conf; equal lines once",
+        help="print the values of these keys, tab-separated, one line per conf without duplicates",
     )
     parser.add_argument(
         "--data-settings",
         action="store_true",
-        help="print KEY<TAB>VALUE lines and an empty line for each data folder that the confs "
-        "need: `data`, the folder, and all keys of the sections data and units",
+        help="print KEY<TAB>VALUE lines for each data folder of the confs: `data`, the folder, and "
+        "the keys of the sections data and units; each block ends with an empty line",
     )
     args = parser.parse_args()
     loaded = conf_files.load_all(args.confs, args.set)
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def data_settings(conf: schema.Config, name: str) -> str:
-    """Return the data folder of a conf and what it depends on, as lines KEY<TAB>VALUE."""
+    """Return the data folder of a conf and the keys that determine it, as lines KEY<TAB>VALUE."""
     settings = {"data": conf_files.data_name(conf, name, Path())}
     for section in ("data", "units"):
         for key, value in getattr(conf, section):
@@ -46,7 +46,7 @@ def data_settings(conf: schema.Config, name: str) -> str:
 
 
 def text(value: object) -> str:
-    """Format a value as the options of the scripts expect it: lists separated by commas."""
+    """Format a value as the scripts' options expect it: lists separated by commas."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

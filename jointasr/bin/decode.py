@@ -1,12 +1,11 @@
-"""Decode the test scenarios of one trained model (stage 8); the model is loaded once."""
+"""Decode the test scenarios with one trained model (stage 8). The model is loaded only once."""
 
 import argparse
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointasr.config import layout, scenarios
-from jointasr.config.layout import DEFAULT_METHOD
+from jointasr.config import arguments, layout, scenarios
 from jointasr.decoding import steps
 from jointasr.decoding.steps import Decoding
 from jointasr.scoring import decode_dir
@@ -21,17 +20,19 @@ if TYPE_CHECKING:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="exp/<system>/fold_<fold>")
-    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
-    parser.add_argument("--conf", default="decode.yaml", help="conf file of the search")
-    parser.add_argument("--method", default=DEFAULT_METHOD, help="see decode.yaml")
-    parser.add_argument("--ctc", choices=("k2", "torch"), help="engine; default: training's")
-    parser.add_argument("--feats", choices=("wav", "conv"), default="wav", help="what to read")
-    parser.add_argument("--skip-bad", action="store_true", help="unreadable: an error in the score")
+    parser.add_argument("--conf", default="decode.yaml", help="conf file of the decoding options")
+    arguments.add_tests(parser)
+    arguments.add_method(parser)
+    arguments.add_engine(parser)
+    arguments.add_feats(parser)
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="count unreadable utterances as errors"
+    )
     return parser.parse_args()
 
 
-class Trained:
-    """The trained model of a fold and its decoder, made when first needed."""
+class LazyModel:
+    """The trained model of a fold and its decoder, loaded on first use."""
 
     def __init__(self, decoding: Decoding) -> None:
         self.decoding = decoding
@@ -50,64 +51,71 @@ class Trained:
     def decoder(self) -> "Decoder":
         from jointasr.decoding.decoder import Decoder
 
-        how = self.decoding
-        return Decoder(self.model, how.conf, distributed.device(), how.ngrams)
+        decoding = self.decoding
+        return Decoder(self.model, decoding.conf, distributed.device(), decoding.ngrams)
 
 
 def main() -> None:
     args = parse()
-    how = steps.decoding(args.model, args.conf, args.method, args.ctc, args.feats)
-    trained = Trained(how)
-    tuning = how.tuning()
+    decoding = steps.decoding(args.model, args.conf, args.method, args.ctc, args.feats)
+    lazy = LazyModel(decoding)
+    tuning = decoding.tuning()
     if tuning is not None:
-        tune(trained, tuning)
+        tune(lazy, tuning)
     for test in scenarios.read_tests(args.tests):
-        source = how.data_dir(test)
-        conv = conv_scp(trained.model, source) if args.feats == "conv" else None
-        step = how.scenario(test, conv.parent if conv else None)
+        source = decoding.data_dir(test)
+        conv = conv_scp(lazy.model, source) if args.feats == "conv" else None
+        step = decoding.scenario(test, conv.parent if conv else None)
         with done.step(*step) as todo:
             if todo:
-                unreadable = decode(trained, source, step.out, conv, args.skip_bad)
+                unreadable = decode(lazy, source, step.out, conv, args.skip_bad)
                 commit = provenance.commit()
                 decode_dir.write_description(step.out, step.options, commit, unreadable)
 
 
-def tune(trained: Trained, step: done.Step) -> None:
-    """Choose the scales of the language model on the dev set that the model was selected on."""
-    how = trained.decoding
-    for path in how.ngrams.values():
+def tune(lazy: LazyModel, step: done.Step) -> None:
+    """Choose the scales of the language model on the dev set on which the model was selected.
+
+    Raises DataError if the language model is missing.
+    """
+    decoding = lazy.decoding
+    for path in decoding.ngrams.values():
         if not (path / done.NAME).is_file():
-            raise DataError(f"{path}: there is no language model; run stage 4 with this conf")
+            raise DataError(f"{path}: no language model; run stage 4 with this conf")
     with done.step(*step) as todo:
         if todo:
             from jointasr.data import manifest
             from jointasr.decoding import tuning
 
             step.out.mkdir(parents=True, exist_ok=True)
-            dev = tuning.DevPosteriors(trained.decoder, manifest.load(step.inputs[-1]))
-            tuning.tune(dev, how.conf.lm, step.out, done.digest(*step[1:]))
+            dev = tuning.DevPosteriors(lazy.decoder, manifest.load(step.inputs[-1]))
+            tuning.tune(dev, decoding.conf.lm, step.out, done.digest(*step[1:]))
 
 
 def decode(
-    trained: Trained, source: Path, out: Path, conv: Path | None, skip_bad: bool = False
+    lazy: LazyModel, source: Path, out: Path, conv: Path | None, skip_bad: bool = False
 ) -> dict[str, str]:
-    """Decode one data dir into ``out``; ``conv``: from these archived features.
+    """Decode one data dir into ``out``, from the archived features ``conv`` if given.
 
-    Returns which utterances could not be read, and why; without ``skip_bad`` that is an error.
+    Returns the reason for each utterance that cannot be read; without ``skip_bad``, raises
+    DataError for the first.
     """
     from jointasr.data import manifest
-    from jointasr.decoding import decode as decoding
+    from jointasr.decoding import decode as decoder
     from jointasr.decoding import tuning
 
-    how = trained.decoding
-    scales = tuning.read_scales(how.tune_dir) if how.ngrams else decoding.UNIT_SCALES
-    hypotheses = decoding.decode(trained.decoder, manifest.load(source), conv, skip_bad, scales)
-    decoding.write(out, trained.model, hypotheses)
+    decoding = lazy.decoding
+    scales = tuning.read_scales(decoding.tune_dir) if decoding.ngrams else decoder.UNIT_SCALES
+    hypotheses = decoder.decode(lazy.decoder, manifest.load(source), conv, skip_bad, scales)
+    decoder.write(out, lazy.model, hypotheses)
     return hypotheses.unreadable
 
 
 def conv_scp(model: "TrainedModel", source: Path) -> Path:
-    """feats.scp of the archived convolutional features of ``source``'s set."""
+    """Return feats.scp of the archived convolutional features for the set of ``source``.
+
+    Raises DataError if it does not exist.
+    """
     digest = model.system.encoder.digest()[:8]
     archived = layout.data_folder(source.parent) / layout.test_scenario(source)
     path = layout.conv_dir(archived, digest) / "feats.scp"

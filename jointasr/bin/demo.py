@@ -1,8 +1,9 @@
-"""Serve the demo page on this machine: audio heard by one model, or by two side by side."""
+"""Serve a demo page on this machine: recognize audio with one model, or compare two."""
 
 import argparse
 from pathlib import Path
 
+from jointasr.config import arguments
 from jointasr.utils.errors import DataError, run
 
 
@@ -13,13 +14,15 @@ def main() -> None:
         "--noise",
         type=Path,
         default=Path("data/local/musan"),
-        help="noises, as stage 1 lists them, if there are any (default: %(default)s)",
+        help="noise that stage 1 has prepared, if it exists (default: %(default)s)",
     )
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; default: a GPU where there is one")
+    parser.add_argument(
+        "--port", type=int, default=8000, help="port of the page (default: %(default)s)"
+    )
+    arguments.add_device(parser)
     args = parser.parse_args()
     if len(args.models) > 2:
-        raise DataError("one or two models, please: they are shown side by side")
+        raise DataError(f"{len(args.models)} models given; the page shows one or two")
     import uvicorn
 
     from jointasr.inference import demo_server, recognizer
@@ -33,10 +36,10 @@ def main() -> None:
     loaded = [recognizer.load(model, args.device) for model in args.models]
     noises = noise.NoisePool(args.noise, "test") if args.noise.is_dir() else None
     if noises is None:
-        print(f"{args.noise}: not there, so no noise can be added")
-    served = demo_server.app(demo_server.Demo(dict(zip(names, loaded, strict=True)), noises))
-    print(f"http://127.0.0.1:{args.port} (Ctrl-C ends it)", flush=True)
-    uvicorn.run(served, host="127.0.0.1", port=args.port, log_level="warning")
+        print(f"{args.noise} does not exist: noise cannot be added")
+    app = demo_server.app(demo_server.Demo(dict(zip(names, loaded, strict=True)), noises))
+    print(f"http://127.0.0.1:{args.port} (Ctrl-C to stop)", flush=True)
+    uvicorn.run(app, host="127.0.0.1", port=args.port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main() -> None:
     failed = sum(not result.ok for result in results)
     if failed:
         print(
-            f"error: {failed} of {len(results)} checks failed; each FAIL line above ends with a fix"
+            f"error: {failed} of {len(results)} checks failed; see the fix in each FAIL line above"
         )
         sys.exit(1)
 
@@ -55,17 +55,17 @@ def _checks(args: argparse.Namespace) -> Iterator[CheckResult]:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
-    add("--iemocap", default=UNCHECKED, help="folder of the corpus; -: not checked")
-    add("--musan", default=UNCHECKED, help="folder of the noise corpus; -: not checked")
+    add("--iemocap", default=UNCHECKED, help="folder of IEMOCAP; -: skip the check")
+    add("--musan", default=UNCHECKED, help="folder of MUSAN; -: skip the check")
     add(
         "--allow-partial",
         choices=("true", "false"),
         default="false",
         help="accept incomplete corpora",
     )
-    add("--encoder", default="", help="folders or hub ids, one per line")
-    add("--bert", default="", help="folders or hub ids, one per line")
-    add("--ctc", choices=("k2", "torch"), default="k2", help="CTC engine that the confs use")
+    add("--encoder", default="", help="pretrained encoders: folders or hub ids, one per line")
+    add("--bert", default="", help="pretrained text encoders: folders or hub ids, one per line")
+    add("--ctc", choices=("k2", "torch"), default="k2", help="CTC engine of the confs")
     add("--backend", default="local", help="cmd_backend of cmd.sh: local or slurm")
     add(
         "--disk",

@@ -1,4 +1,4 @@
-"""Mend a Kaldi data dir: keep the utterances all its tables have, sorted; say what is dropped."""
+"""Fix a Kaldi data dir: sort its tables, drop utterances that are not in all of them."""
 
 import argparse
 import shutil
@@ -24,12 +24,12 @@ def main() -> None:
     changes = datadir.fix(args.dir) + _fix_cuts(args.dir)
     for change in changes:
         print(change)
-    left = len(datadir.read_table(args.dir / "utt2spk"))
-    print(f"{args.dir}: {len(changes)} changes, {left} utterances; the old files are in {backup}")
+    count = len(datadir.read_table(args.dir / "utt2spk"))
+    print(f"{args.dir}: {len(changes)} changes, {count} utterances; the old files are in {backup}")
 
 
 def _fix_cuts(path: Path) -> list[str]:
-    """Cut the manifest down to what the tables kept."""
+    """Drop cuts that are not in the tables; return a message for each."""
     if not (path / CUTS).is_file():
         return []
     keep = datadir.read_table(path / "utt2spk").keys()

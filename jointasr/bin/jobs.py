@@ -1,7 +1,7 @@
-"""Print a job table of training, decoding or alignment: id, log, arguments, longest jobs first; or
-the systems.
+"""Print the job table of training, decoding or alignment, or the names of the systems.
 
-Jobs whose results are up to date are reported and not listed.
+Lines are `id<TAB>log<TAB>argument<TAB>...`, longest jobs first. Jobs whose results are up to date
+are reported on stderr instead.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from jointasr.config import conf_files, layout, scenarios
+from jointasr.config import arguments, conf_files, layout, scenarios
 from jointasr.config.model_description import HAS_WORDS
 from jointasr.decoding import steps
 from jointasr.prep.jobs import TrainingJob, training_jobs
@@ -18,7 +18,7 @@ from jointasr.training.fingerprint import training_step
 from jointasr.utils import done
 from jointasr.utils.errors import run
 
-COST = {"joint": 0, "asr": 1, "ser": 2}
+BY_COST = ("joint", "asr", "ser")
 
 
 def main() -> None:
@@ -26,16 +26,16 @@ def main() -> None:
     overrides = conf_files.split_overrides(args.set)
     seeds = [int(seed) for seed in args.seed.split()]
     conditions, folds = args.conditions.split(), args.folds.split()
-    found = list(training_jobs(args.confs, conditions, folds, seeds, overrides, args.cards))
+    jobs = list(training_jobs(args.confs, conditions, folds, seeds, overrides, args.cards))
     if args.what == "systems":
-        print("\n".join(dict.fromkeys(str(layout.EXP / job.system) for job in found)))
+        print("\n".join(dict.fromkeys(str(layout.EXP / job.system) for job in jobs)))
         return
     row, is_pending = (
         (training_row, needs_training) if args.what == "train" else (model_row, needs_decoding)
     )
-    found.sort(key=lambda job: COST[job.config.system])
-    pending = {job.id for job in found if is_pending(job, args)}
-    for job in found:
+    jobs.sort(key=lambda job: BY_COST.index(job.config.system))
+    pending = {job.id for job in jobs if is_pending(job, args)}
+    for job in jobs:
         if job.id in pending:
             print("\t".join(row(job, args)))
         else:
@@ -64,7 +64,7 @@ def model_row(job: TrainingJob, args: argparse.Namespace) -> list[str]:
 
 
 def needs_training(job: TrainingJob, args: argparse.Namespace) -> bool:
-    """Return whether a model has to be trained, or a finished training left its states behind."""
+    """Return whether a model has to be trained, or a finished training has left its states."""
     if not finished(job.out) or (job.out / layout.RESUME).exists():
         return True
     fold = job.data, job.condition, job.fold
@@ -72,49 +72,48 @@ def needs_training(job: TrainingJob, args: argparse.Namespace) -> bool:
 
 
 def needs_decoding(job: TrainingJob, args: argparse.Namespace) -> bool:
-    """Return whether some scenario has to be decoded or aligned with a model."""
-    if not finished(job.out) or args.feats == "conv":  # only the encoder can name its features
+    """Return whether at least one scenario has to be decoded or aligned with a model."""
+    if not finished(job.out) or args.feats == "conv":  # the digest of features needs the encoder
         return True
-    how = steps.decoding(job.out, "decode.yaml", args.method, job.config.ctc)
+    decoding = steps.decoding(job.out, "decode.yaml", args.method, job.config.ctc)
     tests = list(scenarios.read_tests(args.tests))
     if args.what == "decode":
-        tuning = how.tuning()
+        tuning = decoding.tuning()
         if tuning is not None and (not finished(tuning.out) or outdated(tuning, args)):
             return True
-        todo = [how.scenario(test) for test in tests]
-    elif how.model.kind in HAS_WORDS:
-        common = args.of, args.method, how.engine
-        todo = [steps.alignment(job.out, how.model, test, *common) for test in tests]
+        todo = [decoding.scenario(test) for test in tests]
+    elif decoding.model.kind in HAS_WORDS:
+        common = args.of, args.method, decoding.engine
+        todo = [steps.alignment(job.out, decoding.model, test, *common) for test in tests]
     else:
         todo = []
     return any([not finished(step.out) or outdated(step, args) for step in todo])
 
 
 def finished(out: Path) -> bool:
-    """Return whether ``out`` was finished, with whatever settings."""
+    """Return whether ``out`` was finished, with any settings."""
     return (out / done.NAME).is_file()
 
 
 def outdated(step: done.Step, args: argparse.Namespace) -> bool:
-    """Return whether a finished step has to be repeated. Raises DataError where it may not be."""
-    with redirect_stdout(io.StringIO()):  # one line for each job is enough
+    """Return whether a finished step has to be repeated. Raises DataError if it must not be."""
+    with redirect_stdout(io.StringIO()):  # print one line per job only
         return done.check(*step, dry_run=args.dry_run)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("train", "decode", "align", "systems"))
-    parser.add_argument("confs", nargs="+", help="conf files")
-    parser.add_argument("--conditions", default="clean noisy", help="training sets")
-    parser.add_argument("--folds", default="", help="ids, blank between; default: all")
-    parser.add_argument("--seed", default="0", help="of training, blank between; k > 0: name-s<k>")
-    parser.add_argument("--set", default="", help="overrides: key=value, blank between")
-    parser.add_argument("--cards", type=int, default=1, help="that share the batches of a training")
-    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
-    parser.add_argument("--method", default=layout.DEFAULT_METHOD, help="of search")
-    parser.add_argument("--feats", choices=("wav", "conv"), default="wav", help="what to decode")
-    parser.add_argument("--of", choices=("ref", "hyp"), default="ref", help="texts to align")
-    parser.add_argument("--dry-run", action="store_true", help="change no record of a result")
+    conf_files.add_options(parser)
+    arguments.add_training_jobs(parser)
+    arguments.add_tests(parser)
+    arguments.add_method(parser)
+    arguments.add_feats(parser)
+    parser.add_argument("--cards", type=int, default=1, help="GPUs that share a training's batches")
+    parser.add_argument(
+        "--of", choices=("ref", "hyp"), default="ref", help="align references or hypotheses"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="do not change `.done` files")
     return parser.parse_args()
 
 

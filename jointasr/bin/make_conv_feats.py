@@ -1,7 +1,7 @@
-"""Archive the outputs of a frozen convolutional extractor for archived sets, as Kaldi CM2 matrices.
+"""Archive the outputs of a frozen convolutional feature extractor as Kaldi CM2 matrices.
 
 `todo` prints the digest of the extractor's weights and the sets that lack its features, `write`
-makes a job's share of <data>/<set>/conv_<digest>/, `combine` joins the shares into feats.scp.
+writes the part of one job to <data>/<set>/conv_<digest>/, `combine` joins the parts in feats.scp.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from jointasr.config import layout, scenarios
+from jointasr.config import arguments, layout, scenarios
 from jointasr.utils import done
 from jointasr.utils.errors import run
 
@@ -21,11 +21,8 @@ def main() -> None:
     parser.add_argument("action", choices=("todo", "write", "combine"))
     parser.add_argument("data", type=Path, help="data folder with the archived sets")
     parser.add_argument("--model", default="", help="encoder checkpoint: folder or hub id")
-    parser.add_argument("--digest", default="", help="as `todo` printed it, for `combine`")
-    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
-    parser.add_argument("--sets", default="", help="which; default: the test scenarios")
-    parser.add_argument("--job", type=int, default=1, help="this job's number, from 1")
-    parser.add_argument("--jobs", type=int, default=1, help="number of jobs")
+    parser.add_argument("--digest", default="", help="for `combine`: the digest printed by `todo`")
+    arguments.add_set_jobs(parser, default_sets="test scenarios")
     args = parser.parse_args()
     sets = args.sets.split() or list(scenarios.read_tests(args.tests))
     scenarios.pools(args.tests, sets)  # an unknown name is an error
@@ -38,15 +35,15 @@ def main() -> None:
     extractor = conv_feats.Extractor(args.model)
     if args.action == "todo":
         with redirect_stdout(sys.stderr):
-            left = [name for name in sets if check(args.data / name, extractor.digest)]
-        print(extractor.digest, *left)
+            todo = [name for name in sets if check(args.data / name, extractor.digest)]
+        print(extractor.digest, *todo)
         return
     for name in sets:
         conv_feats.write_share(extractor, args.data / name, args.job, args.jobs)
 
 
 def combine(data: Path, sets: list[str], digest: str, jobs: int) -> None:
-    """Join the jobs' tables of each set and record it as finished."""
+    """Join the tables of all jobs for each set and mark it as finished."""
     from jointasr.prep import conv_feats
 
     for name in sets:
@@ -56,12 +53,12 @@ def combine(data: Path, sets: list[str], digest: str, jobs: int) -> None:
 
 
 def check(archived: Path, digest: str) -> bool:
-    """Whether the features of a set have to be made."""
+    """Return whether the features of a set have to be computed."""
     return done.check(layout.conv_dir(archived, digest), CODE, {"digest": digest}, inputs(archived))
 
 
 def inputs(archived: Path) -> list[Path]:
-    """What the features of a set are made from."""
+    """Return the inputs of the features of a set."""
     return [archived, archived / "digests.tsv"]
 
 

@@ -1,11 +1,11 @@
-"""Cut the archived sets down to folds: train_*, dev_* and test_* data dirs of each fold."""
+"""Create the train_*, dev_* and test_* data dirs of each fold as subsets of the archived sets."""
 
 import argparse
 import io
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from jointasr.config import layout, scenarios
+from jointasr.config import arguments, layout, scenarios
 from jointasr.data import datadir
 from jointasr.prep import folds
 from jointasr.utils import done, locks
@@ -17,43 +17,46 @@ CODE = "jointasr.bin.make_fold_dirs"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="data folder with the archived sets")
-    parser.add_argument("--tests", type=scenarios.tests_file, default="", help="table of scenarios")
-    parser.add_argument("--scheme", choices=folds.SCHEMES, default="speaker")
-    parser.add_argument("--folds", default="", help="which; default: all")
+    arguments.add_tests(parser)
+    arguments.add_scheme(parser)
+    arguments.add_folds(parser)
     args = parser.parse_args()
-    home = layout.scheme_dir(args.data, args.scheme)
-    names = folds.select(home, args.folds.split())
-    wanted = targets(args.tests)
-    with locks.held(home):
-        made = make(args.data, home, names, wanted)
-    kept = len(names) * len(wanted) - made
-    print(f"{home}: {len(names)} folds; {made} data dirs made, {kept} up to date")
+    scheme_dir = layout.scheme_dir(args.data, args.scheme)
+    names = folds.select(scheme_dir, args.folds.split())
+    subsets = fold_subsets(args.tests)
+    with locks.held(scheme_dir):
+        written = write(args.data, scheme_dir, names, subsets)
+    unchanged = len(names) * len(subsets) - written
+    print(f"{scheme_dir}: {len(names)} folds; {written} data dirs made, {unchanged} up to date")
 
 
-def make(data: Path, home: Path, names: list[str], wanted: dict[str, tuple[str, str]]) -> int:
-    """Make the data dirs that are not up to date; returns how many."""
-    made = 0
-    for name, (part, split) in wanted.items():
-        archived = data / part
-        inputs = [home, archived, archived / "digests.tsv"]
-        with redirect_stdout(io.StringIO()):  # a line per fold and set would say little
-            left = [f for f in names if done.check(home / f / name, CODE, {}, inputs)]
-        made += len(left)
-        if not left:
+def write(
+    data: Path, scheme_dir: Path, names: list[str], subsets: dict[str, tuple[str, str]]
+) -> int:
+    """Write the data dirs that are not up to date and return their number."""
+    written = 0
+    for name, (set_name, split) in subsets.items():
+        archived = data / set_name
+        inputs = [scheme_dir, archived, archived / "digests.tsv"]
+        with redirect_stdout(io.StringIO()):  # print one line in total, not one per data dir
+            todo = [f for f in names if done.check(scheme_dir / f / name, CODE, {}, inputs)]
+        written += len(todo)
+        if not todo:
             continue
 
         from jointasr.data import manifest
 
         cuts = manifest.load(archived)
-        for fold in left:
-            ids = datadir.read_list(layout.list_file(home / fold, split))
-            manifest.write(manifest.pick(cuts, ids, archived), home / fold / name, parts=False)
-            done.write(home / fold / name, CODE, {}, inputs)
-    return made
+        for fold in todo:
+            fold_dir = scheme_dir / fold
+            ids = datadir.read_list(layout.list_file(fold_dir, split))
+            manifest.write(manifest.pick(cuts, ids, archived), fold_dir / name, parts=False)
+            done.write(fold_dir / name, CODE, {}, inputs)
+    return written
 
 
-def targets(tests: Path) -> dict[str, tuple[str, str]]:
-    """``{data dir of a fold: (archived set, list)}``."""
+def fold_subsets(tests: Path) -> dict[str, tuple[str, str]]:
+    """Return ``{name of a fold's data dir: (archived set, list of utterances)}``."""
     return {
         "train_clean": (scenarios.CLEAN, "train"),
         "dev_clean": (scenarios.CLEAN, "dev"),

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from jointasr.config import arguments
 from jointasr.prep import folds
 from jointasr.utils import done
 from jointasr.utils.errors import run
@@ -13,13 +14,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("selected", type=Path, help="utterances, data/local/selected")
     parser.add_argument("out", type=Path, help="folder to write, data/folds/<scheme>")
-    parser.add_argument("--scheme", choices=folds.SCHEMES, default="speaker")
-    parser.add_argument("--dev", choices=("heldout", "partner"), default="heldout")
+    arguments.add_scheme(parser)
+    parser.add_argument(
+        "--dev",
+        choices=("heldout", "partner"),
+        default="heldout",
+        help="dev set: held-out dialogues of the training speakers, or the test speaker's partner",
+    )
     parser.add_argument(
         "--dev-fraction", type=float, default=0.1, help="share of each speaker's dialogues in dev"
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folds", default="", help="names that must exist among the folds")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of held-out dialogues")
+    arguments.add_folds(parser)
     args = parser.parse_args()
     options: dict[str, Any] = {"scheme": args.scheme, "dev": args.dev, "seed": args.seed}
     if args.dev == "heldout":
@@ -27,13 +33,13 @@ def main() -> None:
     with done.step(args.out, "jointasr.bin.make_folds", options, [args.selected]) as todo:
         if todo:
             utterances = folds.read_utterances(args.selected, check_tables=True)
-            made = folds.make(utterances, args.scheme, args.dev, args.dev_fraction, args.seed)
-            show(folds.write(made, args.out, options)["folds"])
+            lists = folds.make(utterances, args.scheme, args.dev, args.dev_fraction, args.seed)
+            print_counts(folds.write(lists, args.out, options)["folds"])
     folds.select(args.out, args.folds.split())
 
 
-def show(counts: dict[str, Any]) -> None:
-    """Print one line per fold."""
+def print_counts(counts: dict[str, Any]) -> None:
+    """Print a heading and one line per fold."""
     print(
         "fold: utterances of train / dev / test; dialogues and sentences shared by train and test"
     )

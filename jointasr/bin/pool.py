@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from jointasr.config import layout, scenarios
+from jointasr.config import arguments, layout, scenarios
 from jointasr.scoring import pooling, results
 from jointasr.scoring.results import CellKey
 from jointasr.utils import locks
@@ -46,11 +46,9 @@ def pool(args: argparse.Namespace) -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("systems", nargs="+", type=Path, help="folders exp/<name>_<clean|noisy>")
-    parser.add_argument(
-        "--tests", type=scenarios.tests_file, default="", help="table of test scenarios"
-    )
-    parser.add_argument("--folds", default="", help="fold ids, separated by spaces (default: all)")
-    parser.add_argument("--method", default=layout.DEFAULT_METHOD, help="decoding method")
+    arguments.add_tests(parser)
+    arguments.add_folds(parser)
+    arguments.add_method(parser)
     parser.add_argument("--results", type=Path, required=True, help="results.json to update")
     parser.add_argument("--command", required=True, help="command to record in the cells")
     parser.add_argument(

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from jointasr.config import layout, scenarios
+from jointasr.config import arguments, scenarios
 from jointasr.report import inputs
 from jointasr.utils import files, locks, provenance
 from jointasr.utils.errors import run
@@ -46,7 +46,7 @@ def make(args: argparse.Namespace) -> str:
 
 
 def recipe() -> str:
-    """Return the recipe folder, relative to the checkout if it is in it, else its name."""
+    """Return the path of the recipe folder within the checkout, or its name if it is elsewhere."""
     here = Path.cwd().resolve()
     return str(here.relative_to(ROOT)) if here.is_relative_to(ROOT) else here.name
 
@@ -54,10 +54,8 @@ def recipe() -> str:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exp", type=Path, default=Path("exp"), help="folder with results.json")
-    parser.add_argument(
-        "--tests", type=scenarios.tests_file, default="", help="table of test scenarios"
-    )
-    parser.add_argument("--method", default=layout.DEFAULT_METHOD, help="decoding method")
+    arguments.add_tests(parser)
+    arguments.add_method(parser)
     parser.add_argument("--paper", type=Path, help="table of published results to compare with")
     return parser.parse_args()
 

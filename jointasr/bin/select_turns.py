@@ -1,4 +1,4 @@
-"""Select the utterances of an experiment from a prepared corpus, by emotion and words."""
+"""Select the utterances of an experiment from a prepared corpus by emotion and transcript."""
 
 import argparse
 from pathlib import Path

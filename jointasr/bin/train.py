@@ -5,11 +5,15 @@ import logging
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from jointasr.config import conf_files, layout, schema
 from jointasr.training.fingerprint import training_step
 from jointasr.utils import distributed, done, files, provenance
 from jointasr.utils.errors import DataError, run
+
+if TYPE_CHECKING:
+    from jointasr.training.epoch import BestEpoch
 
 log = logging.getLogger(__name__)
 
@@ -18,14 +22,20 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--conf", required=True, help="conf file, e.g. conf/joint.yaml")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides")
-    parser.add_argument("--data", type=Path, required=True, help="fold folder with train_* dev_*")
-    parser.add_argument("--condition", choices=("clean", "noisy"), required=True)
+    parser.add_argument(
+        "--data", type=Path, required=True, help="fold folder with train_* and dev_*"
+    )
+    parser.add_argument(
+        "--condition", choices=("clean", "noisy"), required=True, help="train and dev set"
+    )
     parser.add_argument("--name", required=True, help="name of the system")
     parser.add_argument("--fold", required=True, help="name of the fold")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--nodes", type=int, default=1, help="machines (see utils/torchrun.sh)")
-    parser.add_argument("--ngpu", type=int, default=1, help="processes on each machine")
+    parser.add_argument("--seed", type=int, default=0, help="seed of training")
+    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument(
+        "--nodes", type=int, default=1, help="number of machines (see utils/torchrun.sh)"
+    )
+    parser.add_argument("--ngpu", type=int, default=1, help="processes per machine")
     return parser.parse_args()
 
 
@@ -34,20 +44,20 @@ def main() -> None:
     conf = conf_files.load(args.conf, Path(), args.set)
     if conf.batch.max_duration == "auto":
         raise DataError(
-            f"{args.conf}: batch.max_duration auto is looked for by ./run.sh --stage 7; "
-            "here a number is needed, e.g. --set batch.max_duration=100"
+            f"{args.conf}: batch.max_duration is auto, which ./run.sh --stage 7 replaces; set a "
+            "number, e.g. --set batch.max_duration=100"
         )
     world = distributed.process_group(args.nodes * args.ngpu)
     step = training_step(
         args.out, conf, args.data, args.condition, args.fold, args.seed, world.size
     )
-    fit = partial(train, args, conf, step, world)
+    run_step = partial(train, args, conf, step, world)
     if world.is_main:
         with done.step(*step) as todo:
-            fit(todo)
-        shutil.rmtree(args.out / layout.RESUME, ignore_errors=True)  # not before `.done` is there
+            run_step(todo)
+        shutil.rmtree(args.out / layout.RESUME, ignore_errors=True)  # only after `.done` is written
     else:
-        fit(False)  # as the main process decides
+        run_step(False)  # the main process decides
 
 
 def train(
@@ -57,8 +67,10 @@ def train(
     world: distributed.ProcessGroup,
     todo: bool,
 ) -> None:
-    """Fit the model where there is something to do, from where a killed run of the same ``step``
-    left, and describe it in ``model.json``."""
+    """Train the model if ``todo`` is true in any process, and write ``model.json``.
+
+    Continues from the state that a killed run of the same ``step`` has left.
+    """
     world.init()
     if not world.any_process(todo):
         return
@@ -82,10 +94,10 @@ def train(
     log.info("stack %s, torch %s, commit %s", *versions)
     torch.manual_seed(rng.derive(args.seed, "init"))
     model = checkpoint.initial(conf, units, labels)
-    given = [manifest.load(folder) for folder in folders]
+    sets = [manifest.load(folder) for folder in folders]
     train_cuts, dev_cuts = (
         dataset.trainable_cuts(cuts, conf, str(folder))
-        for cuts, folder in zip(given, folders, strict=True)
+        for cuts, folder in zip(sets, folders, strict=True)
     )
     if world.is_main:
         files.write_text(args.out / "conf.yaml", conf_files.dump(conf))
@@ -94,38 +106,47 @@ def train(
     )
     best = trainer.fit()
     world.destroy()
-    if not world.is_main:
-        return
-    checkpoint.write_meta(
-        args.out,
-        {
-            "system": args.name,
-            "kind": conf.system,
-            "conf": args.conf,
-            "seed": args.seed,
-            "train": args.condition,
-            "fold": args.fold,
-            "engine": conf.ctc,
-            "stack": provenance.stack(),
-            "lang": str(lang),
-            "data": str(args.data),
-            "commit": provenance.commit(),
-            "budget": {
-                "epochs": conf.train.epochs,
-                "steps": trainer.state.steps,
-                "processes": world.size,
-                "utterances": len(given[0]),
-                "dev_utterances": len(given[1]),
-                "useful": len(train_cuts),
-            },
-            "selected": {
-                "on": str(folders[1]),
-                "epoch": best.epoch,
-                "error": best.scores.error,
-                **best.scores._asdict(),
-            },
+    if world.is_main:
+        budget = {
+            "epochs": conf.train.epochs,
+            "steps": trainer.state.steps,
+            "processes": world.size,
+            "utterances": len(sets[0]),
+            "dev_utterances": len(sets[1]),
+            "useful": len(train_cuts),
+        }
+        checkpoint.write_meta(args.out, description(args, conf, step, budget, best))
+
+
+def description(
+    args: argparse.Namespace,
+    conf: schema.Config,
+    step: done.Step,
+    budget: dict[str, int],
+    best: "BestEpoch",
+) -> dict[str, Any]:
+    """Return the contents of ``model.json``."""
+    _, dev, lang = step.inputs[:3]
+    return {
+        "system": args.name,
+        "kind": conf.system,
+        "conf": args.conf,
+        "seed": args.seed,
+        "train": args.condition,
+        "fold": args.fold,
+        "engine": conf.ctc,
+        "stack": provenance.stack(),
+        "lang": str(lang),
+        "data": str(args.data),
+        "commit": provenance.commit(),
+        "budget": budget,
+        "selected": {
+            "on": str(dev),
+            "epoch": best.epoch,
+            "error": best.scores.error,
+            **best.scores._asdict(),
         },
-    )
+    }
 
 
 if __name__ == "__main__":

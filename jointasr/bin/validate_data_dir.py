@@ -1,4 +1,4 @@
-"""Check a Kaldi data dir and its cuts; list every problem."""
+"""Check a Kaldi data dir and its cuts; print all problems."""
 
 import argparse
 import sys
@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def _problems(path: Path, audio: bool) -> list[str]:
-    """Cuts are checked where there are some: Kaldi's own data dirs have tables only."""
+    """Return the problems of the tables, and of the cuts if the data dir has any."""
     if not (path / layout.CUTS).is_file():
         return datadir.validate(path, audio)
     from jointasr.data import manifest
@@ -35,7 +35,7 @@ def _problems(path: Path, audio: bool) -> list[str]:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dir", type=Path, help="data dir")
-    parser.add_argument("--no-audio", action="store_true", help="do not open the audio headers")
+    parser.add_argument("--no-audio", action="store_true", help="do not open the audio files")
     return parser.parse_args()
 
 

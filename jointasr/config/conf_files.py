@@ -51,7 +51,7 @@ def load_report(name: str, recipe: Path = Path("."), overrides: Sequence[str] = 
 def add_options(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
     """Add the arguments of :func:`load_all`, ``confs`` and ``--set``, to ``parser``."""
     parser.add_argument("confs", nargs=nargs, help="conf files, e.g. conf/joint.yaml")
-    parser.add_argument("--set", default="", help="overrides: key=value, separated by blanks")
+    parser.add_argument("--set", default="", help="overrides: key=value, separated by spaces")
 
 
 def load_all(names: Sequence[str], overrides: str) -> dict[str, Config]:

@@ -35,6 +35,8 @@ MODEL_JSON = "model.json"
 HISTORY = "epochs.tsv"
 HISTORY_HEADER = "epoch\tsteps\ttrain_loss\tdev_loss\tdev_wer\tdev_wa"
 
+SCHEMES = ("speaker", "session", "given")
+"""ways to divide a corpus into folds, see :mod:`jointasr.prep.folds`"""
 DEFAULT_METHOD = "default"
 SELECTED = "local/selected"
 MIX = "local/mix"

@@ -1,12 +1,13 @@
 """Forced alignment: times of units and words, by the best CTC path of known units."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from lhotse import CutSet
 from torch import Tensor
 
 from jointasr.ctc import search
@@ -22,6 +23,8 @@ from jointasr.ctc.loss import (
     require_k2,
 )
 from jointasr.data.wav_scp import RATE
+from jointasr.decoding import decode
+from jointasr.decoding.decoder import Decoder
 from jointasr.models.encoder import Encoder
 from jointasr.text.lang import Units
 from jointasr.utils import files
@@ -36,6 +39,8 @@ class TimedLabel(NamedTuple):
     end: float
 
 
+TimedLabels = dict[str, list[TimedLabel]]
+"""labels by utterance"""
 UnitPath = Sequence[tuple[int, int, int]]
 """units of an utterance, each with its first frame and the frame after its last"""
 
@@ -84,10 +89,7 @@ def _align_k2(
         labels, ends = best.labels.tolist(), best.arcs.shape().remove_axis(1).row_splits(1).tolist()
         for row, (begin, end) in zip(group, pairwise(ends), strict=True):
             if end > begin:
-                yield (
-                    row,
-                    labels[begin : end - 1],
-                )  # the last arc has no frame
+                yield row, labels[begin : end - 1]  # the last arc has no frame
 
 
 def _align_torchaudio(
@@ -133,9 +135,35 @@ def unit_and_word_times(
     return timed_units, words
 
 
+def align_cuts(
+    decoder: Decoder, cuts: CutSet, texts: Mapping[str, str]
+) -> tuple[TimedLabels, TimedLabels, list[str]]:
+    """Align ``texts``, by utterance, with the audio of ``cuts``.
+
+    Returns the units, the words, and the ids of utterances whose text does not fit into its frames.
+    """
+    units, engine = decoder.model.units, decoder.model.conf.ctc
+    frame_shift = seconds_per_frame(decoder.model.system.encoder)
+    timed_units: TimedLabels = {}
+    timed_words: TimedLabels = {}
+    too_long = []
+    with torch.no_grad():
+        for ids, _, output in decode.model_outputs(decoder, cuts) if len(cuts) else ():
+            assert output.log_probs is not None
+            targets = [units.encode(texts[name]) for name in ids]
+            paths = align(output.log_probs, output.frames, targets, engine)
+            for name, path in zip(ids, paths, strict=True):
+                if path is None:
+                    too_long.append(name)
+                else:
+                    labels = unit_and_word_times(path, units, frame_shift)
+                    timed_units[name], timed_words[name] = labels
+    return timed_units, timed_words, too_long
+
+
 def write_ctm(
     path: Path,
-    labels: dict[str, list[TimedLabel]],
+    labels: TimedLabels,
     posteriors: dict[str, list[float]] | None = None,
 ) -> None:
     """Write NIST's CTM: utterance, channel 1, begin, duration, label, and the posterior if given.

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jointasr.config import layout
+from jointasr.config.layout import SCHEMES
 from jointasr.data import datadir
 from jointasr.text import lang
 from jointasr.utils import files, jsonl, rng
@@ -27,7 +28,6 @@ from jointasr.utils.errors import DataError
 
 FILE = "folds.json"
 SPLITS = ("train", "dev", "test")
-SCHEMES = ("speaker", "session", "given")
 GIVEN = "given"
 """name of the fold of a corpus that gives train, dev and test sets"""
 

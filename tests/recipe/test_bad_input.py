@@ -74,7 +74,7 @@ def refused(home: Path, script: str, *options: str) -> tuple[str, str]:
         (MINI, ["--conf", "conf/asr.yaml,conf/ablation/asr.yaml"], "both be called asr"),
         (MINI, ["--conf", "conf/typo.yaml"], "typo.yaml: unknown key emotion.skips; the"),
         (MINI, ["--set", "train.epoch=3"], "unknown key train.epoch; the nearest is train.epochs"),
-        (MINI, ["--set", "train.epochs=[1"], "train.epochs=[1: the value cannot be read"),
+        (MINI, ["--set", "train.epochs=[1"], "train.epochs=[1: invalid value"),
         (MINI, ["--set", "alpha=2"], "key alpha"),
         (MINI, ["--set", "data.letters=ABA"], "key data.letters"),
         (MINI, ["--conf", "conf/asr.yaml,conf/small.yaml"], "differ in data.letters"),
@@ -84,7 +84,7 @@ def refused(home: Path, script: str, *options: str) -> tuple[str, str]:
         (MINI, ["--conf", "conf/ablation/sessions.yaml"], "Ses01F is no session"),
         (MINI, ["--conditions", "clean dirty"], "--conditions dirty: unknown"),
         (MINI, ["--method", "best"], "choose from default one_best greedy"),
-        (MINI, ["--nj", "0"], "--nj 0: a whole number from 1 on"),
+        (MINI, ["--nj", "0"], "--nj 0: expected an integer of at least 1"),
         (IEMOCAP, ["--encoder", "/no/such/model"], "--encoder: /no/such/model is not a folder"),
         (IEMOCAP, ["--encoder", "models/no config"], "models/no config has no config.json"),
         (IEMOCAP, ["--encoder", "models/damaged"], "models/damaged/config.json: not JSON"),
@@ -217,7 +217,7 @@ def test_advice_works_and_an_unknown_fold_is_an_error_before_noise_is_planned(ho
     shutil.rmtree(home / "it's mine/egs/iemocap/data", ignore_errors=True)
     options = corpora(home, "--stop-stage", "2", "--folds", "Ses04F", iemocap=root.name)
     _, error = refused(home, IEMOCAP, *options)
-    assert "the release is incomplete; --allow-partial true goes on" in error
+    assert "the release is incomplete; --allow-partial true continues" in error
     output, error = refused(home, IEMOCAP, *options, "--allow-partial", "true")
     assert f"INCOMPLETE: {root / 'Session4'} does not exist" in output
     assert "Ses04F is no speaker of data/local/corpus; there are Ses01F" in error

@@ -148,7 +148,7 @@ def test_damaged_entry_at_decode_time(
     options = ["--model", str(out), "--method", "greedy", "--of", "hyp", "--ctc", engine]
     monkeypatch.setattr(sys, "argv", ["align", *options])
     align_all()
-    assert f"1 not aligned, for decoding could not read them: {name}" in capsys.readouterr().out
+    assert f"1 not aligned, could not be read by decoding: {name}" in capsys.readouterr().out
     lines = (out / "align_clean_hyp_greedy/words.ctm").read_text().splitlines()
     assert lines and name not in {line.split()[0] for line in lines}
 

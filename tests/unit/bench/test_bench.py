@@ -14,9 +14,8 @@ import torch
 from lhotse import CutSet
 from torch import nn
 
-from jointasr.bench import bench, corpus, flops
+from jointasr.bench import batch_size, bench, corpus, flops
 from jointasr.bin import bench as command
-from jointasr.bin import find_batch
 from jointasr.ctc import search
 from jointasr.data.batch import to_device
 from jointasr.utils.errors import DataError
@@ -123,7 +122,7 @@ def test_joint_compared_with_asr_and_ser() -> None:
     [({25: 10.0, 50: 19.0, 100: 20.0, 200: 20.4}, 100), ({25: 3.0}, 25), ({25: 9.0, 50: 8.0}, 25)],
 )
 def test_the_smallest_batch_that_is_as_fast(rates: dict[int, float], chosen: int) -> None:
-    assert find_batch.choose(rates) == chosen
+    assert batch_size.choose(rates) == chosen
 
 
 def test_batches_that_do_not_fit(
@@ -142,10 +141,10 @@ def test_batches_that_do_not_fit(
     monkeypatch.setattr(bench, "total_memory", lambda: 1e6)
     conf = tiny.conf(models, "ser.yaml", "batch.max_duration=auto")
     many = CutSet.from_cuts(cut.with_id(f"{cut.id}-{i}") for i in range(9) for cut in cuts)
-    assert find_batch.rates(conf, many, tiny.LABELS) == {25: 25.0, 50: 50.0}
+    assert batch_size.training_rates(conf, many, tiny.LABELS) == {25: 25.0, 50: 50.0}
     limit = 1.0
     with pytest.raises(DataError, match=r"not even batches of 25 s fit: set encoder\.gradient"):
-        find_batch.rates(conf, many, tiny.LABELS)
+        batch_size.training_rates(conf, many, tiny.LABELS)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

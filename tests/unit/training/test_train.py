@@ -419,7 +419,7 @@ def test_export_is_a_checkpoint_of_the_hub(
             torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
             got = systems.forward(again.system, wave, length).log_probs
             torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
-    with pytest.raises(DataError, match="only an asr system of characters with a linear head"):
+    with pytest.raises(DataError, match="only asr systems with character units and a linear head"):
         export_encoder.export(saved / "joint/best", tmp_path / "no")
 
 
