@@ -148,7 +148,7 @@ def test_accepted_code_is_recorded_by_the_table(
     conf = str(ROOT / "conf/joint.yaml")
     record = trained(next(training_jobs([conf], ["clean"], [], [0], []))) / done.NAME
     options = ("train", conf, "--conditions", "clean", "--folds", "Ses01F")
-    monkeypatch.setattr(done, "_code", lambda code: "other")
+    monkeypatch.setattr(done, "_cached_code_digest", lambda code: "other")
     with pytest.raises(DataError, match="the code changed"):
         table(monkeypatch, capsys, *options)
     monkeypatch.setenv("JOINTASR_ON_CHANGE", "accept-code")

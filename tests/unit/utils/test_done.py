@@ -58,7 +58,7 @@ def test_unfinished_input_is_refused(tmp_path: Path) -> None:
 
 def test_code_change_stops_or_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path / "a", {}, [])
-    monkeypatch.setattr(done, "_code", lambda code: "other")
+    monkeypatch.setattr(done, "_cached_code_digest", lambda code: "other")
     with pytest.raises(DataError, match="the code changed"):
         make(tmp_path / "a", {}, [])
     monkeypatch.setenv("JOINTASR_ON_CHANGE", "accept-code")
