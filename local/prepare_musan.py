@@ -102,7 +102,7 @@ def prepare(root: Path, files: dict[str, list[Path]], out: Path, seed: int) -> N
     report += [f"MISSING: {kind}" for kind in TYPES if kind not in files]
     ignored = corpus.count_hidden(corpus.walk(root, lambda _: True))
     report.append(f"not read, AppleDouble and other hidden files: {ignored}")
-    write_text(out / "pools.tsv", "".join(row + "\n" for row in sorted(rows)))
+    write_text(out / layout.POOLS, "".join(row + "\n" for row in sorted(rows)))
     write_text(out / "report.txt", "".join(line + "\n" for line in report))
     print("\n".join(report))
 

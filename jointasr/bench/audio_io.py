@@ -17,7 +17,9 @@ from jointasr.prep import archiving, mixtures, noise
 from jointasr.utils import jsonl, rng
 from jointasr.utils.project import ROOT
 
-NOISE_SECONDS, NOISE_FILES = 60, 4  # per type and pool
+MUSAN = "local/musan"
+NOISE_SECONDS, NOISE_FILES = 60, 4
+"""duration of a file in seconds; number of files for each type and pool"""
 
 
 class ReadingTimes(NamedTuple):
@@ -28,20 +30,23 @@ class ReadingTimes(NamedTuple):
 
 
 def reading(cuts: CutSet, wavs: Path, rounds: int = 5) -> ReadingTimes:
-    """Time the archive entries of cuts and single wav files of the same samples, alternately."""
+    """Time reading the archive entries of cuts, and wav files of the same samples, alternately.
+
+    ``wavs``: folder of <id>.wav. Returns the best of ``rounds`` rounds.
+    """
     sources = {cut.id: cut.recording.sources[0].source for cut in cuts}
 
-    def archived() -> None:
+    def read_archive() -> None:
         for source in sources.values():
             wave, _ = archive.BACKEND.read_audio(source)
             torch.from_numpy(wave[0])
 
-    def single() -> None:
+    def read_wavs() -> None:
         for name in sources:
             wave, _ = soundfile.read(wavs / f"{name}.wav", dtype="float32")
             torch.from_numpy(wave)
 
-    runs = [_times(archived, single) for _ in range(rounds)]
+    runs = [_times(read_archive, read_wavs) for _ in range(rounds)]
     best = [min(times) for times in zip(*runs, strict=True)]
     return ReadingTimes(*(1e6 * seconds / len(sources) for seconds in best))
 
@@ -56,21 +61,21 @@ def _times(*actions: Callable[[], None]) -> list[float]:
 
 
 def prepare(folder: Path, seconds: float) -> None:
-    """Write speech with IEMOCAP's durations and noise, for :func:`mixing`."""
+    """Write the input of :func:`mixing`: noise files, and ``seconds`` of speech."""
     corpus.write(layout.selected_dir(folder), seconds)
     wavs = layout.selected_dir(folder) / "wavs"
     table = {path.stem: str(path) for path in sorted(wavs.iterdir())}
     datadir.write_table(layout.selected_dir(folder) / "wav.scp", table)
-    _write_noise(folder / "local/musan")
+    _write_noise(folder / MUSAN)
 
 
 def mixing(folder: Path) -> tuple[float, float]:
-    """Plan, merge and archive all noisy sets; return seconds and seconds of audio written."""
+    """Plan, merge and archive all noisy sets; return seconds taken and seconds of audio."""
     tests = ROOT / "conf/tests.tsv"
     conditions: Sequence[noise.MixCondition] = list(
         mixtures.conditions(tests, (5.0, 35.0), (1, 1)).values()
     )
-    selected, musan, mix = (folder / "local" / name for name in ("selected", "musan", "mix"))
+    selected, musan, mix = layout.selected_dir(folder), folder / MUSAN, layout.mix_dir(folder)
     start = time.perf_counter()
     mixtures.plan(selected, musan, mix, conditions, 0.0, 0, 1, 1)
     for condition in conditions:
@@ -96,4 +101,4 @@ def _write_noise(folder: Path) -> None:
                 recordings.append({"id": name, "num_samples": frames, "sources": [source]})
                 pools[name] = f"{kind} {pool}"
     jsonl.write(folder / layout.RECORDINGS, recordings)
-    datadir.write_table(folder / "pools.tsv", pools)
+    datadir.write_table(folder / layout.POOLS, pools)

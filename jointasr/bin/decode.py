@@ -118,7 +118,7 @@ def conv_scp(model: "TrainedModel", source: Path) -> Path:
     """
     digest = model.system.encoder.digest()[:8]
     archived = layout.data_folder(source.parent) / layout.test_scenario(source)
-    path = layout.conv_dir(archived, digest) / "feats.scp"
+    path = layout.conv_dir(archived, digest) / layout.FEATS
     if not path.is_file():
         raise DataError(f"{path} does not exist: run stage 6 with --feats conv")
     return path

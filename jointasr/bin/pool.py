@@ -20,7 +20,9 @@ def main() -> None:
 def pool(args: argparse.Namespace) -> None:
     """Score and pool; replace the cells of the given systems, tests and decoding method."""
     tests = list(scenarios.read_tests(args.tests))
-    decoded, missing = pooling.find(args.systems, args.folds.split(), tests, args.method)
+    decoded, missing = pooling.find_decoded_folds(
+        args.systems, args.folds.split(), tests, args.method
+    )
     if missing:
         message = pooling.missing_message(missing, len(decoded) + len(missing))
         if not args.allow_missing or not decoded:

@@ -32,7 +32,7 @@ def make(args: argparse.Namespace) -> str:
     from jointasr.scoring.results import Results, read
 
     tests = list(scenarios.read_tests(args.tests))
-    results = Results(read(args.exp / "results.json"), args.method)
+    results = Results(read(args.exp / layout.RESULTS), args.method)
     paper = table1.read_paper(args.paper) if args.paper else None
     origin = report_data.Origin(recipe(), provenance.commit())
     conf = conf_files.load_report("report.yaml")

@@ -12,6 +12,7 @@
         {train,dev}_{clean,noisy}/         data dirs
         test_<scenario>/                   data dirs
         lang_<units>/  lm_<order>gram/     output units, n-gram models
+    exp/results.json                       pooled results
     exp/<system>_<condition>/fold_<fold>/  a model folder
       best/  resume/  model.json           best epoch, state of an unfinished training, description
       decode_<scenario>[_<method>]/        hypotheses
@@ -22,12 +23,17 @@
 from pathlib import Path
 
 EXP = Path("exp")
+RESULTS = "results.json"
+"""pooled results, in exp"""
 MAX_DURATION = EXP / "max_duration.json"
 """maximum seconds of audio in a batch, measured on a GPU (``batch.max_duration: auto``)"""
 
 CUTS = "cuts.jsonl.gz"
 RECORDINGS = "recordings.jsonl.gz"
 SUPERVISIONS = "supervisions.jsonl.gz"
+FEATS = "feats.scp"
+POOLS = "pools.tsv"
+"""pool of each noise file: train, dev or test"""
 
 BEST = "best"
 RESUME = "resume"
@@ -76,6 +82,11 @@ def scheme_dir(data: Path, scheme: str) -> Path:
 def data_folder(fold_dir: Path) -> Path:
     """Return the data folder of a fold folder."""
     return fold_dir.parents[2]
+
+
+def scheme_name(fold_dir: Path) -> str:
+    """Scheme of a fold folder: speaker, session or given."""
+    return fold_dir.parent.name
 
 
 def list_file(fold_dir: Path, split: str) -> Path:

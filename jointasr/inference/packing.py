@@ -151,7 +151,7 @@ def model_card(
     wanted = (description.system, description.train, method)
     cells = [
         cell
-        for cell in results.read(exp / "results.json")
+        for cell in results.read(exp / layout.RESULTS)
         if (cell["system"], cell["train"], cell["method"]) == wanted
     ]
     header = ["test", *(["WER"] if conf.has_ctc else [])]

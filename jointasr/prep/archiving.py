@@ -1,4 +1,4 @@
-"""Archive the audio of a set: jobs write shares of the utterances, which are then combined.
+"""Archive the audio of a set: each job writes a share of the utterances; the shares are combined.
 
 The samples do not depend on the number of jobs. ``digests.tsv`` (utterance, frames, CRC-32 of the
 samples) records them; later steps depend on it.
@@ -57,13 +57,14 @@ def combine(data: Path, name: str, jobs: int) -> None:
     problems = manifest.validate(data / name)
     if problems:
         raise DataError(f"{data / name} is not valid ({len(problems)} problems): {problems[0]}")
-    for path in folder.iterdir():  # tables of jobs, leftovers of killed jobs or more jobs
+    # Remove the tables of jobs, and files left by killed runs or by runs with more jobs.
+    for path in folder.iterdir():
         if path.suffix != ".ark" or path.name[0] == "." or int(path.name.split(".")[1]) > jobs:
             path.unlink()
 
 
 def verify(path: Path) -> list[str]:
-    """Read an archived set again; return a message for each utterance not as in digests.tsv."""
+    """Read an archived set again; return a message for each difference from digests.tsv."""
     damaged = []
     digests = datadir.read_table(path / DIGESTS)
     for utterance, source in datadir.read_table(path / "wav.scp").items():

@@ -12,16 +12,15 @@ from jointasr.prep import mixtures
 from jointasr.utils.distributed import device
 from jointasr.utils.errors import DataError
 
-FEATS = "feats.scp"
-
 
 class Extractor:
     """The convolutional layers of an encoder, on the GPU if there is one."""
 
     def __init__(self, model: str) -> None:
+        """Load the encoder ``model``, a folder or hub id."""
         self._encoder = encoder.load(model).eval()
         self.digest = self._encoder.digest()[:8]
-        """identifies the weights, and with them the folder of the features"""
+        """hexadecimal digest of the weights, part of the folder's name"""
         self._encoder.to(device())
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
@@ -31,7 +30,7 @@ class Extractor:
 
 
 def write_share(extractor: Extractor, archived: Path, job: int, jobs: int) -> None:
-    """Write a job's share of the set ``archived`` to ``conv_<digest>/feats.<job>.{ark,scp}``."""
+    """Write a job's share of the archived set to ``conv_<digest>/feats.<job>.{ark,scp}``."""
     sources = datadir.read_table(archived / "wav.scp")
     folder = layout.conv_dir(archived, extractor.digest)
 
@@ -59,6 +58,6 @@ def combine(archived: Path, digest: str, jobs: int) -> None:
             f"{folder}: the utterances are not those of {archived}; run stage 6 again with "
             "--feats conv"
         )
-    datadir.write_table(folder / FEATS, feats)
+    datadir.write_table(folder / layout.FEATS, feats)
     for job in range(1, jobs + 1):
         (folder / f"feats.{job}.scp").unlink()

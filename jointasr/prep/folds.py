@@ -1,18 +1,20 @@
-"""Folds of cross-validation: leave one speaker or one session out, or as given by the corpus.
+"""Folds of cross-validation: leave-one-speaker-out, leave-one-session-out, or given by the corpus.
 
-The speaker of an utterance is the person who speaks, not the person whose motion capture gives the
-dialogue its name. The two speakers of a session share all its dialogues. In a speaker fold (one
-speaker tests, nine train), the partner of the test speaker therefore trains on utterances of the
-dialogues that are tested. This is allowed, counted and reported; scheme ``session`` avoids it.
+The speaker of an utterance is the person who speaks, not the person with motion capture markers,
+after whom the dialogue is named. The two speakers of a session share all its dialogues. In a
+speaker fold (one test speaker, nine training speakers), the training set therefore has utterances
+of the test speaker's partner from the test dialogues. They are counted and reported; scheme
+``session`` has none.
 
 Dev set ``heldout`` consists of whole dialogues: all utterances of the training speakers in such a
 dialogue are in dev, so that train and dev share no dialogue. Each training speaker has
-round(fraction * dialogues), but at least one, of their dialogues in dev. A dialogue counts for
-each of its training speakers: for both speakers, except in the test speaker's session. Dev set
-``partner`` consists of the other speaker of the test speaker's session; the other eight train.
+round(fraction * dialogues), but at least one, of their dialogues in dev. A dialogue counts for each
+of its training speakers: for both speakers, except in the test speaker's session. Dev set
+``partner`` consists of the other speaker of the test speaker's session; the other eight are in
+train.
 
-Scheme ``given`` reads ``custom["fold"]`` of the supervisions: the name of the fold that tests the
-utterance or, where the names are "train", "dev" and "test", the sets of a single fold.
+Scheme ``given`` reads ``custom["fold"]`` of the supervisions: the name of the fold whose test set
+has the utterance or, where the names are "train", "dev" and "test", the sets of a single fold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,11 +31,11 @@ from jointasr.utils.errors import DataError
 FILE = "folds.json"
 SPLITS = ("train", "dev", "test")
 GIVEN = "given"
-"""name of the fold of a corpus that gives train, dev and test sets"""
+"""name of the single fold where the corpus gives train, dev and test sets"""
 
 
 class FoldUtterance(NamedTuple):
-    """The properties of an utterance that decide its place in folds."""
+    """The properties of an utterance that determine its split in each fold."""
 
     id: str
     speaker: str
@@ -42,6 +44,7 @@ class FoldUtterance(NamedTuple):
     style: str
     text: str
     fold: str = ""
+    """as given by the corpus; "" if it gives none"""
 
 
 class Fold(NamedTuple):
@@ -88,7 +91,7 @@ def read_utterances(path: Path, check_tables: bool = False) -> list[FoldUtteranc
 def make(
     utterances: Sequence[FoldUtterance], scheme: str, dev: str, fraction: float, seed: int
 ) -> list[Fold]:
-    """Return all folds, sorted by name. Each utterance is in exactly one set of each fold.
+    """Return all folds, sorted by name. Each utterance is in exactly one split of a fold.
 
     ``scheme``: one of SCHEMES. ``dev``: "heldout" (``fraction`` of each training speaker's
     dialogues, 0 < fraction < 1) or "partner" (scheme "speaker" only). Raises DataError naming a
@@ -132,10 +135,10 @@ def fold_names(utterances: Sequence[FoldUtterance], scheme: str) -> list[str]:
 
 
 def summary(fold: Fold) -> dict[str, Any]:
-    """Count the utterances of a fold, and the dialogues and sentences shared with the test set.
+    """Count utterances of a fold, and dialogues and sentences that the test set shares.
 
-    ``shared_sentences`` counts the test utterances with words whose whole transcript also occurs
-    in the training set; separately for improvised and scripted ones, where styles are known.
+    ``shared_sentences`` counts the test utterances with words whose transcript also occurs in the
+    training set: all, and by style where styles are known.
     """
     counts: dict[str, Any] = {
         split: {
@@ -191,7 +194,7 @@ def select(path: Path, requested: Sequence[str]) -> list[str]:
 
 
 def read_transcripts(source: Path, letters: str) -> dict[str, str]:
-    """Read all transcripts of a table, of training and test utterances.
+    """Read a table of transcripts, ``{utterance: text}``.
 
     Raises DataError naming an utterance with a character that is not in ``letters``.
     """
@@ -204,17 +207,17 @@ def read_transcripts(source: Path, letters: str) -> dict[str, str]:
 
 
 def select_transcripts(texts: Mapping[str, str], ids: Path) -> list[str]:
-    """Return the transcripts of the utterances listed in ``ids``, except unknown ones."""
+    """Return the transcripts of the utterances listed in the file ``ids``, without missing ones."""
     return [texts[name] for name in datadir.read_list(ids) if name in texts]
 
 
 def _held_out(
     utterances: Sequence[FoldUtterance], fraction: float, seed: int, scheme: str, fold: str
 ) -> set[str]:
-    """Choose the dialogues of dev: speaker by speaker, in random order, until the share is met.
+    """Choose the dialogues of dev in random order for each speaker, until it has the share.
 
     A dialogue that would leave one of its speakers without training data is skipped. Where all
-    dialogues are skipped (one dialogue per speaker), the share of all dialogues is taken instead.
+    dialogues are skipped (one dialogue per speaker), the share is taken of all dialogues together.
     """
     speakers: dict[str, set[str]] = {}  # by dialogue
     dialogues: dict[str, set[str]] = {}  # by speaker
@@ -247,7 +250,7 @@ def _require_utterances(fold: Fold) -> Fold:
 
 
 def _gives_splits(utterances: Sequence[FoldUtterance]) -> bool:
-    """Whether given folds are train, dev and test sets; DataError if only some of them are."""
+    """Return whether given folds are train, dev and test; raise DataError if only some are."""
     names = {utterance.fold for utterance in utterances}
     if names & set(SPLITS) and names != set(SPLITS):
         raise DataError(
@@ -258,10 +261,13 @@ def _gives_splits(utterances: Sequence[FoldUtterance]) -> bool:
 
 
 def _test_fold(utterance: FoldUtterance, scheme: str) -> str:
-    """Return the name of the fold in whose test set an utterance is."""
-    return {"speaker": utterance.speaker, "session": utterance.session, "given": utterance.fold}[
-        scheme
-    ]
+    """Return the name of the fold whose test set has the utterance."""
+    fold_by_scheme = {
+        "speaker": utterance.speaker,
+        "session": utterance.session,
+        "given": utterance.fold,
+    }
+    return fold_by_scheme[scheme]
 
 
 def _count_in_train(utterances: Sequence[FoldUtterance], train_texts: set[str]) -> dict[str, int]:

@@ -20,22 +20,27 @@ class TrainingJob(NamedTuple):
     """the conf with ``overrides``"""
     overrides: list[str]
     name: str
+    """name of the conf, with -s<seed> unless the seed is 0"""
     seed: int
     condition: str
+    """clean or noisy"""
     fold: str
     data: Path
-    """folder of the fold"""
+    """fold folder"""
 
     @property
     def system(self) -> str:
+        """Name and condition, e.g. joint_noisy."""
         return layout.system_name(self.name, self.condition)
 
     @property
     def id(self) -> str:
+        """Id of the job in job tables, e.g. joint_noisy.Ses01F."""
         return f"{self.system}.{self.fold}"
 
     @property
     def out(self) -> Path:
+        """Model folder."""
         return layout.model_dir(layout.EXP / self.system, self.fold)
 
 
@@ -45,12 +50,13 @@ def training_jobs(
     requested_folds: list[str],
     seeds: list[int],
     overrides: list[str],
-    cards: int = 1,
+    num_gpus: int = 1,
 ) -> Iterator[TrainingJob]:
     """Yield the jobs of all systems, seeds, conditions and requested folds (all if empty).
 
-    ``cards`` share the batches of a training whose batch.max_duration is auto; it stays auto until
-    it has been measured. Raises DataError if two confs give systems of the same name.
+    Where batch.max_duration is auto, it becomes the duration measured for one GPU times
+    ``num_gpus``, the number of GPUs of a training; it stays auto if none was measured. Raises DataError if two confs
+    give systems of the same name.
     """
     paths: dict[str, str] = {}
     for path, seed in itertools.product(confs, seeds):
@@ -60,7 +66,7 @@ def training_jobs(
         settings = overrides
         conf = conf_files.load(path, Path(), settings)
         if conf.batch.max_duration == "auto" and layout.MAX_DURATION.is_file():
-            seconds = cards * datadir.read_json(layout.MAX_DURATION)["max_duration"]
+            seconds = num_gpus * datadir.read_json(layout.MAX_DURATION)["max_duration"]
             settings = [*settings, f"batch.max_duration={seconds}"]
             conf = conf_files.load(path, Path(), settings)
         data = Path(conf_files.data_name(conf, path, Path()))

@@ -1,4 +1,4 @@
-"""The planned mixtures of a set: jobs plan shares of the utterances, which are then merged."""
+"""The planned mixtures of a set: each job plans a share of them; the shares are merged."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -21,7 +21,8 @@ def conditions(
     """Return the conditions of all noisy sets: scenarios of ``tests``, train_noisy, dev_noisy.
 
     ``snr``: range in dB of train_noisy and dev_noisy. ``talkers``: range of the number of talkers
-    of background speech. Raises DataError with file and line.
+    of background speech. Raises DataError for an empty range or, with file and line, for a
+    malformed table.
     """
     if not snr[0] <= snr[1]:
         raise DataError(f"snr {snr[0]:g},{snr[1]:g}: the first must not exceed the second")
@@ -44,7 +45,7 @@ def share(ids: Sequence[str], job: int, jobs: int) -> list[str]:
 
 
 def check(musan: Path, conditions: Sequence[noise.MixCondition]) -> None:
-    """Raise DataError, before any work, if a pool lacks files that a set requires."""
+    """Raise DataError if a pool lacks files that a set requires."""
     pools = {name: noise.NoisePool(musan, name) for name in {c.pool for c in conditions}}
     for condition in conditions:
         pools[condition.pool].check(condition)
@@ -62,7 +63,8 @@ def plan(
 ) -> None:
     """Plan a job's share of the mixtures of several sets; each utterance is read once.
 
-    Writes ``out/<set>/parts/mixtures.<job>.jsonl.gz``.
+    ``window``: see :class:`jointasr.prep.noise.NoisePool`. Writes
+    ``out/<set>/parts/mixtures.<job>.jsonl.gz``.
     """
     pools = {name: noise.NoisePool(musan, name, window) for name in {c.pool for c in conditions}}
     sources = datadir.read_table(selected / "wav.scp")

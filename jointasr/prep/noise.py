@@ -2,8 +2,8 @@
 
 SNR = 10 log10(P_speech / P_noise) dB with mean powers over all samples of the utterance, computed
 in float64 before the mixture is rounded to 16 bits. The draws for an utterance depend only on the
-seed, the set and the utterance. Each draw has its own random stream: another number of talkers, for
-example, changes neither the type of noise nor the SNR.
+seed, the set and the utterance. Each draw has its own random stream: changing the number of
+talkers, for example, changes neither the type of noise nor the SNR.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ POOLS = ("train", "dev", "test")
 SILENCE_POWER = 10.0 ** (-60 / 10)
 """mean power of -60 dBFS; quieter crops are drawn again"""
 MAX_REDRAWS = 1000
-"""a pool in which so many consecutive crops are silent is an error"""
+"""maximum number of attempts to draw a crop that is not silent"""
 MAX_AMPLITUDE = 32767 / 32768
 """the largest absolute value that 16 bits represent with either sign"""
 
@@ -49,18 +49,21 @@ class NoiseSegment(NamedTuple):
 
     recording: str
     start: int
+    """samples"""
     frames: int
+    """samples"""
 
 
 class NoisePool:
     """The noise files of one pool, as listed in data/local/musan."""
 
     def __init__(self, folder: Path, pool: str, window: float = 0.0) -> None:
-        """``window``: length in seconds of the windows to cut files into; 0: whole files.
+        """Read the pool from ``folder``.
 
-        Files shorter than a window are used whole.
+        ``window``: length in seconds of the windows that files are cut into; 0, or a file that is
+        shorter: the whole file. Raises DataError for a malformed table.
         """
-        kinds = _read_pool(folder / "pools.tsv", pool)
+        kinds = _read_pool(folder / layout.POOLS, pool)
         self.pool, self.folder = pool, folder
         self._sources: dict[str, str] = {}
         self._segments: dict[str, list[NoiseSegment]] = {kind: [] for kind in KINDS}
@@ -71,7 +74,9 @@ class NoisePool:
             self._sources[item["id"]] = item["sources"][0]["source"]
             self._segments[kind] += _cut(item["id"], item["num_samples"], window)
         if kinds:
-            raise DataError(f"{folder}: {min(kinds)} is in pools.tsv, not in {layout.RECORDINGS}")
+            raise DataError(
+                f"{folder}: {min(kinds)} is in {layout.POOLS}, not in {layout.RECORDINGS}"
+            )
 
     def check(self, condition: MixCondition) -> None:
         """Raise DataError if the pool lacks files that the condition requires."""
@@ -79,14 +84,14 @@ class NoisePool:
             talkers = condition.talkers[1] if kind == "speech" else 1
             if len({segment.recording for segment in self.segments(kind)}) < talkers:
                 raise DataError(
-                    f"{self.folder}/pools.tsv: background speech of {talkers} talkers needs as "
-                    f"many files in the {self.pool} pool; lower data.babble_talkers"
+                    f"{self.folder}/{layout.POOLS}: background speech of {talkers} talkers needs "
+                    f"as many files in the {self.pool} pool; lower data.babble_talkers"
                 )
 
     def segments(self, kind: str) -> list[NoiseSegment]:
         """Return the segments of a type of noise, sorted by id; DataError if there are none."""
         if not self._segments[kind]:
-            raise DataError(f"{self.folder}/pools.tsv: no {kind} in the {self.pool} pool")
+            raise DataError(f"{self.folder}/{layout.POOLS}: no {kind} in the {self.pool} pool")
         return self._segments[kind]
 
     def read(self, segment: NoiseSegment, offset: int, frames: int) -> np.ndarray:
@@ -106,7 +111,7 @@ class NoisePool:
 def plan(
     utterance: str, speech: np.ndarray, condition: MixCondition, pool: NoisePool, seed: int
 ) -> dict[str, Any]:
-    """Draw the noise of one utterance (int16, shape (frames,)) and measure the SNR.
+    """Draw the noise of an utterance, given its speech (int16, shape (frames,)).
 
     Returns a record of plain values: ``id``, ``type``; for each noise file (several only in
     babble) ``noise``, ``windows`` [start, frames], ``offsets`` (samples in the file) and
@@ -116,16 +121,16 @@ def plan(
     """
     power = _speech_power(utterance, speech)
 
-    def draws(*purpose: str | int) -> np.random.Generator:
+    def generator(*purpose: str | int) -> np.random.Generator:
         return rng.stream(seed, "mix", condition.name, utterance, *purpose)
 
-    kind = condition.kinds[int(draws("type").integers(len(condition.kinds)))]
-    snr = float(draws("snr").uniform(*condition.snr))
-    talkers = int(draws("talkers").integers(*condition.talkers, endpoint=True))
+    kind = condition.kinds[int(generator("type").integers(len(condition.kinds)))]
+    snr = float(generator("snr").uniform(*condition.snr))
+    talkers = int(generator("talkers").integers(*condition.talkers, endpoint=True))
     record: dict[str, Any] = {"id": utterance, "type": kind}
     record |= {"noise": [], "windows": [], "offsets": [], "weights": [], "redraws": 0}
     waves = [
-        _draw_crop(record, len(speech), pool, draws("noise", index))
+        _draw_crop(record, len(speech), pool, generator("noise", index))
         for index in range(talkers if kind == "speech" else 1)
     ]
     noise = _add_up(waves, record["weights"])
@@ -172,15 +177,17 @@ def mean_power(signal: np.ndarray) -> float:
 
 
 def _draw_crop(
-    record: dict[str, Any], frames: int, pool: NoisePool, draw: np.random.Generator
+    record: dict[str, Any], frames: int, pool: NoisePool, generator: np.random.Generator
 ) -> np.ndarray:
-    """Draw a crop that is not silent, of a file that the record does not have yet; add it."""
+    """Draw a crop that is not silent, from a file that is not in the record, and add it there."""
     segments = pool.segments(record["type"])
     for _ in range(MAX_REDRAWS):
-        segment = segments[int(draw.integers(len(segments)))]
-        # Crop a segment that is long enough; loop a shorter one from any sample on.
+        segment = segments[int(generator.integers(len(segments)))]
+        # A segment shorter than the speech is looped from a random sample.
         surplus = segment.frames - frames
-        offset = segment.start + int(draw.integers(surplus + 1 if surplus >= 0 else segment.frames))
+        offset = segment.start + int(
+            generator.integers(surplus + 1 if surplus >= 0 else segment.frames)
+        )
         if segment.recording in record["noise"]:
             continue
         wave = pool.read(segment, offset, frames)
@@ -201,7 +208,7 @@ def _draw_crop(
 
 
 def _add_up(waves: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-    """Add up all crops, each scaled to the power of the first: the noise before ``gain``."""
+    """Return the sum of the crops, each scaled to the power of the first."""
     total = waves[0].copy()
     for wave, weight in zip(waves[1:], weights[1:], strict=True):
         total += wave * (weight / weights[0])
@@ -209,6 +216,7 @@ def _add_up(waves: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray
 
 
 def _speech_power(utterance: str, speech: np.ndarray) -> float:
+    """Return the mean power of int16 speech; raise DataError if it is silent."""
     assert speech.dtype == np.int16 and speech.ndim == 1, utterance
     power = mean_power(speech / wav_scp.FULL_SCALE)
     if power == 0.0:
@@ -217,7 +225,7 @@ def _speech_power(utterance: str, speech: np.ndarray) -> float:
 
 
 def _measure_snr(speech: np.ndarray, mixture: np.ndarray) -> float:
-    """Return the SNR in dB of a mixture (before ``scale``), by subtracting the speech from it."""
+    """Return the SNR in dB of an unscaled mixture; its noise is the mixture minus the speech."""
     signal = speech / wav_scp.FULL_SCALE
     return float(10.0 * np.log10(mean_power(signal) / mean_power(mixture - signal)))
 

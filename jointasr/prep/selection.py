@@ -1,4 +1,4 @@
-"""Select the utterances of an experiment by emotion and by whether they contain words."""
+"""Selection of the utterances of an experiment: by emotion, and optionally those with words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,28 +9,28 @@ from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
 UNKNOWN = "(unknown)"
-"""in reports: utterances without a label; labels have no brackets"""
+"""shown for utterances without a label"""
 
 
 def write(source: Path, out: Path, emotions: Sequence[str], words: bool) -> None:
     """Write the data dir ``out``: utterances of ``source`` with one of ``emotions`` or no label.
 
-    ``words``: exclude utterances with an empty transcript; those without a transcript remain. The
-    counts are printed and written to ``out/report.txt``. Raises DataError for an emotion that does
+    ``words``: exclude utterances with an empty transcript, but not those without a transcript.
+    Counts are printed and written to ``out/report.txt``. Raises DataError for an emotion that does
     not occur in a labelled corpus.
     """
     labels = datadir.read_table(source / "utt2emo")
     texts = datadir.read_table(source / "text")
-    present = Counter(labels.values())
-    for emotion in emotions if present else ():
-        if emotion not in present:
-            labelled_as = " ".join(sorted(present))
+    existing = sorted(set(labels.values()))
+    for emotion in emotions if existing else ():
+        if emotion not in existing:
             raise DataError(
-                f"{source / 'utt2emo'}: no utterance is labelled {emotion}; labels: {labelled_as}"
+                f"{source / 'utt2emo'}: no utterance is labelled {emotion}; labels: "
+                f"{' '.join(existing)}"
             )
-    wanted = {*emotions, UNKNOWN}
+    used_labels = {*emotions, UNKNOWN}
     labels = {name: labels.get(name, UNKNOWN) for name in datadir.read_table(source / "utt2spk")}
-    candidates = [utterance for utterance, emotion in labels.items() if emotion in wanted]
+    candidates = [utterance for utterance, emotion in labels.items() if emotion in used_labels]
     wordless = [utterance for utterance in candidates if words and texts.get(utterance) == ""]
     selected = sorted(set(candidates) - set(wordless))
     manifest.subset(source, out, selected)

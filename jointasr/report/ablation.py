@@ -1,4 +1,4 @@
-"""Ablations: systems against the base system of their kind, averaged over seeds."""
+"""Ablations: systems compared with the base system of their kind, averaged over seeds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -38,7 +38,7 @@ def rows(
     tests: Sequence[str],
     conf: Report,
 ) -> list[AblationRow]:
-    """Return a row for each system and training condition.
+    """Return a row for each system and training condition that has results.
 
     The base of a system is the Table 1 system of the same kind, trained in the same condition.
     Values are means over seeds and, for ``noisy``, over scenarios, on the same utterances; gains
@@ -67,6 +67,7 @@ def _values(
     tests: Sequence[str],
     conf: Report,
 ) -> dict[Metric, SystemValue]:
+    """Return mean values and gains over ``tests``; ``names`` and ``base_names`` are by seed."""
     values: dict[Metric, SystemValue] = {}
     for metric in METRICS:
         system = _mean_errors(scores, names, train, tests, metric)
@@ -83,7 +84,7 @@ def _values(
 def _mean_errors(
     scores: ScoresByCell, names: dict[int, str], train: str, tests: Sequence[str], metric: Metric
 ) -> UtteranceErrors | None:
-    """Average errors over seeds and tests; None if one is missing or has other utterances."""
+    """Average errors over seeds and tests; None if a score is missing or utterances differ."""
     keys = [(name, train, test) for name in names.values() for test in tests]
     if not keys or any(key not in scores for key in keys):
         return None

@@ -62,8 +62,8 @@ class Estimate(NamedTuple):
 class Comparison(NamedTuple):
     """A system against its baseline in one training condition and test scenario.
 
-    Gains are percentage points, positive if the system is better. The adjusted p values are Holm's,
-    over all cells of the metric.
+    Gains are percentage points, positive if the system is better. Adjusted p values are by Holm's
+    method, over all cells of the metric.
     """
 
     metric: Metric
@@ -84,7 +84,7 @@ class Comparison(NamedTuple):
     p_non_inferior: float
     """one-sided, over utterances: the system is worse by less than the margin"""
     p_non_inferior_speakers: float | None
-    """the same over speakers"""
+    """one-sided, over speakers; None for too few speakers"""
 
     def verdict(self, level: float) -> Verdict:
         """Return the outcome of the adjusted two-sided test and of the non-inferiority test."""
@@ -94,12 +94,12 @@ class Comparison(NamedTuple):
 
 
 def find_decoded(results: Results, exp: Path) -> list[DecodedFold]:
-    """Return the decode folders that the cells were pooled from, if they still exist."""
+    """Return the existing decode folders of those that the cells were pooled from."""
     return [fold for cell in results.cells for fold in pooling.decoded_folds_of(cell, exp)]
 
 
 def load_scores(results: Results, exp: Path) -> dict[CellKey, UtteranceScores]:
-    """Return the scores of those cells whose decode folders all exist."""
+    """Return the scores of the cells whose decode folders all exist."""
     scores = {}
     for cell in results.cells:
         decoded = pooling.decoded_folds_of(cell, exp)
@@ -110,7 +110,7 @@ def load_scores(results: Results, exp: Path) -> dict[CellKey, UtteranceScores]:
 
 
 def utterance_errors(scores: UtteranceScores, metric: Metric) -> UtteranceErrors | None:
-    """Return the errors per utterance, None if the system does not have the metric."""
+    """Return the errors per utterance, None if the metric does not apply to the system."""
     if metric == "wer":
         pairs = {utt: (count.errors, count.ref_words) for utt, count in scores.words.items()}
     else:
@@ -124,14 +124,14 @@ def utterance_errors(scores: UtteranceScores, metric: Metric) -> UtteranceErrors
 
 
 def mean_errors(runs: Sequence[UtteranceErrors]) -> UtteranceErrors:
-    """Average errors over seeds or scenarios of the same utterances; the rate is the mean rate."""
+    """Average errors over seeds or scenarios with the same utterances."""
     first = runs[0]
     assert all(run.utterances == first.utterances for run in runs)
     return first._replace(errors=np.mean([run.errors for run in runs], axis=0))
 
 
 def estimate(errors: UtteranceErrors, metric: Metric, conf: Report) -> Estimate:
-    """Return WER or accuracy with its intervals."""
+    """Return WER or accuracy, per cent, with its intervals."""
     by_utterance = stats.utterance_interval(errors.errors, errors.totals, conf.seed, conf.resamples)
     by_speaker = stats.speaker_interval(list(errors.by_speaker().values()))
     if metric == "wer":
@@ -142,7 +142,7 @@ def estimate(errors: UtteranceErrors, metric: Metric, conf: Report) -> Estimate:
 
 
 def estimate_gain(baseline: UtteranceErrors, system: UtteranceErrors, conf: Report) -> Estimate:
-    """Return the reduction of the error rate, with intervals of the paired difference."""
+    """Return the reduction of the error rate in percentage points, with paired intervals."""
     difference = stats.difference_interval(
         baseline.errors, system.errors, baseline.totals, conf.seed, conf.resamples
     )
@@ -166,8 +166,8 @@ def compare(
 ) -> list[Comparison]:
     """Compare ``systems`` (baseline, system) in each (training condition, test scenario).
 
-    Skips cells that one of them lacks or that have other utterances. Holm's adjustment is over the
-    cells compared.
+    Skip cells that are missing for a system or whose utterances differ. p values are adjusted by
+    Holm's method over the compared cells.
     """
     compared = []
     for train, test in conditions:
@@ -196,6 +196,7 @@ def _compare(
     test: str,
     conf: Report,
 ) -> Comparison:
+    """Compare two systems in one cell, with p values that are not adjusted yet."""
     gain = estimate_gain(baseline, system, conf)
     gains = list(speaker_gains(baseline, system).values())
     test_pairs = stats.matched_pairs if metric == "wer" else stats.mcnemar
@@ -205,19 +206,22 @@ def _compare(
     if metric == "acc":
         values = (100 - baseline.rate, 100 - system.rate)
     return Comparison(
-        metric,
-        train,
-        test,
-        *values,
-        gain.value,
-        gain.utterance_interval,
-        gain.speaker_interval,
-        p,
-        p,
-        stats.sign_flip(gains),
-        None,
-        stats.non_inferiority(baseline.errors, system.errors, baseline.totals, margin),
-        stats.speaker_non_inferiority(gains, margin),
+        metric=metric,
+        train=train,
+        test=test,
+        baseline=values[0],
+        system=values[1],
+        gain=gain.value,
+        utterance_interval=gain.utterance_interval,
+        speaker_interval=gain.speaker_interval,
+        p_utterances=p,
+        p_utterances_adjusted=p,
+        p_speakers=stats.sign_flip(gains),
+        p_speakers_adjusted=None,
+        p_non_inferior=stats.non_inferiority(
+            baseline.errors, system.errors, baseline.totals, margin
+        ),
+        p_non_inferior_speakers=stats.speaker_non_inferiority(gains, margin),
     )
 
 

@@ -34,6 +34,7 @@ def worst_utterances(
 
 
 def _most_errors(scores: ScoresByCell, system: str, test: str, count: int) -> list[str]:
+    """Return ids by decreasing number of word errors, summed over the training conditions."""
     totals: dict[str, int] = {}
     for train in TRAINING_SETS:
         cell = scores.get((system, train, test))
@@ -67,7 +68,7 @@ def _example(utterance: str, folds: Sequence[DecodedFold], systems: Table1System
 
 
 def _audio(test_dir: Path, utterance: str) -> str:
-    """Return the utterance as it was decoded as a data: URI, "" if it cannot be read."""
+    """Return the decoded audio of an utterance as a data: URI, "" if it cannot be read."""
     path = test_dir / "wav.scp"
     source = datadir.read_table(path).get(utterance) if path.is_file() else None
     try:

@@ -1,6 +1,6 @@
-"""The audit of an experiment: leaks from training to test, consistency of data, equal conditions.
+"""The audit of an experiment: leakage, consistency of the data, equal training conditions.
 
-Checks read the files themselves rather than what earlier stages recorded about them.
+Checks read data and models rather than the reports of earlier stages.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from jointasr.utils.errors import DataError
 
 
 def audit(decoded: Sequence[DecodedFold]) -> list[Finding]:
-    """Run all checks on the decode folders of a report and on the models and data behind them.
+    """Run all checks on the decode folders of a report, their models and their data.
 
     Paths are relative to the current folder. A file that cannot be read gives a failed finding
     instead of an error.
@@ -25,8 +25,8 @@ def audit(decoded: Sequence[DecodedFold]) -> list[Finding]:
         ("audio", lambda: audit_outputs.audio(decoded)),
         ("hypotheses", lambda: audit_outputs.hypotheses(decoded)),
         ("unreadable audio", lambda: audit_outputs.unreadable(decoded)),
-        ("excluded utterances", lambda: audit_folds.excluded(fold_dirs)),
-        ("checkpoint", lambda: audit_training.selected(decoded)),
+        ("excluded utterances", lambda: audit_folds.excluded_utterances(fold_dirs)),
+        ("checkpoint", lambda: audit_training.checkpoint_selection(decoded)),
         ("language models", lambda: audit_training.language_models(decoded)),
         ("equal budgets", lambda: audit_training.budgets(decoded)),
         ("noise", lambda: audit_noise.noise_and_snr(fold_dirs, decoded)),

@@ -25,8 +25,8 @@ class FoldSplits(NamedTuple):
 def overlaps(fold_dirs: Sequence[Path], decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
     """Check that training, dev and test sets are disjoint.
 
-    In a speaker fold, the partner of the test speaker is in training, as in the paper, so that
-    shared dialogues are expected and only counted, as are sentences that recur word for word.
+    In a speaker fold, the partner of the test speaker is in training, as in the paper: shared
+    dialogues are expected and only counted. Sentences that recur word for word are counted too.
     """
     by_name = {_name(path, fold_dirs): _read_splits(path, decoded) for path in fold_dirs}
     for check, violations in (
@@ -48,7 +48,9 @@ def _shared_dialogues(
 ) -> Iterable[Finding]:
     check = "dialogues in training and test"
     shared = _shared(by_name, "dialogue", "train", "test")
-    disjoint = {_name(path, fold_dirs) for path in fold_dirs if path.parent.name != "speaker"}
+    disjoint = {
+        _name(path, fold_dirs) for path in fold_dirs if layout.scheme_name(path) != "speaker"
+    }
     if disjoint:
         yield from expect_none(check, {name: shared[name] for name in disjoint})
     speaker_folds = {name: splits for name, splits in by_name.items() if name not in disjoint}
@@ -91,21 +93,21 @@ def _shared(
 
 
 def _recurring_sentences(by_name: Mapping[str, FoldSplits]) -> str:
-    """Count by style the test utterances whose transcript is that of a training utterance."""
+    """Count, by style, the test utterances whose transcript also occurs in training."""
     totals: Counter[str] = Counter()
     recurring: Counter[str] = Counter()
     for splits in by_name.values():
-        trained = {utterance.text for utterance in splits.train}
+        train_texts = {utterance.text for utterance in splits.train}
         for utterance in splits.test:
             if utterance.text:
                 totals[utterance.style or "other"] += 1
-                recurring[utterance.style or "other"] += utterance.text in trained
+                recurring[utterance.style or "other"] += utterance.text in train_texts
     styles = ", ".join(f"{style} {recurring[style]} of {totals[style]}" for style in sorted(totals))
     return f"{sum(recurring.values())} of {sum(totals.values())} ({styles})"
 
 
-def excluded(fold_dirs: Sequence[Path]) -> Iterable[Finding]:
-    """Count by reason the utterances of the prepared corpora that the experiment does not use."""
+def excluded_utterances(fold_dirs: Sequence[Path]) -> Iterable[Finding]:
+    """Count, by reason, the utterances of the prepared corpora that were excluded."""
     for data in sorted({layout.data_folder(path) for path in fold_dirs}):
         selected_dir = layout.selected_dir(data)
         selected = datadir.read_table(selected_dir / "utt2spk")
@@ -129,6 +131,6 @@ def excluded(fold_dirs: Sequence[Path]) -> Iterable[Finding]:
 
 
 def _name(fold_dir: Path, fold_dirs: Sequence[Path]) -> str:
-    """Return the name of a fold, or its path if the folds are in several folders."""
+    """Return the name of a fold, or its path if the folds are in different folders."""
     parents = {other.parent for other in fold_dirs}
     return fold_dir.name if len(parents) == 1 else str(fold_dir)

@@ -14,11 +14,10 @@ from jointasr.prep import mixtures
 from jointasr.report.findings import Finding, expect_none
 from jointasr.scoring.pooling import DecodedFold
 
-FILE = mixtures.FILE
 MAX_MEASURED = 500
-"""utterances of a set whose SNR is measured"""
+"""maximum number of utterances of a set whose SNR is measured"""
 TOLERANCE = 0.05
-"""dB, in addition to what rounding to int16 explains"""
+"""dB, in addition to the effect of rounding to int16"""
 ROUNDING_POWER = 1 / 12
 """power of the rounding error, in squared steps"""
 
@@ -50,7 +49,7 @@ def noise_and_snr(fold_dirs: Sequence[Path], decoded: Sequence[DecodedFold]) -> 
 
 
 def _noise_files(data: Path, sets: Iterable[str]) -> set[str]:
-    """Return the ids of the noise recordings that the mixtures of some sets use."""
+    """Return the ids of the noise recordings in the mixtures of the given sets."""
     return {
         noise
         for name in sets
@@ -63,8 +62,8 @@ def check_snr(data: Path, name: str) -> SnrCheck:
     """Compare the SNR of the archived mixtures of set ``name`` with the requested SNR.
 
     The noise is the mixture divided by its recorded scale, minus the archived clean utterance. At
-    most 500 utterances are measured, evenly spaced over the sorted ids. Rounding to int16 adds 1/12
-    squared steps to the power of the noise; the tolerance allows for it where the noise is weak.
+    most MAX_MEASURED utterances are measured, evenly spaced over the sorted ids. Rounding to int16
+    adds 1/12 squared steps to the power of the noise, which the tolerance includes.
     """
     records = mixtures.load(layout.mix_dir(data, name))
     mixed = datadir.read_table(data / name / "wav.scp")

@@ -16,7 +16,7 @@ MAY_DIFFER = ("steps", "processes", "useful")
 """entries of a training budget that may differ between systems"""
 
 
-def selected(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
+def checkpoint_selection(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
     """Check that each checkpoint was selected on the dev set of its fold and training condition."""
     models = {fold.model_dir: fold.model for fold in decoded}
     violations: dict[str, list[str]] = {}
@@ -36,8 +36,8 @@ def selected(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
 def language_models(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
     """Check the n-gram models and their weights of all decoding methods.
 
-    Each model is estimated again from the training text of its fold and compared; weights must
-    have been tuned on the dev set only.
+    Each n-gram model must be equal to one estimated from the training text of its fold; its
+    weights must have been tuned on the dev set only.
     """
     models = {fold.model_dir: fold.model for fold in decoded}
     different: dict[str, list[str]] = {}
@@ -90,7 +90,9 @@ def budgets(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
         ]
     unit = "folds and conditions"
     yield from expect_none("systems with another training budget", violations, unit)
-    epochs = {f"{fixed['epochs']} epochs" for each in groups.values() for fixed in each.values()}
+    epochs = {
+        f"{fixed['epochs']} epochs" for systems in groups.values() for fixed in systems.values()
+    }
     steps = [fold.model.budget["steps"] for fold in decoded]
     value = f"{', '.join(sorted(epochs))}, {_range(steps)} steps"
     yield Finding("training budget", all_of(groups, unit), value, None)

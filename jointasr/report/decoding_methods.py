@@ -24,7 +24,8 @@ class MethodValue(NamedTuple):
 
     wer: Estimate
     gain: Estimate | None
-    """reduction against the default method; None for the default itself or if it is missing"""
+    """reduction of the WER relative to the default method, percentage points; None for the default
+    method and if its results are missing"""
     styles: dict[str, float | None]
     """WER of improvised and of scripted speech"""
 
@@ -48,22 +49,22 @@ class MethodRow(NamedTuple):
 def rows(results: Results, tests: Sequence[str], exp: Path, conf: Report) -> list[MethodRow]:
     """Return a row for each system with transcripts, training condition and scored method.
 
-    The default method comes first. [] if there is only one method.
+    The default method comes first. Return [] if there is only one method.
     """
-    by_method = sorted(results.by_method(), key=lambda other: other.method != DEFAULT_METHOD)
+    by_method = sorted(results.by_method(), key=lambda cells: cells.method != DEFAULT_METHOD)
     if len(by_method) < 2:
         return []
-    scores = {other.method: analysis.load_scores(other, exp) for other in by_method}
-    decoded = {other.method: analysis.find_decoded(other, exp) for other in by_method}
-    kinds = {name: kind for other in by_method for name, kind in other.systems.items()}
+    scores = {cells.method: analysis.load_scores(cells, exp) for cells in by_method}
+    decoded = {cells.method: analysis.find_decoded(cells, exp) for cells in by_method}
+    kinds = {name: kind for cells in by_method for name, kind in cells.systems.items()}
     method_rows = []
     for system in [name for name, kind in kinds.items() if kind in HAS_WORDS]:
         for train in TRAINING_SETS:
             keys = [(system, train, test) for test in tests]
-            for method, own_scores in scores.items():
+            for method, method_scores in scores.items():
                 default = scores.get(DEFAULT_METHOD, {}) if method != DEFAULT_METHOD else {}
                 clean, noisy = (
-                    _value(own_scores, default, subset, conf) for subset in (keys[:1], keys[1:])
+                    _value(method_scores, default, subset, conf) for subset in (keys[:1], keys[1:])
                 )
                 if clean or noisy:
                     folds = [
@@ -79,6 +80,7 @@ def rows(results: Results, tests: Sequence[str], exp: Path, conf: Report) -> lis
 def _value(
     scores: ScoresByCell, default: ScoresByCell, keys: Sequence[CellKey], conf: Report
 ) -> MethodValue | None:
+    """Return the mean WER over ``keys`` and its gain over the scores of the default method."""
     errors = _mean_errors(scores, keys)
     if errors is None:
         return None
@@ -94,7 +96,7 @@ def _value(
 def _mean_errors(
     scores: ScoresByCell, keys: Sequence[CellKey], style: str = ""
 ) -> UtteranceErrors | None:
-    """Average word errors over scenarios; None if one is missing or lacks speech of the style."""
+    """Average word errors over scenarios; None if one is missing or has no words of the style."""
     runs = []
     for key in keys:
         cell = scores.get(key)

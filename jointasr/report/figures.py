@@ -1,4 +1,4 @@
-"""The figures of the report: data for each plot, from cells, scores and training histories."""
+"""The figures of the report, plotted from cells, scores and training histories."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ YLABELS = {"wer": "WER reduction, relative %", "acc": "accuracy gain, points"}
 
 
 def figure2(results: Results, systems: Table1Systems, tests: Sequence[str]) -> Figure | None:
-    """Return Figure 2 (a) and (b) of the paper from our results, None if nothing is comparable."""
+    """Return Figure 2 (a) and (b) of the paper from our results, None if they lack the systems."""
     svgs = []
     by_metric = table1.figure2(results, systems, tests)
     for part, (metric, models) in zip("ab", by_metric.items(), strict=True):
@@ -48,7 +48,7 @@ def confusions(results: Results, systems: Table1Systems, test: str) -> Figure | 
 
 
 def speakers(scores: ScoresByCell, systems: Table1Systems, tests: Sequence[str]) -> Figure | None:
-    """Return WER and accuracy of each speaker, in clean and averaged over the noisy scenarios."""
+    """Return WER and accuracy of each speaker, clean and averaged over the noisy scenarios."""
     svgs = []
     for metric, name in METRICS.items():
         baseline = systems.asr if metric == "wer" else systems.ser
@@ -85,16 +85,17 @@ def learning_curves(decoded: Sequence[DecodedFold]) -> Figure | None:
 
 
 def read_history(path: Path) -> list[plots.HistoryEpoch]:
-    """Read the epochs of a training. Raises DataError if the file is not such a table."""
+    """Read epochs.tsv of a model folder. Raises DataError if the table is malformed."""
     header, *lines = files.read_text(path).splitlines() or [""]
     epochs = []
     try:
-        assert header == HISTORY_HEADER
+        if header != HISTORY_HEADER:
+            raise ValueError(header)
         for line in lines:
             epoch, _, train_loss, dev_loss, wer, wa = line.split("\t")
             error = (0.0 if wer == "-" else float(wer)) + (0.0 if wa == "-" else 100 - float(wa))
             epochs.append(plots.HistoryEpoch(int(epoch), float(train_loss), float(dev_loss), error))
-    except (AssertionError, ValueError):
+    except ValueError:
         raise DataError(f"{path}: not a table of epochs; train the model again") from None
     return epochs
 

@@ -1,13 +1,13 @@
-"""Findings of the audit and how they are worded."""
+"""Findings of the audit."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 MAX_LISTED = 5
-"""violations named in one finding; of more, the number is given"""
+"""violations listed in a finding; only the number of the others is given"""
 
 Violations = Mapping[str, Sequence[str]]
-"""{fold, data dir or pair of systems: what violates the expectation there}"""
+"""{fold, data dir or pair of systems: ids of its violations}"""
 
 
 class Finding(NamedTuple):

@@ -11,12 +11,12 @@ TRAINED = {"clean": "clean-trained", "noisy": "noise-trained"}
 
 
 def number(value: float | None, digits: int = 1) -> str:
-    """Format a number; ``-`` if it is None, no negative zero."""
+    """Format a number: ``-`` for None, never ``-0.0``."""
     return DASH if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def p_value(p: float | None) -> str:
-    """Format a p value with three digits, ``<.001`` below."""
+    """Format a p value with three digits, or as ``<.001``."""
     if p is None:
         return DASH
     return "<.001" if p < 0.001 else f"{p:.3f}"

@@ -20,7 +20,7 @@ CODE = re.compile(r"`([^`]+)`")
 
 
 def render(title: str, lead: str, sections: Iterable[Section]) -> str:
-    """Return the HTML text; equal input gives equal bytes."""
+    """Return the HTML text, the same for the same input."""
     return _template().render(title=title, lead=lead, sections=list(sections))
 
 
@@ -47,7 +47,7 @@ def _template() -> jinja2.Template:
 
 
 def _inline(text: str) -> Markup:
-    """Escape text and set what is between backquotes as code."""
+    """Escape text and mark up text between backquotes as code."""
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 

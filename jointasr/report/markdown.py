@@ -17,7 +17,7 @@ MARKS = {"": "", "good": " +", "bad": " !", "unsure": " ?"}
 
 
 def render(title: str, lead: str, sections: Iterable[Section]) -> str:
-    """Return the text of the Markdown file."""
+    """Return the Markdown text."""
     parts = [f"# {title}\n", f"{lead}\n"]
     for section in sections:
         if not section.html_only:

@@ -34,7 +34,7 @@ ID = re.compile(r'(\bid="|xlink:href="#|url\(#)')
 
 
 class HistoryEpoch(NamedTuple):
-    """One epoch of a training."""
+    """Losses and dev error of an epoch."""
 
     epoch: int
     train_loss: float
@@ -120,7 +120,7 @@ def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]], title: str
 
 
 def per_speaker(values: Mapping[str, Mapping[str, float]], title: str, xlabel: str) -> str:
-    """Plot the rate of each speaker (row) in each series; vertical lines are means of series."""
+    """Plot the rate of each speaker (row) by series; vertical lines are means over speakers."""
     speakers = sorted({speaker for rates in values.values() for speaker in rates}, reverse=True)
     with _figure(1.6 + 0.24 * len(speakers)) as figure:
         axes = figure.subplots()

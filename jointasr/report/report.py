@@ -34,7 +34,7 @@ def title(data: ReportData) -> str:
 
 
 def scope(data: ReportData) -> str:
-    """Return what was tested, in a few sentences."""
+    """Return a description of the test sets and of pooling."""
     folds = _table1_folds(data)
     text = f"{count(folds, 'fold')} ({', '.join(folds)})"
     utterances = {
@@ -47,7 +47,7 @@ def scope(data: ReportData) -> str:
 
 
 def sections(data: ReportData) -> list[Section]:
-    """Return the sections of the report, without empty ones."""
+    """Return the sections of the report that are not empty."""
     results, tests, systems = data.results, data.tests, data.systems
     clean = tests[0]
     worst = audio_examples.worst_utterances(
@@ -176,8 +176,9 @@ def _provenance(data: ReportData) -> list[Block]:
     columns = ("conf", "seed", "method", "engine", "stack", "commit")
     commands: dict[str, list[str]] = {}
     rows = []
-    shown = data.results.method
-    for results in sorted(data.results.by_method(), key=lambda other: other.method != shown):
+    main_method = data.results.method
+    by_method = sorted(data.results.by_method(), key=lambda cells: cells.method != main_method)
+    for results in by_method:
         for system, kind in results.systems.items():
             cells = [cell for cell in results.cells if cell["system"] == system]
             values = [_distinct(cell.get(key, "-") for cell in cells) for key in columns]
@@ -193,10 +194,10 @@ def _provenance(data: ReportData) -> list[Block]:
 
 
 def _table1_folds(data: ReportData) -> list[str]:
-    """Return the folds of the systems in Table 1; if none has results, of all systems."""
+    """Return the folds of the systems in Table 1, or of all systems if these have no results."""
     cells = data.results.cells
-    shown = [cell for cell in cells if cell["system"] in data.systems] or cells
-    return sorted({fold for cell in shown for fold in cell["folds"]})
+    table1_cells = [cell for cell in cells if cell["system"] in data.systems] or cells
+    return sorted({fold for cell in table1_cells for fold in cell["folds"]})
 
 
 def _distinct(values: Iterable[object]) -> str:

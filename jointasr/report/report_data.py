@@ -1,4 +1,4 @@
-"""Everything that the report shows, read from results.json's cells and the decode folders."""
+"""The contents of the report, from the cells of results.json and the decode folders."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from jointasr.config.report_schema import Report
 from jointasr.report import analysis, decoding_methods, table1
-from jointasr.report import audit as audit_
 from jointasr.report.analysis import METRICS, Comparison, Estimate, Metric, ScoresByCell
+from jointasr.report.audit import audit
 from jointasr.report.findings import Finding
 from jointasr.report.formatting import TRAINED, TRAINING_SETS
 from jointasr.report.table1 import PaperTable, Table1Systems
@@ -18,7 +18,7 @@ from jointasr.utils.errors import DataError
 
 
 class Origin(NamedTuple):
-    """What the report was generated from."""
+    """Recipe and commit that a report was generated from."""
 
     recipe: str
     commit: str
@@ -52,10 +52,10 @@ def collect(
     paper: PaperTable | None,
     origin: Origin,
 ) -> ReportData:
-    """Read the scores behind the cells, compare systems and run the audit.
+    """Read the scores of the cells, compare systems and run the audit.
 
     Without the decode folders in ``exp``, the report has only the pooled results. Raises DataError
-    if there are no results either.
+    if there are no cells.
     """
     if not results.cells:
         raise DataError("no results to report; run stage 9 (score) first")
@@ -83,7 +83,7 @@ def collect(
         scores=scores,
         comparisons=comparisons,
         estimates=estimates,
-        findings=audit_.audit(decoded) if decoded else [],
+        findings=audit(decoded) if decoded else [],
         methods=decoding_methods.rows(results, tests, exp, conf),
         decode_commits=_decode_commits(results, exp),
     )
@@ -91,16 +91,16 @@ def collect(
 
 def _decode_commits(results: Results, exp: Path) -> dict[tuple[str, str], set[str]]:
     commits: dict[tuple[str, str], set[str]] = {}
-    for other in results.by_method():
-        for fold in analysis.find_decoded(other, exp):
+    for method_results in results.by_method():
+        for fold in analysis.find_decoded(method_results, exp):
             commit = decode_dir.read_commit(fold.path)
             if commit is not None:
-                commits.setdefault((fold.model.system, other.method), set()).add(commit)
+                commits.setdefault((fold.model.system, method_results.method), set()).add(commit)
     return commits
 
 
 def missing(results: Results, systems: Table1Systems, tests: Sequence[str]) -> list[str]:
-    """List the cells that Table 1 or another system lacks, and cells that lack test speakers."""
+    """List missing cells of the systems in Table 1 and in results, and missing test speakers."""
     speakers = {speaker for cell in results.cells for speaker in cell["by_speaker"]}
     expected = {(name, train) for name in systems for train in TRAINING_SETS}
     expected |= {(cell["system"], cell["train"]) for cell in results.cells}
@@ -110,20 +110,20 @@ def missing(results: Results, systems: Table1Systems, tests: Sequence[str]) -> l
         name = f"{system}, {TRAINED[train]}"
         cells = {test: cell for test in tests if (cell := results.get(system, train, test))}
         if len(cells) < len(tests):
-            gaps.append(f"{name}: {_tests(set(tests) - cells.keys(), tests)}")
-        without: dict[tuple[str, ...], list[str]] = {}
+            gaps.append(f"{name}: {_list_tests(set(tests) - cells.keys(), tests)}")
+        tests_without: dict[tuple[str, ...], list[str]] = {}
         for test, cell in cells.items():
             absent = tuple(sorted(speakers - cell["by_speaker"].keys()))
             if absent:
-                without.setdefault(absent, []).append(test)
-        for absent, affected in without.items():
+                tests_without.setdefault(absent, []).append(test)
+        for absent, affected in tests_without.items():
             gaps.append(
-                f"{name}: without speaker {', '.join(absent)} in {_tests(affected, tests)} "
+                f"{name}: without speaker {', '.join(absent)} in {_list_tests(affected, tests)} "
                 "(not comparable with systems that have them)"
             )
     return gaps
 
 
-def _tests(affected: Iterable[str], tests: Sequence[str]) -> str:
+def _list_tests(affected: Iterable[str], tests: Sequence[str]) -> str:
     names = [test for test in tests if test in set(affected)]
     return "all tests" if len(names) == len(tests) else ", ".join(names)

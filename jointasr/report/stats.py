@@ -1,8 +1,8 @@
 """Confidence intervals and significance tests of the report.
 
 All functions over utterances take arrays of shape (utterances,): ``errors`` counts the errors of an
-utterance (word edits, or 0 or 1 for a wrong emotion) and ``totals`` what they are relative to
-(reference words, or 1). A rate is 100 * sum(errors) / sum(totals), per cent. Arrays of two systems
+utterance (word edits, or 0 or 1 for a wrong emotion) and ``totals`` its
+reference words, or 1. A rate is 100 * sum(errors) / sum(totals), per cent. Arrays of two systems
 have the same utterances in the same order.
 """
 
@@ -18,8 +18,9 @@ from jointasr.utils import rng
 Array = NDArray[np.float64]
 CONFIDENCE = 0.95
 MIN_SPEAKERS = 6
-"""for the sign-flip test: with n speakers its smallest p value is 2 ** -n, 1/32 for five"""
+"""for the sign-flip test, whose smallest p value for n speakers is 2 ** -n (five: 1/32)"""
 MAX_EXACT_SPEAKERS = 16
+"""maximum for all choices of signs in the sign-flip test; random choices for more"""
 MAX_RESAMPLED_VALUES = 1 << 22
 """resampled values in memory at a time"""
 
@@ -32,7 +33,7 @@ class Interval(NamedTuple):
 
 
 def utterance_interval(errors: Array, totals: Array, seed: int, resamples: int = 10000) -> Interval:
-    """Return the interval of a rate for further utterances of the same speakers.
+    """Return the interval of a rate, per cent, for further utterances of the same speakers.
 
     Percentile bootstrap: utterances are drawn with replacement, and the rate of each resample is
     computed (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance
@@ -171,7 +172,7 @@ def _standard_error(values: Array) -> float:
 def _bootstrap(pair: tuple[Array, Array], purpose: str, seed: int, resamples: int) -> Interval:
     """Return the percentile interval of 100 * sum(a) / sum(b) over resampled pairs.
 
-    A resample without any reference word is given one, so that its rate is finite.
+    The denominator of a resample without reference words is set to 1, so that its rate is finite.
     """
     numerators, denominators = pair
     if len(numerators) < 2:  # nothing to resample

@@ -23,16 +23,19 @@ class Table1Systems(NamedTuple):
 
 
 def select_systems(results: Results) -> Table1Systems:
-    """Return asr, ser and joint; in place of one without results, the only other of its kind."""
+    """Return asr, ser and joint; for a name without results, the system of this kind if unique."""
     names = {}
     for kind in Table1Systems._fields:
-        same_kind = [name for name, other in results.systems.items() if other == kind]
+        same_kind = [name for name, value in results.systems.items() if value == kind]
         names[kind] = same_kind[0] if kind not in same_kind and len(same_kind) == 1 else kind
     return Table1Systems(**names)
 
 
 def wer_improvement(baseline: float, joint: float) -> float | None:
-    """Return the paper's "Rel Imp" of WER: 100 * (baseline - joint) / baseline."""
+    """Return the paper's "Rel Imp" of WER, per cent: 100 * (baseline - joint) / baseline.
+
+    None if the baseline has no errors.
+    """
     return 100.0 * (baseline - joint) / baseline if baseline else None
 
 
@@ -119,9 +122,9 @@ def paper_rows(paper: PaperTable, tests: Sequence[str]) -> list[TableRow]:
 
 
 def paper_note(paper: PaperTable, tests: Sequence[str]) -> str:
-    """Return a note on the published results, with the improvements that do not follow from them.
+    """Return a note on the published results and their published improvements.
 
-    The published WERs are rounded, so an improvement computed from them can differ by rounding.
+    It lists improvements that differ from those computed from the published, rounded WERs.
     """
     differing = []
     for test in tests:
@@ -147,14 +150,14 @@ def paper_note(paper: PaperTable, tests: Sequence[str]) -> str:
 
 def terminal(rows: Sequence[TableRow], tests: Sequence[str]) -> str:
     """Return Table 1 as plain text of at most 100 columns."""
-    left = max(5, *map(len, tests))
-    heads = [
+    width = max(5, *map(len, tests))
+    titles = [
         f"{metric}, {train}-trained" for metric in ("WER", "acc") for train in ("clean", "noise")
     ]
-    lines = [" " * left + "".join(f"  {head:>19}" for head in heads)]
-    lines.append("test".ljust(left) + f"  {'base':>5}{'joint':>7}{'imp':>7}" * len(heads))
+    lines = [" " * width + "".join(f"  {title:>19}" for title in titles)]
+    lines.append("test".ljust(width) + f"  {'base':>5}{'joint':>7}{'imp':>7}" * len(titles))
     for test, row in zip(tests, rows, strict=True):
-        lines.append(test.ljust(left) + "".join(number(value).rjust(7) for value in row))
+        lines.append(test.ljust(width) + "".join(number(value).rjust(7) for value in row))
     return "\n".join(lines) + "\n"
 
 

@@ -62,7 +62,7 @@ def table_1(
 def comparisons(
     compared: Sequence[Comparison], systems: Table1Systems, conf: Report
 ) -> list[Block]:
-    """Return the joint system against the baselines: gains, intervals, p values, verdicts."""
+    """Return gains, intervals, p values and verdicts of the joint system against the baselines."""
     blocks: list[Block] = []
     for metric, name in METRICS.items():
         of_metric = [comparison for comparison in compared if comparison.metric == metric]
@@ -203,7 +203,7 @@ def decoding_methods(method_rows: Sequence[MethodRow]) -> list[Block]:
 
 
 def audit(findings: Sequence[Finding]) -> Table:
-    """Return the findings of the audit."""
+    """Return the table of the audit's findings."""
     verdicts: dict[bool | None, TableCell] = {
         True: TableCell("passed", "good"),
         False: TableCell("failed", "bad"),

@@ -23,6 +23,7 @@ class Calibration(NamedTuple):
     offset: float = 0.0
 
     def __call__(self, posterior: float) -> float:
+        """Return the calibrated posterior, 0 to 1."""
         return 1 / (1 + math.exp(-(self.slope * logit(posterior) + self.offset)))
 
 
@@ -33,7 +34,7 @@ def logit(posterior: float) -> float:
 
 
 def fit(posteriors: Sequence[float], correct: Sequence[bool]) -> Calibration:
-    """Fit a calibration to posteriors of predictions and whether these are ``correct``.
+    """Fit a calibration to the posteriors of predictions, given which of them are ``correct``.
 
     Minimizes the cross-entropy plus REGULARIZATION * ((slope - 1) ** 2 + offset ** 2), with a slope
     in [0, 10] and an offset in [-10, 10]. Returns the identity without samples.

@@ -40,7 +40,7 @@ class Usage(NamedTuple):
 
 
 def hypothesis_files(kind: str) -> list[str]:
-    """Return the names of the hypothesis tables that a system of this kind writes."""
+    """Return the names of the hypothesis tables of a system of kind asr, ser or joint."""
     names = [TEXT] if kind in HAS_WORDS else []
     return [*names, EMOTIONS, EMOTION_POSTERIORS] if kind in HAS_EMOTIONS else names
 
@@ -52,7 +52,7 @@ def write_words(
     datadir.write_table(folder / TEXT, texts)
     if posteriors:
         _write_posteriors(folder / WORD_POSTERIORS, posteriors)
-    else:  # left by another decoding method that used to be the default
+    else:  # remove what another default method has left
         (folder / WORD_POSTERIORS).unlink(missing_ok=True)
 
 
@@ -73,7 +73,7 @@ def write_usage(folder: Path, usage: Usage) -> None:
 def write_description(
     folder: Path, options: Mapping[str, object], commit: str, unreadable: Mapping[str, str]
 ) -> None:
-    """Write options and commit of decoding, and by utterance why it could not be read."""
+    """Write options and commit of decoding, and ``{utterance: why it could not be read}``."""
     files.write_json(folder / DESCRIPTION, {**options, "commit": commit, "unread": unreadable})
 
 
@@ -145,7 +145,7 @@ def read_commit(folder: Path) -> str | None:
 
 
 def read_unreadable(folder: Path) -> dict[str, str]:
-    """Return by utterance why its audio or features could not be read (``--skip-bad``)."""
+    """Return ``{utterance: why it could not be read}``; not empty only with ``--skip-bad``."""
     unreadable: dict[str, str] = _read_description(folder).get("unread", {})
     return unreadable
 

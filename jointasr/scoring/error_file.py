@@ -11,16 +11,17 @@ def text(
     alignments: Mapping[str, list[Pair]],
     posteriors: Mapping[str, Sequence[float]],
 ) -> str:
-    """Return the alignment of each utterance, then the counts of substitutions and so on.
+    """Return the text: alignments, counts of each error, and counts of each word.
 
-    ``posteriors`` has, for utterances where they are known, one for each word of the hypothesis.
+    ``wer_line`` is the first line. ``posteriors`` has a value for each hypothesis word of those
+    utterances for which the decoding method estimates them.
     """
     pairs = [pair for alignment in alignments.values() for pair in alignment]
     wrong = Counter(pair for pair in pairs if pair[0] != pair[1])
     subs = {f"{r} -> {h}": n for (r, h), n in wrong.items() if r is not None and h is not None}
     dels = {str(r): n for (r, h), n in wrong.items() if h is None}
     ins = {str(h): n for (r, h), n in wrong.items() if r is None}
-    posterior = "; with ~, the posterior of what was recognised" if posteriors else ""
+    posterior = "; after ~, the posterior of the hypothesis word" if posteriors else ""
     lines = [wer_line, "", f"PER-UTT DETAILS: word, or (reference->hypothesis){posterior}"]
     for utt, alignment in alignments.items():
         values = iter(posteriors.get(utt, []))

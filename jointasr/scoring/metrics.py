@@ -44,6 +44,7 @@ class WordCounts:
 
     @property
     def errors(self) -> int:
+        """Substitutions, deletions and insertions."""
         return self.sub + self.dele + self.ins
 
     @property
@@ -69,10 +70,12 @@ class Confusion:
 
     @property
     def n(self) -> int:
+        """Number of utterances."""
         return sum(map(sum, self.counts))
 
     @property
     def correct(self) -> int:
+        """Number of utterances recognized correctly."""
         return sum(row[i] for i, row in enumerate(self.counts))
 
     @property
@@ -144,7 +147,7 @@ def count(alignment: Iterable[Pair]) -> WordCounts:
 
 
 def confuse(pairs: Iterable[tuple[str, str]], labels: Sequence[str]) -> Confusion:
-    """Return the confusion matrix of (reference, hypothesis) emotions, all among ``labels``."""
+    """Return the confusion matrix of (reference, hypothesis) emotions, which are in ``labels``."""
     index = {label: i for i, label in enumerate(labels)}
     counts = [[0] * len(labels) for _ in labels]
     for ref, hyp in pairs:
@@ -172,7 +175,7 @@ def join(
     """Return (utterance, reference, hypothesis) sorted by utterance id.
 
     Raises DataError for an utterance without a hypothesis and for a hypothesis without a reference,
-    because a score over a part of the test set is not comparable.
+    because scores of different utterances cannot be compared.
     """
     missing = references.keys() - hypotheses.keys()
     extra = hypotheses.keys() - references.keys()

@@ -1,8 +1,8 @@
 """Pooling: decode folders of several folds to one cell of exp/results.json.
 
 Counts are summed over folds, then converted to rates; also by fold, speaker, emotion and style. The
-model.json of each exp/<system>_<train>/fold_<fold> states what the model is and where its data and
-lang dirs are.
+model.json of each exp/<system>_<train>/fold_<fold> describes the model and locates its data and
+lang dirs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from jointasr.utils.errors import DataError
 
 @dataclass(frozen=True)
 class DecodedFold:
-    """One finished decode folder: the share of one fold in a cell."""
+    """A finished decode folder: the results of one fold that a cell is pooled from."""
 
     model: ModelDescription
     test: str
@@ -48,13 +48,13 @@ class DecodedFold:
 FoldScores = tuple[DecodedFold, UtteranceScores]
 
 
-def find(
+def find_decoded_folds(
     systems: Sequence[Path], folds: Sequence[str], tests: Sequence[str], method: str
 ) -> tuple[list[DecodedFold], list[Path]]:
     """Return (finished decode folders, missing or unfinished ones) of ``folds`` x ``tests``.
 
-    ``systems`` are folders exp/<name>_<clean|noisy>. Without ``folds``, all folds that any of the
-    systems has. Raises DataError for a system that does not exist.
+    ``systems`` are folders exp/<name>_<clean|noisy>. Without ``folds``, all folds for
+    which any of the systems has a model. Raises DataError for a system that does not exist.
     """
     for system in systems:
         if not system.is_dir():
@@ -68,7 +68,7 @@ def find(
         for fold in folds:
             model_dir = layout.model_dir(system, fold)
             for test in tests:
-                decoded_fold = _find_one(model_dir, test, method)
+                decoded_fold = _decoded_fold(model_dir, test, method)
                 if decoded_fold is not None:
                     decoded.append(decoded_fold)
                 else:
@@ -81,12 +81,12 @@ def decoded_folds_of(cell: Mapping[str, Any], exp: Path) -> list[DecodedFold]:
     system, method, train, test = cell_key(cell)
     system_dir = layout.system_dir(exp, system, train)
     decoded = [
-        _find_one(layout.model_dir(system_dir, fold), test, method) for fold in cell["folds"]
+        _decoded_fold(layout.model_dir(system_dir, fold), test, method) for fold in cell["folds"]
     ]
     return [fold for fold in decoded if fold is not None]
 
 
-def _find_one(model_dir: Path, test: str, method: str) -> DecodedFold | None:
+def _decoded_fold(model_dir: Path, test: str, method: str) -> DecodedFold | None:
     decode = layout.decode_dir(model_dir, test, method)
     if not (model_dir / layout.MODEL_JSON).is_file() or not (decode / done.NAME).is_file():
         return None
@@ -109,7 +109,10 @@ def missing_message(missing: Sequence[Path], total: int) -> str:
 
 
 def score_all(decoded: Iterable[DecodedFold]) -> list[FoldScores]:
-    """Score decode folders and write their score files."""
+    """Score decode folders, write their score files, and return the scores.
+
+    Raises DataError if a decode folder lacks an output of its system.
+    """
     scored = []
     for fold in decoded:
         _require_outputs(fold)
@@ -138,8 +141,10 @@ def pool_scores(group: Sequence[FoldScores]) -> UtteranceScores:
     _require_disjoint(group)
     labels = next((scores.labels for _, scores in group if scores.labels), ())
     for fold, scores in group:
-        if scores.labels not in ((), labels):  # () if no test utterance of the fold is labelled
-            raise DataError(f"{fold.path}: other emotions than fold {group[0][0].model.fold}")
+        if scores.labels not in ((), labels):  # (): no labelled test utterance
+            raise DataError(
+                f"{fold.path}: its emotions are not those of fold {group[0][0].model.fold}"
+            )
     total = sum((scores for _, scores in group), UtteranceScores({}, labels=labels))
     return total.subset(sorted(total.utterances))
 
@@ -188,8 +193,8 @@ def _wer(
 ) -> dict[str, float | None] | None:
     """Return WER and counts, None without transcripts.
 
-    Without reference words, the WER of a group is None; for a cell, of which ``fold`` is the first
-    fold, DataError is raised.
+    Without reference words, the WER is None if ``fold`` is None (a group of utterances); otherwise
+    (a cell, of which ``fold`` is the first fold) DataError is raised.
     """
     total = scores.counts
     if total is None:

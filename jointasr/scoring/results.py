@@ -19,7 +19,7 @@ from jointasr.utils.errors import DataError
 CellKey = tuple[str, str, str, str]
 """system, decoding method, training condition, test scenario"""
 SYSTEMS = ("asr", "ser", "joint")
-"""listed first"""
+"""listed before all others, in this order"""
 ABSOLUTE_PATH = re.compile(r"(?<![^\s=,'\"])/(?:[^/\s,'\"]*/)*(?=[^/\s,'\"])")
 
 
@@ -32,16 +32,16 @@ class Results:
         self._index = {(c["system"], c["train"], c["test"]): c for c in self.cells}
 
     def get(self, system: str, train: str, test: str) -> Mapping[str, Any] | None:
-        """Return a cell, None if there is none."""
+        """Return a cell, None if it does not exist."""
         return self._index.get((system, train, test))
 
     def wer(self, system: str, train: str, test: str) -> float | None:
-        """Return the WER, per cent."""
+        """Return the WER of a cell, per cent; None if it does not exist or has no transcripts."""
         cell = self.get(system, train, test)
         return cell["wer"]["value"] if cell and cell["wer"] else None
 
     def acc(self, system: str, train: str, test: str) -> float | None:
-        """Return the weighted accuracy, per cent, which the paper reports."""
+        """Return the weighted accuracy of a cell, as reported by the paper, per cent, or None."""
         cell = self.get(system, train, test)
         return cell["acc"]["wa"] if cell and cell["acc"] else None
 
@@ -100,7 +100,7 @@ def cell_key(cell: Mapping[str, Any]) -> CellKey:
 
 
 def strip_absolute_paths(text: str) -> str:
-    """Reduce absolute paths to their last component, so that results do not depend on folders."""
+    """Reduce absolute paths to their last component, to make results.json machine-independent."""
     return ABSOLUTE_PATH.sub("", text)
 
 

@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 
 def score(data: Path, lang: Path, decode: Path) -> UtteranceScores:
-    """Score the transcripts and emotions of ``decode``, whichever it has, and write score files.
+    """Score the transcripts and emotions in ``decode``, and write score files there.
 
-    ``data`` is the test data dir of the fold; ``lang`` has the emotion labels (labels.txt). Word
-    errors are counted where the reference transcript is known, emotions where the reference emotion
-    is. Words are compared as they are: references were normalized when the corpus was prepared, and
-    hypotheses consist of the units of training. Raises DataError for missing or extra utterances
-    and for unknown emotions, with their ids and the file.
+    ``data`` is the test data dir of the fold; ``lang`` has the emotion labels (labels.txt).
+    Utterances without a reference transcript have no word errors, those without a reference emotion
+    no emotion score. Words are compared without normalization: references were normalized when the
+    corpus was prepared, and hypotheses consist of the units of training. Raises DataError for
+    missing or extra utterances and for unknown emotions, with their ids and the file.
     """
     scores = UtteranceScores(read_utterances(data))
     if not decode_dir.has_words(decode) and not decode_dir.has_emotions(decode):
@@ -44,7 +44,7 @@ def score(data: Path, lang: Path, decode: Path) -> UtteranceScores:
 
 
 def load(data: Path, decode: Path) -> UtteranceScores:
-    """Read what ``score`` wrote. Raises DataError if the folder has not been scored."""
+    """Read the scores that :func:`score` wrote. Raises DataError if there are none."""
     utterances = read_utterances(data)
     score_files.require_scored(decode)
     words = score_files.read_words(decode)
@@ -131,6 +131,6 @@ def _read_posteriors(
     return dict(sorted(posteriors.items()))
 
 
-def _without(unknown: Collection[str], table: Mapping[str, T]) -> dict[str, T]:
-    """Return the table without the utterances whose reference is unknown."""
-    return {utt: value for utt, value in table.items() if utt not in unknown}
+def _without(excluded: Collection[str], table: Mapping[str, T]) -> dict[str, T]:
+    """Return the table without the excluded utterances."""
+    return {utt: value for utt, value in table.items() if utt not in excluded}

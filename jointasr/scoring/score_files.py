@@ -38,8 +38,8 @@ def write_words(
     """Write the word errors of a decode folder.
 
     ``alignments`` has the aligned words of each scored utterance, ``posteriors`` those of the
-    hypothesis words where they are known. Without scored utterances, only an empty utt2counts is
-    written.
+    hypothesis words, if the decoding method estimates them. Without scored utterances, only an
+    empty utt2counts is written.
     """
     if scores.counts is None:
         write_table(folder / COUNTS, {})

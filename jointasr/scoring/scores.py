@@ -21,12 +21,12 @@ class UtteranceInfo(NamedTuple):
 
 
 class Grouping(NamedTuple):
-    """A way to group utterances."""
+    """A property by which utterances are grouped."""
 
     name: str
     """in results.json: by_<name>"""
     file_name: str
-    """of the score file, as in Kaldi"""
+    """name of the score file, as in Kaldi"""
     key: Callable[[UtteranceInfo], str]
 
 
@@ -65,7 +65,7 @@ class UtteranceScores:
         )
 
     def subset(self, utterances: Collection[str]) -> UtteranceScores:
-        """Return the scores of some utterances."""
+        """Return the scores of the given utterances."""
         ids = set(utterances)
         return UtteranceScores(
             {utt: value for utt, value in self.utterances.items() if utt in ids},
@@ -76,7 +76,7 @@ class UtteranceScores:
         )
 
     def group_by(self, key: Callable[[UtteranceInfo], str]) -> dict[str, UtteranceScores]:
-        """Return the scores of groups of utterances, sorted by group; skip the group ""."""
+        """Return the scores of each group, sorted by its name; skip utterances with the key ""."""
         groups: dict[str, list[str]] = {}
         for utt, info in self.utterances.items():
             groups.setdefault(key(info), []).append(utt)

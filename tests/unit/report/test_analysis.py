@@ -164,7 +164,7 @@ def test_scores_of_cells_are_loaded_if_all_folds_exist(
     toy_exp.make_data(tmp_path)
     monkeypatch.chdir(tmp_path)
     system = toy_exp.make_system(tmp_path, "joint", "joint")
-    decoded, _ = pooling.find([system], [], toy_exp.TESTS, "default")
+    decoded, _ = pooling.find_decoded_folds([system], [], toy_exp.TESTS, "default")
     results = Results(pooling.pool(pooling.score_all(decoded), "./run.sh"), "default")
     scores = analysis.load_scores(results, Path("exp"))
     assert set(scores) == {("joint", "clean", test) for test in toy_exp.TESTS}

@@ -163,16 +163,16 @@ def test_models_that_do_not_belong_together_are_refused(recipe: Path) -> None:
     path = recipe / asr / "fold_Ses02M" / "model.json"
     model = json.loads(path.read_text())
     path.write_text(json.dumps({**model, "conf": "conf/other.yaml"}))
-    decoded, missing = pooling.find([asr], [], ["clean"], "default")
+    decoded, missing = pooling.find_decoded_folds([asr], [], ["clean"], "default")
     assert not missing
     with pytest.raises(DataError, match="differ in conf"):
         pooling.pool(pooling.score_all(decoded), "./run.sh")
     path.write_text(json.dumps({**model, "fold": "Ses03F"}))
     with pytest.raises(DataError, match=r"describes asr_clean/fold_Ses03F, not this folder"):
-        pooling.find([asr], [], ["clean"], "default")
+        pooling.find_decoded_folds([asr], [], ["clean"], "default")
     path.write_text("{")
     with pytest.raises(DataError, match="not a model description"):
-        pooling.find([asr], [], ["clean"], "default")
+        pooling.find_decoded_folds([asr], [], ["clean"], "default")
 
 
 def test_all_engines_are_recorded_and_absolute_paths_are_not(recipe: Path) -> None:
@@ -181,7 +181,7 @@ def test_all_engines_are_recorded_and_absolute_paths_are_not(recipe: Path) -> No
         path = recipe / asr / f"fold_{fold}" / "model.json"
         model = json.loads(path.read_text())
         path.write_text(json.dumps({**model, "engine": engine, "conf": "/home/me/asr.yaml"}))
-    decoded, _ = pooling.find([asr], [], ["clean"], "default")
+    decoded, _ = pooling.find_decoded_folds([asr], [], ["clean"], "default")
     (cell,) = pooling.pool(pooling.score_all(decoded), "./run.sh")
     assert cell["engine"] == "k2+torch"
     assert cell["conf"] == "asr.yaml"
@@ -194,7 +194,7 @@ def test_an_utterance_in_two_folds_is_refused(recipe: Path) -> None:
     path.write_text(json.dumps({**model, "data": "data/folds/speaker/Ses01F"}))
     decode = recipe / asr / "fold_Ses02M" / "decode_clean"
     (decode / "text").write_text((recipe / asr / "fold_Ses01F/decode_clean/text").read_text())
-    decoded, _ = pooling.find([asr], [], ["clean"], "default")
+    decoded, _ = pooling.find_decoded_folds([asr], [], ["clean"], "default")
     with pytest.raises(DataError, match="Ses01F-a is in the test sets of both"):
         pooling.pool(pooling.score_all(decoded), "./run.sh")
 
@@ -202,14 +202,14 @@ def test_an_utterance_in_two_folds_is_refused(recipe: Path) -> None:
 def test_a_finished_folder_without_its_outputs_is_refused(recipe: Path) -> None:
     joint = toy_exp.make_system(recipe, "joint", "joint")
     (recipe / joint / "fold_Ses01F" / "decode_clean" / "utt2emo").unlink()
-    decoded, _ = pooling.find([joint], [], ["clean"], "default")
+    decoded, _ = pooling.find_decoded_folds([joint], [], ["clean"], "default")
     with pytest.raises(DataError, match="decode_clean/utt2emo is missing"):
         pooling.score_all(decoded)
 
 
 def test_unreadable_inputs_are_reported(recipe: Path) -> None:
     with pytest.raises(DataError, match="exp/asr_clean does not exist"):
-        pooling.find([Path("exp/asr_clean")], [], ["clean"], "default")
+        pooling.find_decoded_folds([Path("exp/asr_clean")], [], ["clean"], "default")
     RESULTS.parent.mkdir()
     RESULTS.write_text('[{"system": "asr"}]')
     with pytest.raises(DataError, match="not a list of cells"):
