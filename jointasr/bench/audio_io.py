@@ -52,6 +52,7 @@ def reading(cuts: CutSet, wavs: Path, rounds: int = 5) -> ReadingTimes:
 
 
 def _times(*actions: Callable[[], None]) -> list[float]:
+    """Return the seconds that each action takes."""
     seconds = []
     for action in actions:
         start = time.perf_counter()
@@ -87,6 +88,7 @@ def mixing(folder: Path) -> tuple[float, float]:
 
 
 def _write_noise(folder: Path) -> None:
+    """Write noise files of all types, with recordings manifest and pools."""
     folder.mkdir(parents=True, exist_ok=True)
     recordings, pools = [], {}
     for kind in scenarios.KINDS:

@@ -26,11 +26,11 @@ from jointasr.utils.distributed import device
 from jointasr.utils.timer import synchronize
 
 TRAIN_HOURS = HOURS * 0.9 * 0.9
-"""nine of ten speakers, nine tenths of their dialogues"""
+"""nine of ten speakers, 90 % of their dialogues"""
 DEV_HOURS = HOURS * 0.9 * 0.1
-MODELS = 20
-"""of each system in Table 1: ten folds, two training conditions"""
-SCENARIOS = 7
+NUM_MODELS = 20
+"""models of each system in Table 1: ten folds, two training conditions"""
+NUM_SCENARIOS = 7
 WARM_UP_STEPS = 2
 PARTS = ("data", "augmentation", "encoder", "head", "ctc", "emotion", "backward", "optimiser")
 
@@ -54,20 +54,20 @@ class Measurements(NamedTuple):
     decoding: float
     """seconds of audio per second, fp32"""
     loss: dict[str, float]
-    """by available engine: time of the CTC loss and its gradient, divided by that of a step"""
+    """time of the CTC loss and its gradient by available engine, as a share of a step"""
     waits: int | None
     """synchronisations of host and GPU per step that torch detects, without those of k2 and of the
     copy of the CTC output; None on a CPU"""
 
     def hours(self, epochs: int) -> float:
         """Return the estimated hours of all trainings and decodings of this system in Table 1."""
-        trained = MODELS * epochs * TRAIN_HOURS / self.rate
-        scored = (MODELS * epochs * DEV_HOURS + SCENARIOS * 2 * HOURS) / self.decoding
-        return trained + scored
+        training = NUM_MODELS * epochs * TRAIN_HOURS / self.rate
+        decoding = (NUM_MODELS * epochs * DEV_HOURS + NUM_SCENARIOS * 2 * HOURS) / self.decoding
+        return training + decoding
 
 
 class TrainingBench:
-    """Measures a system of random weights in training and decoding.
+    """Measures training and decoding of a system with random weights.
 
     The bias of the blank is set so that the hypotheses, which are the input of BERT, are as long as
     the references.
@@ -92,16 +92,16 @@ class TrainingBench:
         trainer = self.trainer
         peak_flops = flops.peak(trainer.device, trainer.train_step.dtype or torch.float32)
         return Measurements(
-            trainer.conf.system,
-            rate,
-            seconds / steps,
-            self.parts(steps),
-            self.padding(),
-            self.operations() * rate / peak_flops,
-            memory,
-            self.decoding(4 * steps),
-            {engine: time * steps / seconds for engine, time in self.loss().items()},
-            self.synchronizations(),
+            kind=trainer.conf.system,
+            rate=rate,
+            step=seconds / steps,
+            parts=self.parts(steps),
+            padding=self.padding(),
+            utilisation=self.operations() * rate / peak_flops,
+            memory=memory,
+            decoding=self.decoding(4 * steps),
+            loss={engine: time * steps / seconds for engine, time in self.loss().items()},
+            waits=self.synchronizations(),
         )
 
     def run(self, steps: int) -> tuple[float, float]:
@@ -118,7 +118,7 @@ class TrainingBench:
         return time.perf_counter() - start, audio_seconds
 
     def parts(self, steps: int) -> dict[str, float]:
-        """Return the share of each part of a step in its time."""
+        """Return the share of each part in the time of a step, measured over ``steps`` steps."""
         timer = self.trainer.train_step.timer
         timer.seconds.clear()
         timer.enabled = True
@@ -142,7 +142,7 @@ class TrainingBench:
         return (count.forward + count.backward) / (batch.waves.numel() / encoder.RATE)
 
     def decoding(self, utterances: int) -> float:
-        """Return seconds of audio per second in decoding without a language model."""
+        """Return the speed of decoding without a language model, seconds of audio per second."""
         conf = conf_files.load_decode("decode.yaml", Path(), ["method=one_best"])
         decoder = Decoder(self.trainer.model, conf, self.trainer.device)
         for count in (4, utterances):  # the first is a warm-up
@@ -185,7 +185,7 @@ class TrainingBench:
         return sum("synchronizing" in str(warning.message) for warning in caught)
 
     def _set_blank_bias(self) -> None:
-        """Set the bias of the blank so that hypotheses are as long as references."""
+        """Set the bias of the blank by :func:`blank_bias` on eight utterances."""
         trainer = self.trainer
         system = trainer.system.eval()
         assert isinstance(system, systems.Asr | systems.Joint)
@@ -201,7 +201,7 @@ class TrainingBench:
 def blank_bias(log_probs: torch.Tensor, frames: torch.Tensor, batch: Batch) -> float:
     """Return the bias of the blank for which greedy hypotheses are as long as the targets.
 
-    ``log_probs``: (N, T, C); ``frames``: (N,). Found by bisection.
+    ``log_probs``: (N, T, C); ``frames``: (N,). Uses bisection.
     """
     target_length = sum(map(len, batch.targets))
     low, high = -50.0, 50.0

@@ -14,17 +14,17 @@ from lhotse.audio import AudioSource
 from jointasr.data import archive, datadir, manifest, wav_scp
 from jointasr.utils import rng
 
-HOURS = 6.97  # of the 5,500 utterances
+HOURS = 6.97  # duration of the 5,500 utterances
 MEAN, SHORTEST, LONGEST = 4.55, 0.585, 34.14  # seconds
 SPREAD = 0.65
-"""standard deviation of log durations: random batches of 4, 8, 16 then pad by 76, 121, 169 %"""
+"""standard deviation of log durations; random batches of 4, 8, 16 have 76, 121, 169 % padding"""
 WORDS = 2.54  # per second
 LETTERS = 4  # per word, on average
 EMOTIONS = ("ang", "hap", "neu", "sad")
 
 
 def durations(count: int, seed: int = 0) -> np.ndarray:
-    """Draw durations in seconds: lognormal with IEMOCAP's range and mean."""
+    """Draw ``count`` durations in seconds: lognormal, with range and mean of IEMOCAP."""
     generator = rng.stream(seed, "bench durations")
     drawn = np.exp(generator.normal(np.log(MEAN) - SPREAD**2 / 2, SPREAD, 2 * count + 100))
     return drawn[(drawn > SHORTEST) & (drawn < LONGEST)][:count]
@@ -33,7 +33,7 @@ def durations(count: int, seed: int = 0) -> np.ndarray:
 def write(folder: Path, seconds: float, seed: int = 0) -> CutSet:
     """Write a data dir of about ``seconds`` of audio, with an archive; return its cuts.
 
-    The cuts read the archive; ``wavs/<id>.wav`` have the same samples.
+    The cuts refer to the archive; the files ``wavs/<id>.wav`` have the same samples.
     """
     count = max(8, round(seconds / MEAN))
     lengths = (durations(count, seed) * wav_scp.RATE).astype(int)
@@ -54,6 +54,7 @@ def write(folder: Path, seconds: float, seed: int = 0) -> CutSet:
 
 
 def _cut(name: str, frames: int, source: str, seed: int) -> MonoCut:
+    """Return a cut with random words and emotion."""
     seconds = frames / wav_scp.RATE
     generator = rng.stream(seed, "bench text", name)
     words = [

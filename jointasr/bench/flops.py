@@ -9,6 +9,7 @@ gradient checkpointing, misses the fused attention of CPUs, and does not exist i
 compares both where they count the same.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,13 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jointasr.utils.timer import synchronize
+
 BACKWARD = 2
 """operations of a backward pass of trained layers, divided by those of the forward pass: a product
 for the gradient of the inputs, and one for that of the weights"""
 
 
 class FlopCount:
-    """Operations of forward passes and of the corresponding backward passes."""
+    """Floating-point operations of forward passes and of the corresponding backward passes."""
 
     def __init__(self) -> None:
         self.forward, self.backward = 0.0, 0.0
@@ -51,15 +54,11 @@ def counting(model: nn.Module) -> Iterator[FlopCount]:
 
 
 def peak(device: torch.device, dtype: torch.dtype, size: int = 0, seconds: float = 2.0) -> float:
-    """Return the operations per second of the fastest matrix product within ``seconds``.
+    """Return the FLOP/s of the fastest matrix product, repeated for ``seconds``.
 
     ``size``: rows of the square matrices; 0: 8192 on a GPU, 1536 on a CPU (larger ones are not
     faster).
     """
-    import time
-
-    from jointasr.utils.timer import synchronize
-
     size = size or (8192 if device.type == "cuda" else 1536)
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     best, until = float("inf"), time.perf_counter() + seconds
@@ -73,7 +72,7 @@ def peak(device: torch.device, dtype: torch.dtype, size: int = 0, seconds: float
 
 
 def _is_attention_core(module: nn.Module) -> bool:
-    """Whether a module multiplies queries, keys and values, and is not a wrapper of such a one."""
+    """Return whether a module computes self-attention itself, not in a submodule."""
     inner = (m for m in module.modules() if m is not module)
     return _is_attention(module) and not any(map(_is_attention, inner))
 
@@ -83,6 +82,7 @@ def _is_attention(module: nn.Module) -> bool:
 
 
 def _operations(module: nn.Module, output: Any) -> float:
+    """Return the operations of a forward pass with this output."""
     shape = (output if isinstance(output, Tensor) else output[0]).shape
     if isinstance(module, nn.Linear):
         return 2.0 * shape.numel() * module.in_features

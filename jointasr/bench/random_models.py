@@ -35,7 +35,7 @@ TINY_BERT = {
     "num_attention_heads": 2,
     "intermediate_size": 128,
 }
-# the defaults of transformers are wav2vec2-base-960h and bert-base-uncased
+# The defaults of transformers have the sizes of wav2vec2-base-960h and bert-base-uncased.
 WAV2VEC2: dict[str, dict[str, Any]] = {
     "wav2vec2-large": LARGE,
     "wav2vec2-base": {},
@@ -71,7 +71,7 @@ def _wav2vec2(out: Path, sizes: dict[str, Any]) -> None:
 
 
 def _bert(out: Path, sizes: dict[str, Any]) -> None:
-    """Write a BERT model; the vocabulary is the letters, filled up with unused entries."""
+    """Write a BERT model with a vocabulary of letters and unused entries."""
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     letters = [*string.ascii_lowercase, "'"]

@@ -61,7 +61,7 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
             projected = measured.hours(conf.train.epochs)
             hours[limit] += projected
             print(f"\n{path}, engine {conf.ctc}, batches of {limit:g} s\n{text(measured)}")
-            print(f"  its {bench.MODELS} models of Table 1: {projected:.1f} hours")
+            print(f"  its {bench.NUM_MODELS} models of Table 1: {projected:.1f} hours")
             rows.append({"conf": path, "seconds": limit, "hours": projected, **measured._asdict()})
     print(compare_joint(rows))
     for limit, total in hours.items():

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from jointasr.config import arguments, scenarios
+from jointasr.config import arguments, layout, scenarios
 from jointasr.report import inputs
 from jointasr.utils import files, locks, provenance
 from jointasr.utils.errors import run

@@ -1,7 +1,7 @@
-"""Checks of the Python version and of the installed libraries, and the block for bug reports.
+"""Checks of the Python version and of the installed libraries, and the text for bug reports.
 
-Only the standard library is imported at the top: the checks run where libraries are missing or
-broken.
+Only the standard library is imported at the top, so that the checks also run in a broken
+environment.
 """
 
 import importlib
@@ -22,9 +22,8 @@ IMPORT_NAMES = {
     "espeakng-loader": "espeakng_loader",
     "silero-vad": "silero_vad",
     "flashlight-text": "flashlight.lib.text",
-    "graphviz": "graphviz",
 }
-"""names to import that differ from the names of the packages"""
+"""import names of packages, where they differ from the package names"""
 
 
 def python() -> CheckResult:
@@ -42,7 +41,7 @@ def libraries() -> list[CheckResult]:
     lock = ROOT / "requirements" / f"{stack}.txt"
     fix = f"utils/setup_env.sh --stack {stack}"
     locked = read_lock(lock)
-    custom = not (Path(sys.prefix) / "jointasr.lock").exists()  # not made by utils/setup_env.sh
+    custom = not (Path(sys.prefix) / "jointasr.lock").exists()  # not created by utils/setup_env.sh
     differences = [
         f"{name} {provenance.version(name) or 'is missing'} ({version} is locked)"
         for name, version in sorted(locked.items())
@@ -70,7 +69,7 @@ def _import(name: str, fix: str) -> CheckResult:
 
 
 def read_lock(path: Path) -> dict[str, str]:
-    """Read ``{library: version}`` from a lock file, for this Python and platform."""
+    """Read ``{library: version}`` from a lock file, for this Python version and platform."""
     from packaging.requirements import Requirement
 
     versions: dict[str, str] = {}
@@ -102,7 +101,7 @@ def required_libraries(stack: str) -> list[str]:
 
 
 def bug_report(results: Sequence[CheckResult], facts: Mapping[str, str]) -> str:
-    """Describe the installation for a bug report, without users, hosts or paths of corpora."""
+    """Describe the installation for a bug report, without users, hosts or corpus paths."""
     stack = provenance.stack()
     names = ["torch", "torchaudio", "k2", "transformers", "lhotse", "kaldiio", "numpy"]
     versions = [f"{name} {provenance.version(name)}" for name in names if provenance.version(name)]

@@ -11,14 +11,16 @@ from jointasr.doctor.result import CheckResult, first_line
 from jointasr.utils import files
 
 HUB_TIMEOUT = 10.0
-"""seconds"""
+"""seconds to wait for the hub"""
 
 
-def corpus(name: str, path: str, parts: Sequence[str], allow_partial: bool = False) -> CheckResult:
-    """Check that a corpus folder exists and has its sub-folders ``parts``.
+def corpus(
+    name: str, path: str, subfolders: Sequence[str], allow_partial: bool = False
+) -> CheckResult:
+    """Check that a corpus folder exists and has its ``subfolders``.
 
-    ``allow_partial``: some of ``parts`` may be missing, but not all. A corpus below the recipe's
-    data/ passes: stage 1 makes it.
+    ``allow_partial``: at least one of ``subfolders`` is sufficient. A corpus below the recipe's
+    data/ passes, because stage 1 creates it.
     """
     options = f"./run.sh --{name.lower()} FOLDER, or {name.lower()}=FOLDER in conf/site.sh"
     if path.startswith("data/"):
@@ -27,11 +29,11 @@ def corpus(name: str, path: str, parts: Sequence[str], allow_partial: bool = Fal
         return CheckResult(name, False, "no folder given", options)
     if not Path(path).is_dir():
         return CheckResult(name, False, f"{path} is not a folder", options)
-    missing = [part for part in parts if not (Path(path) / part).is_dir()]
+    missing = [folder for folder in subfolders if not (Path(path) / folder).is_dir()]
     if not os.access(path, os.R_OK | os.X_OK):
         return CheckResult(name, False, f"{path} cannot be read", f"chmod -R u+rX {path}")
     detail = f"{path} has no {', '.join(missing)}" if missing else path
-    if missing and not (allow_partial and len(missing) < len(parts)):
+    if missing and not (allow_partial and len(missing) < len(subfolders)):
         fix = f"give its top folder: {options}; or continue without: --allow-partial true"
         return CheckResult(name, False, detail, fix)
     return CheckResult(name, True, detail)
@@ -40,13 +42,14 @@ def corpus(name: str, path: str, parts: Sequence[str], allow_partial: bool = Fal
 def pretrained(option: str, model: str) -> CheckResult:
     """Check that a model is in a folder or in the hub's cache, or can be downloaded from the hub.
 
-    A model below the recipe's exp/ passes: stage 6 makes it.
+    ``option``: name of the option that gives the model. A model below the recipe's exp/ passes,
+    because stage 6 creates it.
     """
     return model_folder(option, model) or _hub_model(option, model)
 
 
 def model_folder(option: str, model: str) -> CheckResult | None:
-    """Check a model without access to the hub; return None where ``model`` may be a hub id."""
+    """Check a model without access to the hub; return None if ``model`` may be a hub id."""
     fix = f"./run.sh --{option} FOLDER with config.json and weights, or a hub id such as org/name"
     path = Path(model)
     if model.startswith("exp/"):

@@ -1,6 +1,6 @@
 """Checks of GPUs, CTC engine, disk space and job backend, and the self-test on this machine.
 
-Libraries are imported inside functions: the checks run where libraries are missing or broken.
+Libraries are imported inside functions, so that the checks also run in a broken environment.
 """
 
 import os
@@ -17,7 +17,7 @@ from jointasr.utils.project import ROOT
 
 
 def device() -> str:
-    """Return the device that computations would run on: "cuda" or "cpu"."""
+    """Return the device that computations run on: "cuda" or "cpu"."""
     try:
         import torch
     except Exception:  # reported by environment.libraries()
@@ -26,14 +26,14 @@ def device() -> str:
 
 
 def list_gpus() -> list[str]:
-    """Return the GPUs that nvidia-smi lists, as ``name, memory, driver``; [] without a driver."""
+    """Return ``name, memory, driver`` of each GPU that nvidia-smi lists; [] without a driver."""
     fields = "name,memory.total,driver_version"
     command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return done.stdout.splitlines() if done.returncode == 0 else []
+    return process.stdout.splitlines() if process.returncode == 0 else []
 
 
 def gpus() -> CheckResult:
@@ -79,7 +79,7 @@ def engine(name: str) -> CheckResult:
 
 
 def disk(path: Path, gigabytes: float) -> CheckResult:
-    """Check the free space where data and exp are written."""
+    """Check that the disk of ``path`` has ``gigabytes`` (10**9 bytes) of free space."""
     free = shutil.disk_usage(path).free / 1e9
     detail = f"{free:.0f} GB free, {gigabytes:g} GB required"
     fix = f"free space on the disk of {path.resolve()}"
@@ -87,7 +87,7 @@ def disk(path: Path, gigabytes: float) -> CheckResult:
 
 
 def job_backend(name: str) -> CheckResult:
-    """Check that the local job runner runs a job, or that Slurm answers."""
+    """Check that the local job runner runs a job, or that Slurm responds."""
     if name == "slurm":
         return _slurm()
     if name != "local":
@@ -95,11 +95,11 @@ def job_backend(name: str) -> CheckResult:
         return CheckResult("job backend", False, f"unknown backend {name}", fix)
     with tempfile.TemporaryDirectory() as folder:
         command = [str(ROOT / "utils" / "run.py"), f"{folder}/x.log", sys.executable, "-c", ""]
-        done = subprocess.run(command, capture_output=True, text=True)
+        process = subprocess.run(command, capture_output=True, text=True)
     detail = f"local, {len(os.sched_getaffinity(0))} cores"
-    if done.returncode:
-        detail += ": " + _first_error_line(done)
-    return CheckResult("job backend", done.returncode == 0, detail, "see utils/run.py --help")
+    if process.returncode:
+        detail += ": " + _first_error_line(process)
+    return CheckResult("job backend", process.returncode == 0, detail, "see utils/run.py --help")
 
 
 def _slurm() -> CheckResult:
@@ -109,29 +109,29 @@ def _slurm() -> CheckResult:
         detail = f"slurm, but there is no {' and no '.join(missing)}"
         return CheckResult("job backend", False, detail, fix)
     command = ["sinfo", "--noheader", "--format", "%R"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        detail = f"slurm, but sinfo fails: {_first_error_line(done)}"
+    process = subprocess.run(command, capture_output=True, text=True)
+    if process.returncode:
+        detail = f"slurm, but sinfo fails: {_first_error_line(process)}"
         return CheckResult("job backend", False, detail, fix)
-    partitions = ", ".join(sorted(set(done.stdout.split())))
+    partitions = ", ".join(sorted(set(process.stdout.split())))
     return CheckResult("job backend", True, f"slurm, partitions {partitions}", fix)
 
 
-def _first_error_line(done: "subprocess.CompletedProcess[str]") -> str:
-    return (done.stderr.strip().splitlines() or ["no message"])[0]
+def _first_error_line(process: "subprocess.CompletedProcess[str]") -> str:
+    return (process.stderr.strip().splitlines() or ["no message"])[0]
 
 
 def self_test(engine_name: str) -> Iterable[CheckResult]:
     """Run :mod:`jointasr.doctor.selftest` on the device in use."""
-    where = device()
+    device_name = device()
     fix = "report it as a bug, with the block below"
     try:
         from jointasr.doctor import selftest
 
-        results = selftest.run(where, "torch" if engine_name == "torch" else "k2")
-    except Exception as error:  # libraries that cannot be loaded
+        results = selftest.run(device_name, "torch" if engine_name == "torch" else "k2")
+    except Exception as error:  # missing or broken libraries
         return [CheckResult("self-test", False, first_line(error), "fix the failures above")]
     return [
-        CheckResult(f"self-test on {where}: {name}", ok, detail, fix)
+        CheckResult(f"self-test on {device_name}: {name}", ok, detail, fix)
         for name, ok, detail in results
     ]

@@ -1,10 +1,10 @@
-"""The result of a check of the doctor. Standard library only, for broken environments."""
+"""Result of a check. Imports the standard library only, to work in broken environments."""
 
 from typing import NamedTuple
 
 
 class CheckResult(NamedTuple):
-    """One line of the doctor's output."""
+    """Result of a check: one line of output."""
 
     name: str
     ok: bool

@@ -20,11 +20,11 @@ from jointasr.ctc.search import collapse_path, greedy, one_best
 from jointasr.utils.errors import DataError
 
 Test = Callable[[str], str]
-"""takes a device and returns what was measured; raises where the test fails"""
+"""takes a device, returns the measured values, and raises an exception if the test fails"""
 
 
 def run(device: str, engine: Engine) -> list[tuple[str, bool, str]]:
-    """Run all tests on ``device`` ("cpu", "cuda:1"); return (name, passed, detail) of each."""
+    """Run all tests on ``device`` ("cpu", "cuda:1"); return (name, passed, detail) of each test."""
     tests: dict[str, Test] = {"torch CTC = sum over alignments": _brute_force}
     if engine == "k2":
         tests |= {
@@ -38,7 +38,7 @@ def run(device: str, engine: Engine) -> list[tuple[str, bool, str]]:
 
 
 def _passes(test: Test, device: str) -> tuple[bool, str]:
-    """Run one test; any exception is a failed test, so that the other tests still run."""
+    """Run a test; return whether it passed, and details. Any exception is a failure."""
     try:
         return True, test(device)
     except (AssertionError, DataError) as error:
@@ -50,16 +50,19 @@ def _passes(test: Test, device: str) -> tuple[bool, str]:
 
 
 def _require(condition: bool, message: str) -> str:
+    """Return ``message``; raise AssertionError with it unless ``condition`` is true."""
     if not condition:
         raise AssertionError(message)
     return message
 
 
 def _logits(n: int, t: int, c: int) -> Tensor:
+    """Return random logits (N, T, C), the same in each run."""
     return torch.randn(n, t, c, generator=torch.Generator().manual_seed(0))
 
 
 def _brute_force(device: str) -> str:
+    """Compare the CTC loss with the sum over all alignments."""
     scores = _logits(3, 5, 3).log_softmax(2)
     targets: list[list[int]] = [[1, 2], [1, 1], []]
     losses = ctc_loss(scores.to(device), torch.tensor([5, 4, 3]), targets, "torch").tolist()
@@ -75,8 +78,14 @@ def _brute_force(device: str) -> str:
 
 
 def _losses(device: str) -> str:
+    """Compare loss and gradient of both engines."""
     logits, frames = _logits(4, 150, 29), torch.tensor([150, 90, 40, 2])
-    targets = [[1, 2, 2, 3] * 15, [4, 5, 6] * 12, [], [7, 7]]  # the last one is too long
+    targets = [
+        [1, 2, 2, 3] * 15,
+        [4, 5, 6] * 12,
+        [],
+        [7, 7],
+    ]  # the last one is too long for its frames
     results: dict[str, tuple[Tensor, Tensor]] = {}
     engines: tuple[Engine, Engine] = ("k2", "torch")
     for engine in engines:
@@ -96,6 +105,7 @@ def _losses(device: str) -> str:
 
 
 def _one_best(device: str) -> str:
+    """Compare the best path of k2 with greedy search."""
     scores = (3 * _logits(8, 100, 29)).log_softmax(2).to(device)
     frames = torch.tensor([100, 73, 50, 20, 5, 1, 0, 100])
     best, expected = one_best(scores, frames, "k2"), greedy(scores, frames)
@@ -104,6 +114,7 @@ def _one_best(device: str) -> str:
 
 
 def _searches(device: str) -> str:
+    """Compare greedy and prefix-beam search with known label sequences."""
     scores = torch.zeros(2, 6, 4)
     for row, path in enumerate(([1, 1, 0, 1, 2, 0], [3, 0, 0, 3, 3, 3])):
         scores[row, range(6), path] = 6.0
@@ -132,30 +143,29 @@ GRAMMAR = """\
 
 
 def tiny_hlg(device: str, no: float) -> Any:
-    """Return H o L o G for the words NO (probability ``no``) and NOW, one word per utterance."""
+    """Return the k2 Fsa H o L o G of one word: NO, with probability ``no``, or NOW."""
     k2 = require_k2(device)
     lexicon = k2.Fsa.from_str(LEXICON, num_aux_labels=1)
     grammar = k2.Fsa.from_str(GRAMMAR.format(no=math.log(no), now=math.log(1 - no)), acceptor=True)
-    both = k2.connect(k2.compose(k2.arc_sort(lexicon), k2.arc_sort(grammar)))
-    both = k2.connect(k2.determinize(both))
-    labels = both.labels.clone()
+    lg = k2.connect(k2.compose(k2.arc_sort(lexicon), k2.arc_sort(grammar)))
+    lg = k2.connect(k2.determinize(lg))
+    labels = lg.labels.clone()
     labels[labels == 4] = 0  # #1 is no longer needed
-    both.labels = labels
-    both = k2.arc_sort(k2.connect(k2.remove_epsilon(both)))
+    lg.labels = labels
+    lg = k2.arc_sort(k2.connect(k2.remove_epsilon(lg)))
     topology = k2.arc_sort(k2.ctc_topo(3, modified=False))
-    return k2.arc_sort(k2.connect(k2.compose(topology, both, inner_labels="tokens"))).to(device)
+    return k2.arc_sort(k2.connect(k2.compose(topology, lg, inner_labels="tokens"))).to(device)
 
 
 def _hlg(device: str) -> str:
+    """Decode with two grammars: the third utterance is ambiguous without one."""
     scores = torch.full((3, 5, 4), -4.0)
     paths = ([1, 1, 2, 0, 0], [1, 2, 2, 0, 3])
     for row, path in enumerate(paths):
         scores[row, range(5), path] = 4.0
     scores[2] = scores[0]
-    scores[2, 4, 0], scores[2, 4, 3] = (
-        3.5,
-        4.0,
-    )  # W is slightly more probable than blank: the grammar decides
+    # In the last frame, W is slightly more probable than blank: the grammar decides.
+    scores[2, 4, 0], scores[2, 4, 3] = 3.5, 4.0
     scores, frames = scores.log_softmax(2).to(device), torch.tensor([5, 5, 5])
     words = [best_paths(tiny_hlg(device, no), scores, frames) for no in (0.9, 0.1)]
     expected = [[[1], [2], [1]], [[1], [2], [2]]]

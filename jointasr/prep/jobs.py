@@ -55,8 +55,8 @@ def training_jobs(
     """Yield the jobs of all systems, seeds, conditions and requested folds (all if empty).
 
     Where batch.max_duration is auto, it becomes the duration measured for one GPU times
-    ``num_gpus``, the number of GPUs of a training; it stays auto if none was measured. Raises DataError if two confs
-    give systems of the same name.
+    ``num_gpus``, the number of GPUs of a training; it stays auto if none was measured. Raises
+    DataError if two confs give systems of the same name.
     """
     paths: dict[str, str] = {}
     for path, seed in itertools.product(confs, seeds):
