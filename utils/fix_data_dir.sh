@@ -4,7 +4,7 @@ set -euo pipefail
 
 help_message="Usage: $0 <data-dir>
 Sort the tables (LC_ALL=C), drop utterances that are missing in some table, and print which and why.
-The old tables are kept in <data-dir>/.backup."
+The old tables are saved in <data-dir>/.backup."
 ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
 

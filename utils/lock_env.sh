@@ -4,7 +4,7 @@ set -euo pipefail
 
 help_message="Usage: $0
 Write requirements/<stack>.txt and requirements/dev-<stack>.txt, with a hash for each file. Versions
-in the existing locks are kept where they fit; delete a lock to upgrade all of it."
+in existing locks do not change where possible; delete a lock to upgrade all its packages."
 ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
 
@@ -45,7 +45,7 @@ EOF
 sed '/^#/d' k2.tmp >> k2.txt
 rm k2.tmp
 
-# Only what stack torch lacks.
+# Only the packages that stack torch does not have.
 compile peers.in peers.txt --universal --python-version 3.10 --no-deps -c torch.txt
 
 compile uv.in uv.txt --universal --python-version 3.10

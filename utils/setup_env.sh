@@ -11,8 +11,8 @@ link=true      # link .venv to the environment
 dry_run=false  # only print which stack would be chosen, and why
 
 help_message="Usage: $0 [options]
-Install requirements/<stack>.txt into .venv-<stack> and link .venv to it. It can be run at any time:
-an up-to-date environment is left as it is, and an existing .venv keeps its stack.
+Install requirements/<stack>.txt into .venv-<stack> and link .venv to it. If run again, it does
+nothing for an up-to-date environment, and an existing .venv keeps its stack.
 Environment: K2_INDEX, URL or folder of the k2 wheels (default: the one in requirements/k2.txt)."
 ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 . "$ROOT"/utils/parse_options.sh
@@ -42,7 +42,7 @@ lock_digests() {  # print the content of jointasr.lock of a finished environment
   [ "$dev" = false ] || cat "requirements/dev-${1/%k2/torch}.txt" | digest
 }
 
-up_to_date() {  # an environment with the developers' tools is fine for users too
+up_to_date() {  # also true for an environment with the developers' tools if --dev is false
   local lock=.venv-$1/jointasr.lock
   [ -x ".venv-$1/bin/python" ] && [ -e "$lock" ] || return 1
   [ "$(head -n "$(lock_digests "$1" | wc -l)" "$lock")" = "$(lock_digests "$1")" ]

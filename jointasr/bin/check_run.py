@@ -90,7 +90,9 @@ def check_names(names: Sequence[str], option: str) -> None:
             raise DataError(f"{option}: {name!r}: separate values with one comma and no spaces")
 
 
-def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path, stage: int) -> None:
+def check_folds(
+    data: Path, scheme: str, requested: Sequence[str], corpus: Path, stage: int
+) -> None:
     """Raise DataError if a requested fold does not exist or is named twice.
 
     Uses the fold lists, else the prepared corpus, else the recipe's folds.tsv; ignores outputs that
@@ -98,7 +100,7 @@ def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path, st
     """
     fold_lists = layout.scheme_dir(data, scheme)
     if stage > 3 and (fold_lists / folds.FILE).is_file():
-        folds.select(fold_lists, wanted)
+        folds.select(fold_lists, requested)
         return
     if stage > 1 and (corpus / layout.SUPERVISIONS).is_file():
         source, known = corpus, folds.fold_names(folds.read_utterances(corpus), scheme)
@@ -107,12 +109,12 @@ def check_folds(data: Path, scheme: str, wanted: Sequence[str], corpus: Path, st
         source, known = FOLDS, [row[1] for row in rows if row[:1] == [scheme]]
     else:
         return
-    for name in wanted:
+    for name in requested:
         if name not in known:
             existing = " ".join(known)
             raise DataError(f"--folds: {name} is no {scheme} of {source}; there are {existing}")
-    if wanted:
-        check_names(wanted, "--folds")
+    if requested:
+        check_names(requested, "--folds")
 
 
 def check_models(conf: schema.Config) -> None:

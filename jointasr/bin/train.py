@@ -74,6 +74,18 @@ def train(
     world.init()
     if not world.any_process(todo):
         return
+    meta = fit(args, conf, step, world)
+    world.destroy()
+    if world.is_main:
+        from jointasr.models import checkpoint
+
+        checkpoint.write_meta(args.out, meta)
+
+
+def fit(
+    args: argparse.Namespace, conf: schema.Config, step: done.Step, world: distributed.ProcessGroup
+) -> dict[str, Any]:
+    """Train the model; return the contents of ``model.json``."""
     from jointasr.utils.progress import start_log
 
     start_log(quiet=not world.is_main)
@@ -105,17 +117,15 @@ def train(
         model, train_cuts, dev_cuts, args.out, args.seed, done.fingerprint(*step[1:]), world
     )
     best = trainer.fit()
-    world.destroy()
-    if world.is_main:
-        budget = {
-            "epochs": conf.train.epochs,
-            "steps": trainer.state.steps,
-            "processes": world.size,
-            "utterances": len(sets[0]),
-            "dev_utterances": len(sets[1]),
-            "useful": len(train_cuts),
-        }
-        checkpoint.write_meta(args.out, description(args, conf, step, budget, best))
+    budget = {
+        "epochs": conf.train.epochs,
+        "steps": trainer.state.steps,
+        "processes": world.size,
+        "utterances": len(sets[0]),
+        "dev_utterances": len(sets[1]),
+        "useful": len(train_cuts),
+    }
+    return description(args, conf, step, budget, best)
 
 
 def description(

@@ -229,7 +229,9 @@ def test_verify_detects_a_flipped_bit() -> None:
 
 def test_unknown_names_are_errors() -> None:
     common = ["data", "--musan", "data/local/musan", "--tests", TESTS]
-    assert "jazz is no set" in failure(Path(), "make_archives", "todo", *common, "--sets", "jazz")
+    assert "jazz: no such set in" in failure(
+        Path(), "make_archives", "todo", *common, "--sets", "jazz"
+    )
     assert "jazz is not one of" in failure(Path(), "mix_noise", "todo", *common, "--sets", "jazz")
     message = failure(Path(), "select_turns", "data/local/corpus", "x", "--emotions", "ang,joy")
     assert "no utterance is labelled joy" in message and not Path("x").exists()

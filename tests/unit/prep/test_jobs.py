@@ -62,8 +62,8 @@ def test_all_jobs_get_the_batch_size_found(
     before = table(monkeypatch, capsys, "train", conf, *auto)  # as in a dry run
     assert {row[-1] for row in before} == {"batch.max_duration=auto"}
     files.write_json(recipe / "exp/max_duration.json", {"max_duration": 50})
-    found = table(monkeypatch, capsys, "train", conf, *auto, "--cards", "4")
-    assert {row[-1] for row in found} == {"batch.max_duration=200"}
+    rows = table(monkeypatch, capsys, "train", conf, *auto, "--cards", "4")
+    assert {row[-1] for row in rows} == {"batch.max_duration=200"}
     own = table(monkeypatch, capsys, "train", conf)
     assert all("batch.max_duration" not in word for row in own for word in row)
 
@@ -99,15 +99,15 @@ def test_up_to_date_jobs_are_not_listed(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     conf = str(ROOT / "conf/joint.yaml")
-    found = list(training_jobs([conf], ["clean"], [], [0], []))
+    all_jobs = list(training_jobs([conf], ["clean"], [], [0], []))
     options = (conf, "--conditions", "clean")
-    first, second = (job.id for job in found)
+    first, second = (job.id for job in all_jobs)
 
     def listed(what: str, *more: str) -> list[str]:
         return [row[0] for row in table(monkeypatch, capsys, what, *options, *more)]
 
     assert listed("train") == listed("decode") == [first, second]
-    out = trained(found[0])
+    out = trained(all_jobs[0])
     assert listed("train") == [second]
     assert listed("decode") == listed("align") == [first, second]
     how = steps.decoding(out, "decode.yaml", "default")
@@ -128,8 +128,8 @@ def test_a_changed_setting_stops_before_any_job(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     conf = str(ROOT / "conf/joint.yaml")
-    found = list(training_jobs([conf], ["clean"], ["Ses01M"], [0], []))
-    record = trained(found[0]) / done.NAME
+    all_jobs = list(training_jobs([conf], ["clean"], ["Ses01M"], [0], []))
+    record = trained(all_jobs[0]) / done.NAME
     before = record.read_text()
     options = ("train", conf, "--conditions", "clean")
     with pytest.raises(DataError, match=r"option alpha \(was 0.1, now 0.3\) changed"):
