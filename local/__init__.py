@@ -1,1 +1,1 @@
-"""Scripts and helpers for individual corpora. ``jointasr`` imports nothing from here."""
+"""Preparation of individual corpora. ``jointasr`` imports nothing from here."""

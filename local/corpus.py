@@ -9,12 +9,12 @@ from pathlib import Path
 from jointasr.data import wav_scp
 from jointasr.utils.errors import DataError
 
-_THREADS = 8  # reading headers waits for the disk or the network
-_MAX_SHOWN = 5  # problems printed in full
+_THREADS = 8  # reading headers is bound by disk or network latency
+_MAX_SHOWN = 5  # number of problems in an error message
 
 
 def without_hidden(paths: Iterable[Path]) -> list[Path]:
-    """Return the files, sorted, except AppleDouble and other hidden files."""
+    """Return the paths, sorted, without AppleDouble and other hidden files."""
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
@@ -24,7 +24,7 @@ def count_hidden(paths: Iterable[Path]) -> int:
 
 
 def read_headers(paths: Sequence[Path]) -> list[wav_scp.AudioHeader]:
-    """Read the headers of mono 16 kHz files, in order; DataError names all other files."""
+    """Read the headers of mono 16 kHz files, in order. Raises DataError naming all other files."""
     with ThreadPoolExecutor(_THREADS) as pool:
         results = list(pool.map(_read_header, paths))
     raise_problems(
@@ -45,7 +45,7 @@ def _read_header(path: Path) -> wav_scp.AudioHeader | DataError:
 
 
 def raise_problems(problems: Sequence[object], what: str, remedy: str = "") -> None:
-    """Raise one DataError for all problems, the first few in full; do nothing if there are none."""
+    """Raise a DataError that counts the problems and lists the first ones, if there are any."""
     if not problems:
         return
     shown = "\n  ".join(str(problem) for problem in problems[:_MAX_SHOWN])
@@ -59,7 +59,7 @@ def raise_problems(problems: Sequence[object], what: str, remedy: str = "") -> N
 def digest(files: Iterable[Path], root: Path) -> str:
     """Return a digest of names and sizes, and of the contents of .txt files, to detect changes.
 
-    Audio is not read: the archives made from it are verified against it.
+    Audio is not read here; its archives are verified against it.
     """
     total = hashlib.sha256()
     for path in sorted(files):
@@ -70,7 +70,7 @@ def digest(files: Iterable[Path], root: Path) -> str:
 
 
 def walk(root: Path, accept: Callable[[str], bool]) -> Iterator[Path]:
-    """Yield all files below ``root`` whose names ``accept`` accepts, including hidden files."""
+    """Yield all files below ``root``, including hidden ones, whose name satisfies ``accept``."""
     for folder, _, names in os.walk(root):
         yield from (Path(folder, name) for name in names if accept(name))
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
-"""Write a prepared data dir as a CSV file in the format of egs/own: an example input."""
+"""Convert a prepared data dir to a CSV file in the format of egs/own, as an example."""
 
 import argparse
 import csv

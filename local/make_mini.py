@@ -1,8 +1,8 @@
 #!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
-"""Make the synthetic corpora of egs/mini: speech with emotions, noises, pretraining speech.
+"""Synthesize the corpora of egs/mini: speech with emotions, noises, pretraining speech.
 
 OUT/iemocap and OUT/musan have the layouts of the real corpora, with their irregularities.
-OUT/pretrain has other voices: wav/, transcripts.tsv and text.txt (sentences without audio).
+OUT/pretrain, with other voices, has wav/, transcripts.tsv and text.txt (sentences without audio).
 OUT/truth.tsv gives the style of each utterance of OUT/iemocap. The same options give the same
 bytes. Speech is synthesized by espeak-ng, from the espeakng-loader package.
 """
@@ -48,8 +48,8 @@ def make(out: Path, seed: int, scale: float, jobs: int) -> None:
         speaker: [turn for turn in turns if turn.speaker == speaker] for speaker in voices.ACTORS
     }
     actor_tasks: list[Task] = [
-        (iemocap.write_audio, (seed, out / "iemocap", speaker, own))
-        for speaker, own in by_speaker.items()
+        (iemocap.write_audio, (seed, out / "iemocap", speaker, speaker_turns))
+        for speaker, speaker_turns in by_speaker.items()
     ]
     reader_tasks: list[Task] = [
         (pretrain.write_audio, (seed, out / "pretrain", range(first, first + 4), scale))
@@ -60,7 +60,7 @@ def make(out: Path, seed: int, scale: float, jobs: int) -> None:
         for kind in musan.FILES
         for part in range(3)
     ]
-    results = run_jobs([*actor_tasks, *reader_tasks, *noise_tasks], jobs)
+    results = run_tasks([*actor_tasks, *reader_tasks, *noise_tasks], jobs)
     durations = {id: length for part in results[: len(actor_tasks)] for id, length in part.items()}
     iemocap.write_texts(seed, out / "iemocap", turns, durations)
     musan.write_texts(out / "musan", scale)
@@ -78,22 +78,22 @@ def make(out: Path, seed: int, scale: float, jobs: int) -> None:
     )
 
 
-def run_jobs(jobs: Sequence[Task], processes: int) -> list[Any]:
-    """Run each job in a new process (see :mod:`local.mini.voices`); return the results in order.
+def run_tasks(tasks: Sequence[Task], num_processes: int) -> list[Any]:
+    """Run each task in a new process (see :mod:`local.mini.voices`); return the results in order.
 
     Raises DataError if a process is killed; multiprocessing's pool would wait forever.
     """
     context = multiprocessing.get_context("spawn")
-    waiting, results = list(enumerate(jobs))[::-1], [None] * len(jobs)
+    waiting, results = list(enumerate(tasks))[::-1], [None] * len(tasks)
     running: dict[Any, tuple[int, Any]] = {}
     try:
         while waiting or running:
-            while waiting and len(running) < processes:
-                number, job = waiting.pop()
+            while waiting and len(running) < num_processes:
+                number, task = waiting.pop()
                 receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(sender, os.getpid(), *job))
+                process = context.Process(target=_work, args=(sender, os.getpid(), *task))
                 process.start()
-                sender.close()  # then the end of the process closes the pipe
+                sender.close()  # the pipe is closed when the process ends
                 running[receiver] = number, process
             ready: list[Any] = connection.wait(list(running))
             for pipe in ready:
@@ -103,7 +103,7 @@ def run_jobs(jobs: Sequence[Task], processes: int) -> list[Any]:
                 except EOFError:
                     process.join()
                     raise errors.DataError(
-                        f"process {number + 1} of {len(jobs)} failed or was killed (exit code "
+                        f"process {number + 1} of {len(tasks)} failed or was killed (exit code "
                         f"{process.exitcode}); run the same command again"
                     ) from None
                 del running[pipe]

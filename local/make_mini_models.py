@@ -1,5 +1,5 @@
 #!/usr/bin/env -S bash -c '. "$(dirname "$(realpath "$0")")/../path.sh" && exec python3 "$0" "$@"'
-"""Write the mini recipe's untrained encoder and its small BERT (stage 6)."""
+"""Create the untrained encoder and the small BERT of the mini recipe (stage 6)."""
 
 import argparse
 from pathlib import Path

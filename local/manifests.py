@@ -1,4 +1,4 @@
-"""lhotse recordings and cuts of whole files. Imported late: importing lhotse takes seconds."""
+"""lhotse recordings and cuts of entire files. Import it late: lhotse takes seconds to import."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +37,7 @@ def utterance(
     gender: str | None = None,
     language: str | None = None,
 ) -> MonoCut:
-    """Return a cut of a whole recording; cut, supervision and recording have the same id."""
+    """Return a cut of an entire recording; cut, supervision and recording have the same id."""
     supervision = SupervisionSegment(
         id=audio.id,
         recording_id=audio.id,

@@ -2,7 +2,7 @@
 """Prepare IEMOCAP: lhotse manifests and a Kaldi data dir of all labelled utterances.
 
 Writes to OUT: recordings, supervisions and cuts (jsonl.gz), wav.scp text utt2spk spk2utt utt2emo
-utt2dur, and report.txt with the counts and everything that was ignored. The corpus is only read.
+utt2dur, and report.txt with the counts and all ignored files and lines. The corpus is not modified.
 """
 
 import argparse
@@ -16,14 +16,14 @@ from local.iemocap import counts, layout, turns
 
 PARTIAL = "--allow-partial true continues with what exists"
 INCOMPLETE, OTHER_COUNT = "INCOMPLETE: ", "OTHER COUNT: "
-"""prefixes of lines of the report"""
+"""prefixes of lines in the report"""
 CODE = "local/prepare_iemocap.py"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path, help="folder that holds Session1 ... Session5")
-    parser.add_argument("out", type=Path, help="data dir to make, e.g. data/local/iemocap")
+    parser.add_argument("out", type=Path, help="data dir to write, e.g. data/local/iemocap")
     parser.add_argument("--counts", type=Path, required=True, help="expected counts (tsv)")
     parser.add_argument(
         "--write-counts", action="store_true", help="only write the counts of this corpus to COUNTS"
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def prepare(root: Path, out: Path, expected: Path, allow_partial: bool) -> None:
-    """Check the whole corpus, then write. Raises DataError at the first kind of problem."""
+    """Check the corpus, then write the data dir. Raises DataError for the first kind of problem."""
     dialogues, missing = layout.dialogues(root)
     if missing and not allow_partial:
         hint = f"{root}: the release is incomplete; {PARTIAL}"

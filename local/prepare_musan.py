@@ -16,12 +16,12 @@ from local import corpus
 CODE = "local/prepare_musan.py"
 TYPES = ("music", "speech", "noise")
 RELEASE = {"music": 660, "speech": 426, "noise": 930}
-"""number of files in the release (https://www.openslr.org/17/)"""
+"""number of files in the release, https://www.openslr.org/17/"""
 SHARES = {"dev": 0.1, "test": 0.2}
-"""shares of the files; the others are in the train pool"""
+"""shares of the files in each pool; all other files are in the train pool"""
 INCOMPLETE = "MUSAN has music, speech, noise; --allow-partial true continues without"
 MIN_FILES = 3
-"""one per pool"""
+"""of each type: one for each pool"""
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def split(kind: str, names: list[str], seed: int) -> dict[str, str]:
 
 
 def prepare(root: Path, files: dict[str, list[Path]], out: Path, seed: int) -> None:
-    """Check the headers of all files, then write."""
+    """Check the headers of all files, then write the manifest, the pools and the report."""
     paths = [path for wavs in files.values() for path in wavs]
     duplicates = [name for name, n in Counter(path.stem for path in paths).items() if n > 1]
     if duplicates:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 CODE = "local/prepare_own.py"
 UNKNOWN = "(unknown)"
 EXCLUDED = "EXCLUDED: "
-"""prefix of lines of the report"""
+"""prefix of lines in the report"""
 MAX_SHOWN = 20
-"""problems on the screen; a file has all of them"""
+"""maximum number of problems in the error message; all are written to a file"""
 REMEDY = "\n  fix them, or exclude these utterances with --allow-partial true"
 
 
@@ -46,11 +46,11 @@ def main() -> None:
         help="exclude utterances with problems; they are reported",
     )
     args = parser.parse_args()
-    datas = [conf.data for conf in conf_files.load_all(args.confs, args.set).values()]
-    utterances, problems, report = examine(args.corpus, args.out, datas)
+    data_confs = [conf.data for conf in conf_files.load_all(args.confs, args.set).values()]
+    utterances, problems, report = examine(args.corpus, args.out, data_confs)
     if args.check:
         print("\n".join(report))
-    fatal = ([] if args.allow_partial else problems) + check_corpus(utterances, datas)
+    fatal = ([] if args.allow_partial else problems) + check_corpus(utterances, data_confs)
     raise_problems(fatal, args.corpus, args.out, "" if args.allow_partial else REMEDY)
     if args.check:
         excluded = f"{len(problems)} problems above are excluded; " if problems else ""
@@ -58,7 +58,7 @@ def main() -> None:
         return
     options = {
         "corpus": str(args.corpus),
-        "letters": datas[0].letters,
+        "letters": data_confs[0].letters,
         "audio": corpus.digest({Path(wav_scp.split(u.path)[0]) for u in utterances}, Path("/")),
         "partial": args.allow_partial,
     }
@@ -90,9 +90,9 @@ def prepare(
 
 
 def examine(
-    source: Path, out: Path, datas: Sequence[schema.Data]
+    source: Path, out: Path, data_confs: Sequence[schema.Data]
 ) -> "tuple[list[Utterance], list[str], list[str]]":
-    """Return the valid utterances, the problems of all others, and the lines of the report.
+    """Return the valid utterances, the problems of the others, and the lines of the report.
 
     Raises DataError if the corpus is inside ``out``, which is rebuilt.
     """
@@ -100,26 +100,26 @@ def examine(
 
     root = (source if source.is_dir() else source.parent).absolute()
     table = tables.read(source)
-    utterances, problems = check.check_rows(table.rows, root, datas[0].letters)
+    utterances, problems = check.check_rows(table.rows, root, data_confs[0].letters)
     inside = [u.path for u in utterances if out.resolve() in Path(u.path).resolve().parents]
     if inside or out.resolve() in (source.resolve(), *source.resolve().parents):
         raise errors.DataError(
             f"{inside[0] if inside else source}: is inside {out}, which is rebuilt"
         )
-    report = _report(source, utterances, table, datas)
+    report = _report(source, utterances, table, data_confs)
     return utterances, table.problems + problems, report
 
 
-def check_corpus(utterances: "Sequence[Utterance]", datas: Sequence[schema.Data]) -> list[str]:
-    """Check the whole corpus for all confs; return its problems."""
+def check_corpus(utterances: "Sequence[Utterance]", data_confs: Sequence[schema.Data]) -> list[str]:
+    """Check emotions and folds of the corpus for all confs; return the problems."""
     from local.own import check
 
-    problems = (line for data in datas for line in check.check_corpus(utterances, data))
+    problems = (line for conf in data_confs for line in check.check_corpus(utterances, conf))
     return list(dict.fromkeys(problems))
 
 
 def raise_problems(problems: Sequence[str], source: Path, out: Path, remedy: str = "") -> None:
-    """Raise DataError showing the first problems; write all to a file next to ``out``."""
+    """Raise DataError with the first problems, if any; write all to <out>.problems.txt."""
     if not problems:
         return
     path = out.with_name(f"{out.name}.problems.txt")
@@ -158,7 +158,7 @@ def _report(
     source: Path,
     utterances: "Sequence[Utterance]",
     table: "tables.CorpusTable",
-    datas: Sequence[schema.Data],
+    data_confs: Sequence[schema.Data],
 ) -> list[str]:
     hours = sum(u.end - u.start for u in utterances) / 3600
     labels = Counter(u.emotion or UNKNOWN for u in utterances)
@@ -173,7 +173,7 @@ def _report(
         f"{sum(u.text == '' for u in utterances)} without, "
         f"{sum(u.text is None for u in utterances)} unknown",
     ]
-    others = sorted(set(labels).difference([UNKNOWN], *(data.emotions for data in datas)))
+    others = sorted(set(labels).difference([UNKNOWN], *(conf.emotions for conf in data_confs)))
     if others:
         lines.append(f"excluded later, not in data.emotions: {', '.join(others)}")
     if table.unused_columns:

@@ -12,7 +12,7 @@ from local import corpus
 CODE = "local/prepare_pretrain.py"
 NO_EMOTION = "none"
 DEV_EVERY = 15
-"""every 15th utterance is in dev; all readers are in train"""
+"""every 15th utterance is in dev, so that all readers are in train"""
 
 
 def main() -> None:
@@ -22,18 +22,18 @@ def main() -> None:
     args = parser.parse_args()
     corpus.require_outside(args.out, args.corpus)
     table = args.corpus / "transcripts.tsv"
-    parts = [args.out / name for name in ("train_noisy", "dev_noisy", "lang_char")]
+    outputs = [args.out / name for name in ("train_noisy", "dev_noisy", "lang_char")]
     wavs = corpus.walk(args.corpus / "wav", lambda name: name.endswith(".wav"))
     options = {"corpus": args.corpus, "files": corpus.digest(wavs, args.corpus)}
     with locks.held(args.out):
-        if any([done.check(part, CODE, options, [table]) for part in parts]):
+        if any([done.check(path, CODE, options, [table]) for path in outputs]):
             prepare(args.corpus, table, args.out)
-            for part in parts:
-                done.write(part, CODE, options, [table])
+            for path in outputs:
+                done.write(path, CODE, options, [table])
 
 
 def prepare(root: Path, table: Path, out: Path) -> None:
-    """Check the headers of all files, then write. Raises DataError naming unusable wavs."""
+    """Check the headers of all files, then write. Raises DataError naming unusable files."""
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     paths = [root / "wav" / row["reader"] / f"{row['utterance']}.wav" for row in rows]

@@ -89,7 +89,10 @@ def main() -> None:
         for line in transcriber.format_lines(args.format, transcribe(audio_inputs)):
             print(line, flush=True)
     else:
-        settings = {**segmentation._asdict(), "channels": args.channels, "model": model.digest}
+        settings: dict[str, object] = dict(
+            zip(("how", "longest", "pause"), segmentation, strict=True)
+        )
+        settings |= {"channels": args.channels, "model": model.digest}
         previous = transcriber.write_results(args.out, settings, audio_inputs, transcribe)
         count = len(audio_inputs) - len(transcribe.failed)
         suffix = f", {previous} of them earlier" if previous else ""

@@ -1,4 +1,4 @@
-"""Forced alignment: times of units and words, by the best CTC path of known units."""
+"""Forced alignment: times of units and words, from the best CTC path of given units."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -42,13 +42,13 @@ class TimedLabel(NamedTuple):
 TimedLabels = dict[str, list[TimedLabel]]
 """labels by utterance"""
 UnitPath = Sequence[tuple[int, int, int]]
-"""units of an utterance, each with its first frame and the frame after its last"""
+"""(unit, first frame, frame after the last) of each unit of an utterance"""
 
 
 def align(
     log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]], engine: Engine = "k2"
 ) -> list[UnitPath | None]:
-    """Return the most probable path of each target, None where it does not fit into its frames.
+    """Return the most probable path of each target, None if it is too long for its frames.
 
     Args:
         log_probs: log-posteriors (N, T, C).
@@ -112,14 +112,14 @@ def _align_torchaudio(
 
 
 def seconds_per_frame(encoder: Encoder) -> float:
-    """Return the frame shift of the encoder in seconds."""
+    """Return the frame shift of an encoder in seconds: the product of its strides."""
     return prod(encoder.config.conv_stride) / RATE
 
 
 def unit_and_word_times(
     path: UnitPath, units: Units, frame_shift: float
 ) -> tuple[list[TimedLabel], list[TimedLabel]]:
-    """Return units and words with their times, ``frame_shift`` in seconds.
+    """Return units and words with their times in seconds; so is ``frame_shift``.
 
     A word lasts from the first frame of its first unit to the end of its last unit.
     """
@@ -166,9 +166,9 @@ def write_ctm(
     labels: TimedLabels,
     posteriors: dict[str, list[float]] | None = None,
 ) -> None:
-    """Write NIST's CTM: utterance, channel 1, begin, duration, label, and the posterior if given.
+    """Write a NIST CTM file: utterance, channel 1, begin, duration, label, posterior if given.
 
-    ``labels`` and ``posteriors`` are by utterance, with one posterior for each label.
+    ``labels`` and ``posteriors`` are by utterance, with a posterior for each label.
     """
     lines = []
     for utt in sorted(labels):

@@ -28,16 +28,16 @@ log = logging.getLogger(__name__)
 
 
 class Hypotheses(NamedTuple):
-    """Output of a model by utterance id; empty where its kind has no such output."""
+    """Outputs of a model by utterance id; {} for outputs that its kind does not have."""
 
     texts: dict[str, str]
     word_posteriors: dict[str, list[float]]
-    """one for each word, if the decoding method estimates them"""
+    """one value for each word; {} if the decoding method does not estimate them"""
     emotion_posteriors: dict[str, list[float]]
     """in the order of labels.txt"""
     usage: Usage
     unreadable: dict[str, str]
-    """why an utterance could not be read; it has an empty text and a wrong emotion"""
+    """reason for each unreadable utterance; it gets an empty text and a wrong emotion"""
 
 
 @torch.no_grad()
@@ -48,13 +48,13 @@ def decode(
     skip_bad: bool = False,
     scales: Scales = UNIT_SCALES,
 ) -> Hypotheses:
-    """Recognize every cut, in fp32.
+    """Recognize the utterances of a test set in fp32.
 
     Args:
         decoder: model and decoding method.
         cuts: a test set.
         conv: feats.scp of archived convolutional features to read instead of audio.
-        skip_bad: count utterances whose audio or features cannot be read as errors.
+        skip_bad: count unreadable utterances as errors instead of raising DataError.
         scales: weights of the language model of the decoder.
 
     Raises DataError naming an utterance that cannot be read or has no features.
@@ -67,7 +67,7 @@ def decode(
     progress, num_decoded, num_truncated, audio, search = Progress(), 0, 0, 0.0, 0.0
     outputs = model_outputs(decoder, readable, conv) if len(readable) else ()
     for ids, seconds, output in outputs:
-        search += _add(hypotheses, decoder, ids, output, scales)
+        search += _add_batch(hypotheses, decoder, ids, output, scales)
         num_decoded += len(ids)
         num_truncated += output.truncated
         audio += seconds
@@ -80,15 +80,15 @@ def decode(
         num_words = sum(len((cut.supervisions[0].text or "").split()) for cut in cuts)
         nonempty = sum(map(bool, hypotheses.texts.values()))
         failures.warn_if_all_empty(num_words, nonempty, "test")
-    _add_errors(hypotheses, cuts, model.labels)
+    _add_unreadable(hypotheses, cuts, model.labels)
     usage = Usage(audio, time.perf_counter() - start, search, peak_memory())
     return hypotheses._replace(usage=usage)
 
 
-def _add(
+def _add_batch(
     hypotheses: Hypotheses, decoder: Decoder, ids: list[str], output: systems.Output, scales: Scales
 ) -> float:
-    """Add the hypotheses of a batch and return the seconds spent on search."""
+    """Add the hypotheses of a batch; return the seconds spent on search."""
     search = 0.0
     if output.log_probs is not None:
         synchronize()  # otherwise the time of the encoder would count as search
@@ -106,7 +106,7 @@ def _add(
     return search
 
 
-def _add_errors(hypotheses: Hypotheses, cuts: CutSet, labels: list[str]) -> None:
+def _add_unreadable(hypotheses: Hypotheses, cuts: CutSet, labels: list[str]) -> None:
     """Give each unreadable utterance an empty text and a wrong emotion."""
     for cut in cuts:
         if cut.id in hypotheses.unreadable:
@@ -118,7 +118,7 @@ def _add_errors(hypotheses: Hypotheses, cuts: CutSet, labels: list[str]) -> None
 
 
 def _wrong_emotion(cut: MonoCut, labels: list[str]) -> list[float]:
-    """Return posteriors with probability one for another emotion than that of the cut."""
+    """Return posteriors with probability one for an emotion that is not that of the cut."""
     label = cut.supervisions[0].custom.get("emotion")
     wrong = ((labels.index(label) if label else 0) + 1) % len(labels)
     return [float(index == wrong) for index in range(len(labels))]
@@ -130,7 +130,7 @@ def peak_memory() -> float:
 
 
 def _find_unreadable(cuts: CutSet, conv: Path | None) -> dict[str, str]:
-    """Return by utterance why its audio, or its features in ``conv``, cannot be read."""
+    """Return ``{utterance: why its audio, or its features in ``conv``, cannot be read}``."""
     features = datadir.read_table(conv) if conv is not None else {}
     reasons: dict[str, str] = {}
     for cut in cuts:
@@ -139,9 +139,10 @@ def _find_unreadable(cuts: CutSet, conv: Path | None) -> dict[str, str]:
                 dataset.load_audio(cut)
             else:
                 archive.read_feats(features[cut.id])
-        except (DataError, KeyError) as error:
-            known = isinstance(error, DataError)
-            reasons[cut.id] = str(error) if known else f"{cut.id}: no features"
+        except DataError as error:
+            reasons[cut.id] = str(error)
+        except KeyError:
+            reasons[cut.id] = f"{cut.id}: no features"
     return reasons
 
 
@@ -158,7 +159,11 @@ def write(out: Path, model: TrainedModel, hypotheses: Hypotheses) -> None:
 def model_outputs(
     decoder: Decoder, cuts: CutSet, conv: Path | None = None
 ) -> Iterator[tuple[list[str], float, systems.Output]]:
-    """Yield ids, seconds of audio and output of the model, batch by batch."""
+    """Yield ids, seconds of audio and output of the model for each batch.
+
+    ``conv``: feats.scp to read instead of audio. Raises DataError naming an utterance that cannot
+    be read or has no features.
+    """
     model, device = decoder.model, decoder.device
     system = model.system.to(device).eval()
     data = dataset.SpeechDataset(model.units, model.labels, load=conv is None)
@@ -186,6 +191,6 @@ def model_outputs(
 
 
 def _stack(matrices: Iterable[np.ndarray]) -> Tensor:
-    """Stack matrices (frames, C) into a zero-padded tensor (N, F, C)."""
+    """Stack matrices (frames, C) into a zero-padded tensor (N, max frames, C)."""
     tensors = [torch.from_numpy(np.array(matrix, dtype=np.float32)) for matrix in matrices]
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)

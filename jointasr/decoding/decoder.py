@@ -1,8 +1,8 @@
 """Search: from CTC log-posteriors to transcripts, by the methods of conf/decode.yaml.
 
-greedy and one_best use the CTC posteriors alone. The other methods find a list of candidates, score
-each by its CTC log-probability, summed over all alignments, and its n-gram log-probability, and
-return the best; the posteriors of its words follow from the scores of all candidates.
+greedy and one_best use the CTC posteriors only. The other methods search for candidates, score each
+by its CTC log-probability, summed over all alignments, and its n-gram log-probability, and return
+the best one. The posteriors of its words are computed from the scores of all candidates.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ class Candidate(NamedTuple):
 
     @property
     def num_words(self) -> int:
-        """Number of words."""
+        """Number of words of the text."""
         return len(self.text.split())
 
 
@@ -47,7 +47,7 @@ class Scales(NamedTuple):
     word_penalty: float = 0.0
     """subtracted for each word"""
     calibration: Calibration = Calibration()
-    """of the word posteriors"""
+    """calibration of the word posteriors"""
 
     def score(self, candidate: Candidate) -> float:
         """Return the weighted score of a candidate."""
@@ -83,8 +83,8 @@ class Decoder:
     ) -> None:
         """Load the n-gram models of a method.
 
-        ``ngram_dirs``: folder of the n-gram model of each order that the method needs. Raises
-        DataError where k2 or a model is missing.
+        ``ngram_dirs``: folder of each n-gram model that the method requires, by order. Raises
+        DataError if k2 or a model is missing.
         """
         self.conf, self.model, self.device = conf, model, device
         self._beams = lattice.Beams(**conf.model_dump(include=set(lattice.Beams._fields)))
@@ -119,8 +119,7 @@ class Decoder:
     def candidates(self, log_probs: Tensor, frames: Tensor, scale: float) -> list[list[Candidate]]:
         """Return the candidates of each utterance, found with language model weight ``scale``.
 
-        An utterance in which the search finds no sequence of words has one candidate, the greedy
-        transcript.
+        If the search finds no sequence of words, the only candidate is the greedy transcript.
         """
         if self._search is None or self._search[0] != scale:
             self._search = scale, self._make_search(scale)
@@ -142,7 +141,7 @@ class Decoder:
         return [Candidate(text, -loss, score) for text, loss, score in triples]
 
     def _ctc_search(self, log_probs: Tensor, frames: Tensor) -> list[str]:
-        """Search without a language model."""
+        """Return the transcripts of a search without a language model."""
         if self.conf.method == "greedy":
             hypotheses = search.greedy(log_probs, frames)
         else:
@@ -182,7 +181,7 @@ class Decoder:
 
 
 def best_candidate(candidates: Sequence[Candidate], scales: Scales) -> Candidate:
-    """Return the candidate with the highest score, the first one of equal candidates."""
+    """Return the candidate with the highest score; the first of several."""
     return max(candidates, key=scales.score)
 
 

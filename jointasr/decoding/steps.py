@@ -1,6 +1,6 @@
-"""What decides the results of decoding and alignment: options and inputs of their ``.done`` files.
+"""Options and inputs of decoding and alignment, as recorded in their ``.done`` files.
 
-Imports no library of the models: ``jointasr.bin.jobs`` decides here which jobs are finished.
+Does not import torch, so that ``jointasr.bin.jobs`` finds out quickly which jobs are finished.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ DECODE, ALIGN = "jointasr.bin.decode", "jointasr.bin.align"
 
 
 class Decoding(NamedTuple):
-    """How one trained model decodes."""
+    """Decoding of a test set with a trained model: decoding method, engine and features."""
 
     model_dir: Path
     model: ModelDescription
@@ -26,13 +26,13 @@ class Decoding(NamedTuple):
 
     @property
     def ngrams(self) -> dict[int, Path]:
-        """Folders of the fold's n-gram models by order; empty where none is used."""
+        """Folders of the fold's n-gram models by order; {} if the method uses none."""
         orders = self.conf.orders if self.model.kind in HAS_WORDS else []
         return {order: layout.lm_dir(Path(self.model.data), order) for order in orders}
 
     @property
     def tune_dir(self) -> Path:
-        """Folder of the scales chosen on dev."""
+        """Folder of the scales tuned on dev."""
         return layout.tune_dir(self.model_dir, self.method)
 
     @property
@@ -44,7 +44,7 @@ class Decoding(NamedTuple):
         return layout.test_dir(Path(self.model.data), test)
 
     def tuning(self) -> done.Step | None:
-        """Return the step that chooses the scales; None without n-gram models.
+        """Return the step that tunes the scales; None without n-gram models.
 
         Its last input is the dev dir on which the model was selected.
         """
@@ -55,7 +55,7 @@ class Decoding(NamedTuple):
         return done.Step(self.tune_dir, DECODE, self._options, inputs)
 
     def scenario(self, test: str, conv: Path | None = None) -> done.Step:
-        """Return the step that decodes one test scenario; ``conv``: its folder of features."""
+        """Return the step that decodes a test scenario; ``conv``: folder of its features."""
         method = self.method
         if self.feats == "conv":
             method = "conv" if method == layout.DEFAULT_METHOD else f"{method}_conv"
@@ -70,10 +70,10 @@ class Decoding(NamedTuple):
 def decoding(
     model_dir: Path, conf: str, method: str, engine: str | None = None, feats: str = "wav"
 ) -> Decoding:
-    """Return how a trained model decodes by ``method`` of the conf file ``conf``.
+    """Return the decoding with a trained model by ``method``, with options of the file ``conf``.
 
-    ``engine``: k2 or torch; default: that of the training. Raises DataError for a folder without a
-    trained model and for an unknown method.
+    ``engine``: k2 or torch; default: that of training. ``feats``: wav or conv. Raises DataError for
+    a folder without a trained model and for an unknown method.
     """
     overrides = [] if method == layout.DEFAULT_METHOD else [f"method={method}"]
     settings = conf_files.load_decode(conf, Path(), overrides)
@@ -82,12 +82,14 @@ def decoding(
 
 
 def alignment(
-    model_dir: Path, model: ModelDescription, test: str, of: str, method: str, engine: str
+    model_dir: Path, model: ModelDescription, test: str, texts: str, method: str, engine: str
 ) -> done.Step:
-    """Return the step that aligns the references (``of`` "ref") or hypotheses ("hyp") of a test
-    scenario. Its inputs are the model, the data dir and, for hypotheses, the decode folder."""
+    """Return the step that aligns the references (``texts`` "ref") or hypotheses ("hyp") of a test.
+
+    Its inputs are the model, the data dir and, for hypotheses, the decode folder.
+    """
     inputs = [model_dir, layout.test_dir(Path(model.data), test)]
-    if of == "hyp":
+    if texts == "hyp":
         inputs.append(layout.decode_dir(model_dir, test, method))
-    options = {"of": of, "ctc": engine, "stack": provenance.stack()}
-    return done.Step(layout.align_dir(model_dir, test, of, method), ALIGN, options, inputs)
+    options = {"of": texts, "ctc": engine, "stack": provenance.stack()}
+    return done.Step(layout.align_dir(model_dir, test, texts, method), ALIGN, options, inputs)

@@ -1,7 +1,7 @@
 """Tuning of language model weight and word penalty on the dev set.
 
-``scales.tsv`` has the word errors of every pair of scales tried, ``scales.json`` the pair with the
-fewest errors and the calibration of the word posteriors.
+``scales.tsv`` has the word errors of each pair of scales, ``scales.json`` the pair with the fewest
+errors and the calibration of the word posteriors.
 """
 
 import json
@@ -24,7 +24,7 @@ from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
 log = logging.getLogger(__name__)
-TRIALS, BEST = "scales.tsv", "scales.json"
+TRIALS, SCALES = "scales.tsv", "scales.json"
 HEADER = "scale\tword_penalty\tsub\tdel\tins\twords\twer"
 IMPROVISED = "improvised"
 CandidateLists = Mapping[str, list[Candidate]]
@@ -45,7 +45,7 @@ class ScaleTrial(NamedTuple):
 
     @classmethod
     def parse(cls, line: str) -> "ScaleTrial":
-        """Parse a line that ``str`` wrote."""
+        """Parse a line written by ``str``."""
         language, penalty, *counts, _ = line.split("\t")
         return cls(float(language), float(penalty), WordCounts(*map(int, counts)))
 
@@ -53,12 +53,12 @@ class ScaleTrial(NamedTuple):
 class DevPosteriors:
     """CTC posteriors of the improvised utterances of dev, or of all if none is improvised.
 
-    Scripted sentences also occur in training; on them a language model of the training text would
-    get too large a weight.
+    Scripted sentences also occur in the training text, so that tuning on them would overestimate
+    the weight of its language model.
     """
 
     def __init__(self, decoder: Decoder, cuts: CutSet) -> None:
-        """Run the model on ``cuts``. Raises DataError if dev has no words to tune on."""
+        """Run the model on the cuts of dev. Raises DataError if it has no words to tune on."""
         cuts = cuts.filter(lambda cut: cut.supervisions[0].text is not None).to_eager()
         selected = [
             cut for cut in cuts if (cut.supervisions[0].custom or {}).get("style") == IMPROVISED
@@ -106,10 +106,9 @@ class DevPosteriors:
 
 
 def tune(dev: DevPosteriors, lm: LanguageModel, out: Path, digest: str) -> None:
-    """Write ``out``/scales.tsv, one scale at a time, and ``out``/scales.json.
+    """Write ``out``/scales.tsv, after each scale, and ``out``/scales.json.
 
-    Trials that the table has already, under the same ``digest`` of model and options, are not
-    repeated.
+    Trials in an existing table with the same ``digest`` of model and options are not repeated.
     """
     scales = lm.scales if lm.scale == "auto" else [lm.scale]
     penalties = lm.word_penalties if lm.word_penalty == "auto" else [lm.word_penalty]
@@ -129,7 +128,7 @@ def tune(dev: DevPosteriors, lm: LanguageModel, out: Path, digest: str) -> None:
     candidates = dev.candidates(best.language) if any(dev.references.values()) else {}
     fitted = dev.calibration(candidates, Scales(best.language, best.word_penalty))
     files.write_json(
-        out / BEST,
+        out / SCALES,
         {
             "language": best.language,
             "word_penalty": best.word_penalty,
@@ -144,8 +143,8 @@ def tune(dev: DevPosteriors, lm: LanguageModel, out: Path, digest: str) -> None:
 def best_trial(trials: Sequence[ScaleTrial]) -> ScaleTrial:
     """Return the trial with the fewest word errors.
 
-    Of several, return that with the middle scale and, among these, the middle word penalty, which
-    is furthest from worse trials.
+    Ties are resolved by the median scale, then by the median word penalty, which are furthest from
+    worse trials.
     """
     fewest = min(trial.counts.errors for trial in trials)
     ties = [trial for trial in trials if trial.counts.errors == fewest]
@@ -156,14 +155,14 @@ def best_trial(trials: Sequence[ScaleTrial]) -> ScaleTrial:
 
 
 def read_scales(folder: Path) -> Scales:
-    """Return the scales that ``tune`` chose."""
-    values = json.loads(files.read_text(folder / BEST))
+    """Return the scales that :func:`tune` wrote to ``folder``."""
+    values = json.loads(files.read_text(folder / SCALES))
     fitted = calibration.Calibration(**values["calibration"])
     return Scales(values["language"], values["word_penalty"], fitted)
 
 
 def _read_trials(table: Path, head: str) -> list[ScaleTrial]:
-    """Return the trials of a table that begins with ``head``, else none."""
+    """Return the trials of a table that begins with ``head``, [] for any other table."""
     text = files.read_text(table) if table.is_file() else ""
     if head not in text:
         return []

@@ -1,7 +1,7 @@
-"""The demo server: recognize a file or a recording, with added noise, by one or two models.
+"""The demo server: recognition of a file or recording, with added noise, by one or two models.
 
-A single process on this machine; the page loads nothing from other hosts. Requests are processed
-one at a time. A few wait; further ones get status 503 and retry, which bounds the memory.
+A single local process; the page loads nothing from other hosts. Requests are processed one at a
+time. At most ``Limits.pending`` requests wait; others get status 503 and are retried by the page.
 """
 
 import base64
@@ -39,7 +39,7 @@ MEDIA_TYPES = {
 }
 HOSTS = ["127.0.0.1", "localhost"]
 NUM_PEAKS = 1000
-"""points of a waveform drawing"""
+"""maximum number of points of the plotted waveform"""
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src data:; media-src blob:; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'",
@@ -53,51 +53,53 @@ class Limits(NamedTuple):
     """Limits of requests."""
 
     megabytes: float = 25.0
-    """size of a file"""
+    """maximum size of a file"""
     seconds: float = 300.0
-    """duration of the audio"""
+    """maximum duration of the audio"""
     upload: float = 30.0
     """seconds that an upload may take"""
     pending: int = 8
-    """requests that are processed or wait"""
+    """maximum number of requests that are processed or wait"""
 
 
 DEFAULT_LIMITS = Limits()
 
 
 class Demo:
-    """Models by the names that the page shows, and noise to add."""
+    """Models by their names on the page, and a pool of noise to add."""
 
     def __init__(
         self,
         models: dict[str, Recognizer],
-        noises: noise.NoisePool | None,
+        noise_pool: noise.NoisePool | None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.models, self.noises, self.limits = models, noises, limits
+        self.models, self.noise_pool, self.limits = models, noise_pool, limits
         self.pending = 0
         self.one_at_a_time = anyio.CapacityLimiter(1)
 
     def settings(self) -> dict[str, Any]:
-        """Return what the page needs to know when it is loaded."""
+        """Return the settings that the page requests when it is loaded."""
         labels = list(dict.fromkeys(x for model in self.models.values() for x in model.labels))
         return {
             "systems": list(self.models),
             "labels": labels,
-            "noises": list(KINDS) if self.noises else [],
+            "noises": list(KINDS) if self.noise_pool else [],
             "megabytes": self.limits.megabytes,
             "seconds": self.limits.seconds,
         }
 
     def recognize(self, data: bytes, noise_type: str, snr: float) -> dict[str, Any]:
-        """Recognize an audio file after adding noise at ``snr`` dB; ``noise_type`` "" adds none.
+        """Recognize an audio file with noise added at ``snr`` dB; ``noise_type`` "": no noise.
+
+        Returns the JSON values of the response.
 
         Raises DataError with a message for the user if the file is not audio, is too long, or is
-        silent where noise is to be added.
+        silent and noise is requested.
         """
         wave = audio.read(BytesIO(data), "this file", max_seconds=self.limits.seconds)
         segments = vad.segment(wave, "auto", 20.0, 0.5)
-        if noise_type:  # added last, so that the turns are those of the clean speech
+        if noise_type:  # after segmentation of the clean speech
             wave = self._add_noise(wave, noise_type, snr)
         waves = [wave[first:end] for first, end in segments]
         systems = []
@@ -115,13 +117,13 @@ class Demo:
         }
 
     def _add_noise(self, wave: np.ndarray, noise_type: str, snr: float) -> np.ndarray:
-        """Add the same noise at every SNR: its choice depends on the length of the file only."""
-        if self.noises is None or noise_type not in KINDS or not -20 <= snr <= 60:
+        """Add noise; its choice depends on the length of the file, not on the SNR."""
+        if self.noise_pool is None or noise_type not in KINDS or not -20 <= snr <= 60:
             raise DataError(f"no noise {noise_type!r} at {snr} dB available")
         speech = np.rint(np.clip(wave, -1, 1 - 1 / FULL_SCALE) * FULL_SCALE).astype(np.int16)
         condition = noise.MixCondition("demo", "test", (noise_type,), (snr, snr))
-        record = noise.plan("this file", speech, condition, self.noises, seed=0)
-        return noise.render(record, speech, self.noises).astype(np.float32)
+        record = noise.plan("this file", speech, condition, self.noise_pool, seed=0)
+        return noise.render(record, speech, self.noise_pool).astype(np.float32)
 
     async def handle(self, request: Request) -> Response:
         """Handle a POST request: the bytes of a file, with ``noise`` and ``snr`` in the query."""
@@ -188,7 +190,7 @@ def app(demo: Demo) -> Starlette:
 
 
 def peaks(wave: np.ndarray) -> list[list[float]]:
-    """Return minimum and maximum of each of at most ``NUM_PEAKS`` equal parts."""
+    """Return [minimum, maximum] of each of at most ``NUM_PEAKS`` equal parts of samples (T,)."""
     edges = np.linspace(0, len(wave), min(NUM_PEAKS, len(wave)) + 1).round().astype(int)[:-1]
     lowest, highest = np.minimum.reduceat(wave, edges), np.maximum.reduceat(wave, edges)
     return np.round(np.stack([lowest, highest], 1), 3).tolist()

@@ -98,7 +98,7 @@ def rttm(recognition: Recognition) -> Iterable[str]:
 
 
 def tsv(recognition: Recognition) -> Iterable[str]:
-    """Yield a row for each turn: recording, channel, begin, end, emotion, confidence, text."""
+    """Yield a row for each turn, with the columns of TSV_HEADER."""
     recording = recognition.id.replace("\t", " ")
     for turn in recognition.turns:
         emotion = (turn.emotion or NOT_SURE) if turn.posteriors else ""
@@ -109,7 +109,7 @@ def tsv(recognition: Recognition) -> Iterable[str]:
 
 
 def text(recognition: Recognition) -> Iterable[str]:
-    """Yield lines for people to read."""
+    """Yield human-readable lines."""
     channel = "" if recognition.channel is None else f", channel {recognition.channel + 1}"
     yield f"{recognition.source}{channel} ({format_time(recognition.duration)})"
     for turn in recognition.turns:
@@ -126,7 +126,7 @@ def text(recognition: Recognition) -> Iterable[str]:
 
 
 def format_time(seconds: float) -> str:
-    """Return seconds as 1:02.3 or 1:00:02.3."""
+    """Format seconds as 1:02.3 or 1:00:02.3."""
     tenths = round(10 * seconds)
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
@@ -149,5 +149,5 @@ def _channel_number(recognition: Recognition) -> int:
 
 
 def _field(name: str) -> str:
-    """Replace blanks, which separate the fields of a line."""
+    """Replace blanks, which separate the fields of a line, by underscores."""
     return "_".join(name.split())

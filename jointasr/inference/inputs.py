@@ -18,9 +18,10 @@ from jointasr.utils import files, jsonl
 from jointasr.utils.errors import DataError
 
 assert archive.BACKEND is not None
-FORMATS = {*soundfile.available_formats(), "AIF", "OGA", "OPUS", "SPH"} - {"RAW"}  # has no header
+# without RAW, which has no header
+FORMATS = {*soundfile.available_formats(), "AIF", "OGA", "OPUS", "SPH"} - {"RAW"}
 SUFFIXES = {f".{name.lower()}" for name in FORMATS}
-"""suffixes of the audio files of a folder"""
+"""suffixes of the files that are read in a folder"""
 STDIN = "-"
 
 
@@ -33,11 +34,11 @@ class AudioInput(NamedTuple):
 
     id: str
     path: str
-    """where the audio is read from, for messages and results"""
+    """source of the audio, for messages and results"""
     channel: int | None
     """from 0; None if the channels are mixed"""
     is_turn: bool
-    """whether the input is a single turn (cuts and data dirs) and must not be divided"""
+    """whether the input is a single turn (of cuts or data dirs), which is not segmented"""
     read: Reader
 
 
@@ -45,8 +46,8 @@ def find_inputs(arguments: Sequence[str], each_channel: bool) -> list[AudioInput
     """Return the audio inputs of command-line arguments in order, without duplicates.
 
     ``each_channel``: one input for each channel instead of their mean. The id of a file is its
-    path. Raises DataError for an argument that has no audio, and where two utterances have the same
-    id. A file that cannot be read raises DataError when it is read.
+    path. Raises DataError for an argument without audio and for duplicate ids of utterances. A file
+    that cannot be read raises DataError only when it is read.
     """
     by_id: dict[str, AudioInput] = {}
     for argument in arguments:
@@ -108,7 +109,7 @@ def _split_channels(
 
 
 def _data_dir(path: Path) -> Iterator[AudioInput]:
-    """Yield the utterances of a Kaldi data dir, of its ``segments`` if it has them."""
+    """Yield the utterances of a Kaldi data dir, as given by ``segments`` if it exists."""
     recordings = datadir.read_table(path / "wav.scp")
     if not (path / "segments").is_file():
         for name, source in recordings.items():
@@ -129,9 +130,9 @@ def _data_dir(path: Path) -> Iterator[AudioInput]:
 
 
 def _cuts(path: Path) -> Iterator[AudioInput]:
-    """Yield the cuts of a lhotse manifest, each a turn.
+    """Yield the cuts of a lhotse manifest, each as one turn.
 
-    Only audio in files is accepted: a lhotse source may also be a command.
+    Only sources of type "file" are accepted, because lhotse can also run commands.
     """
     from lhotse.cut import MonoCut
 
@@ -164,14 +165,14 @@ def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _file_reader(source: str, channel: int | None = None) -> Reader:
-    """Return a reader of a file of any format or of an archive entry."""
+    """Return a reader of an audio file or of an archive entry."""
     wav_scp.check_source(wav_scp.split(source)[0], source)
     return lambda: _read_cached(source, channel)
 
 
 @lru_cache(maxsize=1)
 def _read_cached(source: str, channel: int | None) -> np.ndarray:
-    """Read a recording; the last one is cached, because its utterances follow each other."""
+    """Read a recording. The last one is cached: utterances are usually sorted by recording."""
     path, offset = wav_scp.split(source)
     if offset is None:
         return audio.read(Path(path), source, channel)

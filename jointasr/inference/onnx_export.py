@@ -1,8 +1,8 @@
-"""Export of a model as two ONNX graphs; the search between them is not part of the graphs.
+"""Export of a model as two ONNX graphs, without the CTC search between them.
 
 ``hear.onnx`` maps waves (N, T) at 16 kHz and their lengths in samples to log-posteriors (N, F,
 units), hidden states (N, F, dim) and valid frames (N,). ``feel.onnx`` maps hidden states and
-frames, in the joint system also the token ids and attention mask (N, L) of the transcript by the
+frames, and for the joint system token ids and attention mask (N, L) of the transcript from the
 tokenizer in ``bert``, to emotion logits (N, classes).
 """
 
@@ -27,7 +27,7 @@ SINGLE_TEXT = ("greedy", "oracle", "empty")
 
 
 class CtcGraph(nn.Module):
-    """Encoder and CTC head."""
+    """Encoder and, if the system has one, CTC head."""
 
     def __init__(self, system: systems.System) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class CtcGraph(nn.Module):
 
 
 class EmotionGraph(nn.Module):
-    """From hidden states, and the tokens of a transcript, to emotion logits."""
+    """Emotion classifier on hidden states and, with a text branch, on tokens of a transcript."""
 
     def __init__(self, system: systems.Ser | systems.Joint) -> None:
         super().__init__()
@@ -66,8 +66,8 @@ class EmotionGraph(nn.Module):
 def export(folder: Path, model: TrainedModel) -> None:
     """Write the graphs of a model on the CPU into ``folder``.
 
-    Raises DataError if the text branch reads more than a single text, or if torch needs the missing
-    package onnx.
+    Raises DataError if the text branch reads several texts, or if the package onnx is required but
+    not installed.
     """
     system = model.system
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,9 +104,9 @@ def _write(
     dynamic = {name: dict(enumerate(axes[name])) for name in (*names, *outputs)}
     options: dict[str, Any] = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-        options["dynamo"] = False  # the exporter available on all stacks
+        options["dynamo"] = False  # the only exporter of all stacks
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about shapes traced as constants; the tests vary them
+        warnings.simplefilter("ignore")  # shapes traced as constants: tests vary the shapes
         try:
             torch.onnx.export(
                 module,

@@ -1,4 +1,4 @@
-"""Packing: a folder with all that recognition with a trained model needs, and a model card."""
+"""Packing of a trained model: a self-contained folder for recognition, with a model card."""
 
 import shutil
 from importlib import resources
@@ -12,7 +12,7 @@ import jointasr
 from jointasr.config import conf_files, layout
 from jointasr.config.decode_schema import Decode
 from jointasr.config.layout import DEFAULT_METHOD
-from jointasr.config.model_description import ModelDescription, read_model
+from jointasr.config.model_description import HAS_WORDS, ModelDescription, read_model
 from jointasr.config.schema import Config
 from jointasr.data import dataset, manifest
 from jointasr.decoding import tuning
@@ -45,7 +45,7 @@ class DevResults(NamedTuple):
     emotion_accuracy: float
     """per cent of the utterances"""
     confident: int
-    """number of utterances with a confidence high enough to report the emotion"""
+    """number of utterances with a confidence of at least MIN_CONFIDENCE"""
     confident_accuracy: float
     """per cent of these utterances"""
 
@@ -55,11 +55,11 @@ def pack(
 ) -> DevResults:
     """Pack the trained model of exp/<system>_<condition>/fold_<fold> into the new folder ``out``.
 
-    The folder has the model, decoding options for ``method``, its language models, confidences
-    calibrated on dev, a model card with the results so far and, with ``onnx``, ONNX graphs.
+    The folder has the model, the decoding options of ``method``, its language models, a calibration
+    of confidences on dev, a model card with the results in exp and, with ``onnx``, ONNX graphs.
 
-    Raises DataError if ``out`` exists, or if the method needs language model scales and the model
-    was not decoded with it.
+    Raises DataError if ``out`` exists, or if the method requires language model scales that were
+    not tuned yet.
     """
     if out.exists():
         raise DataError(f"{out} exists already; remove it or choose another folder")
@@ -86,15 +86,16 @@ def pack(
 def _copy_language_models(
     model_dir: Path, description: ModelDescription, decode: Decode, out: Path, method: str
 ) -> None:
-    if not decode.ranks or description.kind == "ser":
+    """Copy the n-gram models and the tuned scales of a method that uses them."""
+    if not decode.ranks or description.kind not in HAS_WORDS:
         return
-    tuned = layout.tune_dir(model_dir, method) / tuning.BEST
+    tuned = layout.tune_dir(model_dir, method) / tuning.SCALES
     if not tuned.is_file():
         raise DataError(
             f"{tuned} does not exist; decode first: ./run.sh --stage 8 --method {method}"
         )
     (out / TUNED).mkdir()
-    shutil.copyfile(tuned, out / TUNED / tuning.BEST)
+    shutil.copyfile(tuned, out / TUNED / tuning.SCALES)
     for order in decode.orders:
         source = layout.lm_dir(Path(description.data), order)
         target = layout.lm_dir(out, order)
@@ -148,11 +149,11 @@ def model_card(
     conf = checkpoint.read_conf(folder)
     decode = recognizer.decode_options(folder, None, None)
     method = decode.method if decode.ranks else DEFAULT_METHOD
-    wanted = (description.system, description.train, method)
+    key = (description.system, description.train, method)
     cells = [
         cell
         for cell in results.read(exp / layout.RESULTS)
-        if (cell["system"], cell["train"], cell["method"]) == wanted
+        if (cell["system"], cell["train"], cell["method"]) == key
     ]
     header = ["test", *(["WER"] if conf.has_ctc else [])]
     header += ["weighted accuracy", "unweighted accuracy"] if conf.has_emotion else []
@@ -183,6 +184,7 @@ TASKS = {
 
 
 def _components(folder: Path, conf: Config, decode: Decode) -> list[str]:
+    """Describe units, decoding method, emotions and pretrained models."""
     lines = []
     if conf.has_ctc:
         units = Units.load(folder / "lang")
@@ -211,14 +213,14 @@ def _dev_results(conf: Config, dev: DevResults) -> list[str]:
 
 
 def _row(cell: dict[str, Any], conf: Config) -> list[str]:
-    """Return a row of the table of results, with - where no reference was available."""
+    """Return a row of the results table; - for values without references."""
     values = [(cell["wer"] or {}).get("value")] if conf.has_ctc else []
     values += [(cell["acc"] or {}).get(key) for key in ("wa", "ua")] if conf.has_emotion else []
     return [cell["test"], *("-" if value is None else f"{value:.1f}" for value in values)]
 
 
 def push(folder: Path, repo: str) -> str:
-    """Upload a packed model to the Hugging Face hub and return its address.
+    """Upload a packed model to the Hugging Face hub and return its URL.
 
     A new repository is private. Raises DataError if the upload fails.
     """
@@ -228,7 +230,7 @@ def push(folder: Path, repo: str) -> str:
         api = HfApi()
         api.create_repo(repo, private=True, exist_ok=True)
         return str(api.upload_folder(repo_id=repo, folder_path=folder))
-    except Exception as error:  # HTTP errors too, whose classes depend on the stack
+    except Exception as error:  # includes HTTP errors, whose classes depend on the stack
         reason = str(error).strip().splitlines()[0]
         raise DataError(
             f"{repo}: the upload failed ({reason}); logged in? (hf auth login)"

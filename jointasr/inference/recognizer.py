@@ -28,13 +28,13 @@ from jointasr.utils.errors import DataError
 
 DECODE, CALIBRATION, TUNED = "decode.yaml", "certainty.json", "tune"
 MODEL_SUFFIXES = (".safetensors", ".json", ".arpa", ".txt")
-"""suffixes of the files of a model that the results depend on, together with its options"""
+"""suffixes of the files of a model that determine the results"""
 MIN_CONFIDENCE = 0.5
 """an emotion with a lower confidence is not reported"""
 
 
 class RecognizedWord(NamedTuple):
-    """A word; times in seconds from the beginning of the recording."""
+    """A word with its times in seconds from the beginning of the recording."""
 
     text: str
     begin: float
@@ -44,30 +44,30 @@ class RecognizedWord(NamedTuple):
 
 
 class RecognizedTurn(NamedTuple):
-    """Words and emotion of a turn; what the model does not recognize is empty or None."""
+    """Words and emotion of a turn; outputs that the model does not have are empty or None."""
 
     begin: float
-    """seconds"""
+    """seconds from the beginning of the recording"""
     end: float
     text: str
     words: list[RecognizedWord]
     emotion: str | None
-    """the most probable; None if its confidence is too low or the model has no emotions"""
+    """most probable emotion; None if its confidence is below MIN_CONFIDENCE, or for asr"""
     confidence: float | None
     """probability that the emotion is correct, 0 to 1, calibrated on dev"""
     posteriors: dict[str, float]
-    """of all emotions; they sum to one"""
+    """posterior of each emotion; they sum to one"""
 
 
 class ConfidenceCalibration(NamedTuple):
-    """Calibrations from posteriors to the share of correct words and emotions, fitted on dev."""
+    """Calibrations of word and emotion posteriors, fitted on dev."""
 
     words: Calibration = Calibration()
     emotion: Calibration = Calibration()
 
 
 class Recognizer:
-    """A packed model. Batching does not change the results."""
+    """Recognition with a packed model. Batching does not change the results."""
 
     def __init__(
         self,
@@ -84,13 +84,13 @@ class Recognizer:
             method: decoding method, by default that of the folder.
             batch_seconds: duration of the audio of a batch, by default that of the folder.
 
-        Raises DataError naming the file that is missing or does not match.
+        Raises DataError naming a missing or inconsistent file.
         """
         model = checkpoint.load(folder)
         conf = decode_options(folder, method, batch_seconds)
         engine: Engine = "k2" if model.conf.ctc == "k2" and find_spec("k2") else "torch"
         self.model = model._replace(conf=model.conf.model_copy(update={"ctc": engine}))
-        # torchaudio aligns only without k2: the versions used with k2 may be too old for it
+        # Torchaudio aligns only where k2 is missing: next to k2, it may be too old for alignment.
         self.align_engine: Engine = "k2" if find_spec("k2") else "torch"
         self.device = device
         orders = conf.orders if model.conf.has_ctc else []
@@ -102,7 +102,7 @@ class Recognizer:
         self.decoder = Decoder(self.model, conf, device, ngram_dirs)
         self.scales = tuning.read_scales(folder / TUNED) if ngram_dirs else Scales()
         self.calibration = read_calibration(folder)
-        self._origin = folder, conf
+        self._folder = folder
         self.model.system.to(device).eval()
 
     @property
@@ -113,33 +113,32 @@ class Recognizer:
     @cached_property
     def digest(self) -> str:
         """Hexadecimal digest of the files and options that the results depend on."""
-        folder, conf = self._origin
-        search = json.dumps(conf.options(), sort_keys=True).encode()
-        paths = sorted(path for path in folder.rglob("*") if path.suffix in MODEL_SUFFIXES)
+        search = json.dumps(self.decoder.conf.options(), sort_keys=True).encode()
+        paths = sorted(path for path in self._folder.rglob("*") if path.suffix in MODEL_SUFFIXES)
         return files.sha256(*paths, prefix=search)[:16]
 
     def recognize(
         self,
         samples: np.ndarray,
         rate: int,
-        how: vad.Mode = "auto",
-        longest: float = 20.0,
-        pause: float = 0.5,
+        mode: vad.Mode = "auto",
+        max_seconds: float = 20.0,
+        min_silence: float = 0.5,
     ) -> list[RecognizedTurn]:
         """Recognize the turns of samples (T,) or (T, channels), which are mixed, at ``rate`` Hz.
 
-        ``how``, ``longest`` and ``pause`` divide the audio into turns, see
+        ``mode``, ``max_seconds`` and ``min_silence`` control segmentation, see
         :func:`jointasr.data.vad.segment`. Raises DataError for samples that are not audio.
         """
         wave = audio.convert(samples, rate)
-        segments = vad.segment(wave, how, longest, pause)
+        segments = vad.segment(wave, mode, max_seconds, min_silence)
         turns = self.recognize_batch([wave[first:end] for first, end in segments])
         pairs = zip(turns, segments, strict=True)
         return [shift_turn(turn, first / RATE) for turn, (first, _) in pairs]
 
     @torch.no_grad()
     def recognize_batch(self, waves: Sequence[np.ndarray]) -> list[RecognizedTurn]:
-        """Recognize each array of samples (T,) float32 at 16 kHz as one turn, with times from 0."""
+        """Recognize each array of samples (T,), float32 at 16 kHz, as a turn beginning at 0 s."""
         seconds = [len(wave) / RATE for wave in waves]
         order = sorted(range(len(waves)), key=lambda index: -seconds[index])
         turns: dict[int, RecognizedTurn] = {}
@@ -158,13 +157,13 @@ class Recognizer:
         output = systems.forward(self.model.system, pad(waves).to(self.device), lengths)
         words: list[list[RecognizedWord]] = [[] for _ in waves]
         if output.log_probs is not None:
-            words = self._words(output.log_probs, output.frames)
+            words = self._timed_words(output.log_probs, output.frames)
         posteriors: list[list[float]] = [[] for _ in waves]
         if output.emotion_logits is not None:
             posteriors = output.emotion_logits.double().softmax(-1).tolist()
-        return [self._turn(*pair) for pair in zip(words, posteriors, strict=True)]
+        return [self._make_turn(*pair) for pair in zip(words, posteriors, strict=True)]
 
-    def _turn(self, words: list[RecognizedWord], posteriors: list[float]) -> RecognizedTurn:
+    def _make_turn(self, words: list[RecognizedWord], posteriors: list[float]) -> RecognizedTurn:
         emotion, confidence = None, None
         if posteriors:
             confidence = self.calibration.emotion(max(posteriors))
@@ -174,11 +173,11 @@ class Recognizer:
         text = " ".join(word.text for word in words)
         return RecognizedTurn(0.0, 0.0, text, words, emotion, confidence, by_label)
 
-    def _words(self, log_probs: Tensor, frames: Tensor) -> list[list[RecognizedWord]]:
+    def _timed_words(self, log_probs: Tensor, frames: Tensor) -> list[list[RecognizedWord]]:
         """Return the words of each utterance with times and confidences.
 
-        A search with a lexicon may find a text that is too long for the frames of the utterance;
-        each of its words gets the times of the utterance.
+        If the text is too long for the frames, which a search with a lexicon does not exclude, each
+        word gets the times of the utterance.
         """
         transcripts = self.decoder.transcribe(log_probs, frames, self.scales)
         units = self.model.units
@@ -206,17 +205,17 @@ class Recognizer:
 def word_posteriors(
     log_probs: Tensor, path: alignment.UnitPath, words: Iterable[Sequence[int]]
 ) -> list[float]:
-    """Return the geometric mean of the posteriors of the units of each word.
+    """Return a posterior for each word: the geometric mean over its units.
 
-    The posterior of a unit is that of its best frame, by log-posteriors (T, C). ``words`` are
-    positions in ``path``.
+    The posterior of a unit is the highest one over its frames. ``log_probs``: log-posteriors (T,
+    C). ``words``: positions of each word's units in ``path``.
     """
     best = [float(log_probs[begin:end, unit].max()) for unit, begin, end in path]
     return [float(np.exp(np.mean([best[position] for position in word]))) for word in words]
 
 
 def shift_turn(turn: RecognizedTurn, seconds: float) -> RecognizedTurn:
-    """Return the turn with all times later by ``seconds``."""
+    """Add ``seconds`` to all times of a turn."""
     words = [w._replace(begin=w.begin + seconds, end=w.end + seconds) for w in turn.words]
     return turn._replace(begin=turn.begin + seconds, end=turn.end + seconds, words=words)
 
@@ -229,8 +228,8 @@ def load(
 ) -> Recognizer:
     """Load a recognizer from a model folder or a Hugging Face hub id.
 
-    ``device``: cpu, cuda, cuda:1 ...; by default a GPU if there is one. Raises DataError if there
-    is no such model or device.
+    ``device``: cpu, cuda, cuda:1 ...; by default a GPU if there is one. Raises DataError if the
+    model or the device does not exist.
     """
     default = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -242,7 +241,10 @@ def load(
 
 
 def decode_options(folder: Path, method: str | None, seconds: float | None) -> Decode:
-    """Return the decoding options of a packed model, or else those of the project."""
+    """Return the decoding options of a packed model or, if it has none, of conf/decode.yaml.
+
+    ``method`` and ``seconds`` (of audio in a batch) override them.
+    """
     overrides = [f"method={method}"] if method else []
     overrides += [f"max_duration={seconds}"] if seconds else []
     packed = folder / DECODE
@@ -252,7 +254,7 @@ def decode_options(folder: Path, method: str | None, seconds: float | None) -> D
 
 
 def read_calibration(folder: Path) -> ConfidenceCalibration:
-    """Read the calibrations of a model; without any, confidences are the posteriors."""
+    """Read the calibrations of a packed model; the identity if it has none."""
     path = folder / CALIBRATION
     if not path.is_file():
         return ConfidenceCalibration()
@@ -264,6 +266,6 @@ def read_calibration(folder: Path) -> ConfidenceCalibration:
 
 
 def write_calibration(folder: Path, calibration: ConfidenceCalibration) -> None:
-    """Write certainty.json."""
+    """Write the calibrations into a packed model."""
     values = {name: value._asdict() for name, value in calibration._asdict().items()}
     files.write_json(folder / CALIBRATION, values)

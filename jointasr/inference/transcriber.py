@@ -1,4 +1,4 @@
-"""Recognition of many recordings in batches, with results that can be resumed."""
+"""Recognition of many recordings in batches, which can be interrupted and resumed."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -19,23 +19,22 @@ from jointasr.utils.progress import Progress
 
 log = logging.getLogger(__name__)
 BUFFERED_SECONDS = 600.0
-"""duration of the recordings that are read before they are recognized together"""
+"""recordings are read up to this duration, then recognized together"""
 RESULTS, SETTINGS = "results.jsonl", "made_by.json"
 FORMAT_FILES = {"ctm": "words.ctm", "rttm": "emotions.rttm", "tsv": "turns.tsv", "text": "text.txt"}
 
 
 class Segmentation(NamedTuple):
-    """How recordings are divided into turns; see :func:`jointasr.data.vad.segment`."""
+    """Options of :func:`jointasr.data.vad.segment`, by which recordings are split into turns."""
 
-    how: vad.Mode = "auto"
-    longest: float = 20.0
-    """seconds"""
-    pause: float = 0.5
+    mode: vad.Mode = "auto"
+    max_seconds: float = 20.0
+    min_silence: float = 0.5
     """seconds"""
 
 
 class SegmentedRecording(NamedTuple):
-    """A recording that was read and divided into turns, but not recognized yet."""
+    """A recording that was split into turns, but not recognized yet."""
 
     audio_input: AudioInput
     duration: float
@@ -45,16 +44,16 @@ class SegmentedRecording(NamedTuple):
 
 
 class Transcriber:
-    """Recognizes recordings. ``failed`` has the error of each one that cannot be read, by id."""
+    """Recognizes recordings. ``failed``: error message of each unreadable recording, by id."""
 
     def __init__(self, recognizer: Recognizer, segmentation: Segmentation) -> None:
         self.recognizer, self.segmentation = recognizer, segmentation
         self.failed: dict[str, str] = {}
 
     def __call__(self, audio_inputs: list[AudioInput]) -> Iterator[Recognition]:
-        """Yield the recognition of each input that can be read, in order.
+        """Yield the recognition of each readable input, in order.
 
-        Memory holds the longest recording, or ten minutes of shorter ones.
+        At most BUFFERED_SECONDS and one more recording are in memory.
         """
         progress, buffer, seconds = Progress(), list[SegmentedRecording](), 0.0
         for number, audio_input in enumerate(audio_inputs, 1):
@@ -76,8 +75,9 @@ class Transcriber:
 
     def _read(self, audio_input: AudioInput) -> SegmentedRecording:
         wave = audio_input.read()
-        how, longest, pause = self.segmentation
-        segments = vad.segment(wave, "whole" if audio_input.is_turn else how, longest, pause)
+        mode, max_seconds, min_silence = self.segmentation
+        mode = "whole" if audio_input.is_turn else mode
+        segments = vad.segment(wave, mode, max_seconds, min_silence)
         waves = [wave[first:end] for first, end in segments]
         return SegmentedRecording(audio_input, len(wave) / RATE, segments, waves)
 
@@ -92,12 +92,11 @@ class Transcriber:
 def write_results(
     out: Path, settings: dict[str, object], audio_inputs: list[AudioInput], transcriber: Transcriber
 ) -> int:
-    """Write the results in all formats into ``out``; return how many were there already.
+    """Write the results in all formats to ``out``; return the number of earlier results.
 
-    Each recording is added to results.jsonl as soon as it is recognized; the other formats are
-    written at the end. Recordings that results.jsonl already has are not recognized again.
-    ``settings`` are the model and options. Raises DataError where ``out`` has results of other
-    settings.
+    Each recording is appended to results.jsonl as soon as it is recognized; the other formats are
+    written at the end. Recordings in an existing results.jsonl are not recognized again.
+    ``settings``: model and options. Raises DataError if ``out`` has results of other settings.
     """
     previous = _read_results(out, settings)
     remaining = [audio_input for audio_input in audio_inputs if audio_input.id not in previous]
@@ -106,7 +105,7 @@ def write_results(
             file.write(formats.to_json(recognition) + "\n")
             file.flush()
     results = _read_results(out, settings)
-    ordered = [results[each.id] for each in audio_inputs if each.id in results]
+    ordered = [results[item.id] for item in audio_inputs if item.id in results]
     for name, file_name in FORMAT_FILES.items():
         lines = format_lines(name, ordered)
         files.write_text(out / file_name, "".join(f"{line}\n" for line in lines))

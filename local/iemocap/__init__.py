@@ -1,1 +1,1 @@
-"""Read a release of IEMOCAP (https://sail.usc.edu/iemocap/) or a corpus in its layout."""
+"""Reader of IEMOCAP (https://sail.usc.edu/iemocap/) and of corpora in its layout."""

@@ -1,10 +1,10 @@
-"""Expected counts of a corpus: ``conf/counts.tsv``, one ``set item count`` per line.
+"""Expected counts of a corpus: ``conf/counts.tsv`` with the columns set, item and count.
 
 Sets: ``labelled`` (all labelled utterances), ``emotions`` (those of the four emotions), ``speech``
 (those of the four emotions with words). Items: ``turns``, ``words``, ``dialogues``,
 ``improvised-dialogues``, ``scripted-dialogues``, ``improvised``, ``scripted``, ``empty``, a speaker
 (``Ses01F``), a merged label (``hap``), an annotated one (``label:exc``), both (``Ses01F:hap``).
-A file may give some of the counts; all given counts are checked.
+Counts that the file does not give are not checked.
 """
 
 from collections import Counter
@@ -20,14 +20,14 @@ Counts = Counter[tuple[str, str]]
 
 
 def count(turns: Sequence[IemocapTurn]) -> Counts:
-    """Return all counts of all sets."""
+    """Count all items of all sets."""
     emotions = [turn for turn in turns if turn.emotion in FOUR]
     speech = [turn for turn in emotions if turn.text]
-    result: Counts = Counter()
-    for name, chosen in (("labelled", turns), ("emotions", emotions), ("speech", speech)):
-        for item, number in _items(chosen).items():
-            result[name, item] = number
-    return result
+    counts: Counts = Counter()
+    for name, subset in (("labelled", turns), ("emotions", emotions), ("speech", speech)):
+        for item, number in _items(subset).items():
+            counts[name, item] = number
+    return counts
 
 
 def _items(turns: Sequence[IemocapTurn]) -> Counter[str]:
@@ -48,7 +48,7 @@ def _items(turns: Sequence[IemocapTurn]) -> Counter[str]:
 
 
 def read(path: Path) -> Counts:
-    """Read the counts of a file; DataError names a line that is not ``set item count``."""
+    """Read counts. Raises DataError naming a malformed or repeated line."""
     if not path.is_file():
         raise DataError(f"{path} does not exist; it gives the expected counts of the corpus")
     counts: Counts = Counter()
@@ -67,13 +67,13 @@ def read(path: Path) -> Counts:
 
 
 def write(path: Path, counts: Counts, title: str) -> None:
-    """Write counts in the format of :func:`read`, below a comment."""
+    """Write counts in the format of :func:`read`, after the comment line ``title``."""
     rows = [f"{name}\t{item}\t{number}" for (name, item), number in counts.items()]
     files.write_text(path, "\n".join([f"# {title}", HEADER, *rows]) + "\n")
 
 
 def differences(counts: Counts, expected: Counts) -> list[str]:
-    """Return one line for each count that differs from the expected one."""
+    """Return a message for each count that differs from the expected one."""
     return [
         f"{name} {item}: {counts[name, item]}, but {number} are expected"
         for (name, item), number in expected.items()

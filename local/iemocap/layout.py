@@ -1,4 +1,4 @@
-"""The layout of a release of IEMOCAP, and error messages for folders that do not have it."""
+"""File layout of IEMOCAP, and error messages for folders without it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,9 @@ class Dialogue:
 
 
 def dialogues(root: Path) -> tuple[list[Dialogue], list[str]]:
-    """Return all labelled dialogues, in order, and a line for each missing part of a release.
+    """Return all labelled dialogues, in order, and a message for each missing part.
 
-    Raises DataError if ``root`` is not a release, suggesting the right folder where possible.
+    Raises DataError if ``root`` does not have the layout, suggesting a folder where possible.
     """
     sessions = [name for name in SESSIONS if (root / name).is_dir()]
     if not sessions:
@@ -67,7 +67,7 @@ def files(root: Path) -> list[Path]:
 
 
 def ignored(root: Path) -> dict[str, int]:
-    """Count the files that are not read, by kind."""
+    """Return the numbers of files that are not read, by kind."""
     files = [path for name in SESSIONS for path in corpus.walk(root / name, lambda _: True)]
     annotators = ("Categorical", "Attribute", "Self-evaluation")
     return {
@@ -78,7 +78,7 @@ def ignored(root: Path) -> dict[str, int]:
 
 
 def _suggestion(root: Path) -> str:
-    """Explain why this is not the folder of the corpus, and suggest another one."""
+    """Return the reason why ``root`` is not the corpus folder, and what to do."""
     expected = "give the folder that holds Session1 ... Session5 (IEMOCAP_full_release)"
     if not root.exists():
         return f"no such folder; {expected}"

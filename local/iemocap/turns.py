@@ -1,4 +1,4 @@
-"""Read the labelled utterances of IEMOCAP: ids, labels and transcripts."""
+"""Labelled utterances of IEMOCAP: ids, labels and transcripts."""
 
 import re
 from collections import Counter
@@ -11,14 +11,14 @@ from jointasr.utils.errors import DataError
 from local import corpus
 from local.iemocap.layout import Dialogue
 
-# The letter of the LAST field is the speaker; that of the dialogue is the actor with markers.
+# The F or M of the last field is the speaker; that of the dialogue is the actor with markers.
 UTTERANCE = re.compile(r"(Ses0[1-5])[FM]_(impro\d\d[ab]?|script\d\d_\d[b]?)_([FM])(\d{3})")
 _OVERLAP = re.compile(r"Ses0[1-5][FM]_(impro\d\d[ab]?|script\d\d_\d[b]?)_[FM]XX\d+")
 _LABEL = re.compile(r"\[\d+\.\d+ - \d+\.\d+\]\t(\S+)\t(\S+)\t\[.*\]")
 _SPOKEN = re.compile(r"(Ses0\S+) +\[[\d.]+-[\d.]+\]:(.*)")
 FOUR = ("ang", "hap", "neu", "sad")
 MERGED = {"exc": "hap"}
-"""excitement counts as happiness (paper, IEM4)"""
+"""excited utterances count as happy, as in the paper (IEM4)"""
 KNOWN = (*FOUR, "exc", "fru", "sur", "fea", "dis", "oth", "xxx")
 
 
@@ -34,7 +34,7 @@ class IemocapTurn:
 
     @property
     def session(self) -> str:
-        """``Ses03``."""
+        """Session, e.g. ``Ses03``."""
         return self.utterance[:5]
 
     @property
@@ -44,12 +44,12 @@ class IemocapTurn:
 
     @property
     def speaker(self) -> str:
-        """``Ses03F``: session and gender of the speaker."""
+        """Session and gender of the speaker, e.g. ``Ses03F``."""
         return self.session + self.gender
 
     @property
     def id(self) -> str:
-        """Kaldi id: begins with the speaker, so that utterances and speakers sort alike."""
+        """Kaldi id, which begins with the speaker, so that utterances and speakers sort alike."""
         return f"{self.speaker}-{self.utterance}"
 
     @property
@@ -66,8 +66,8 @@ class IemocapTurn:
 def read(dialogues: Sequence[Dialogue]) -> tuple[list[IemocapTurn], Counter[str]]:
     """Return all labelled utterances, sorted by id, and counts of ignored lines by kind.
 
-    Raises DataError naming file and line of an unknown label, a malformed line or a duplicate
-    id, and naming each labelled utterance without transcript or wav.
+    Raises DataError with file and line for unknown labels, malformed lines, duplicate ids, and
+    labelled utterances without transcript or wav.
     """
     turns: list[IemocapTurn] = []
     ignored: Counter[str] = Counter()
@@ -91,7 +91,7 @@ def read(dialogues: Sequence[Dialogue]) -> tuple[list[IemocapTurn], Counter[str]
 
 
 def read_labels(path: Path) -> dict[str, tuple[int, str]]:
-    """Read ``{utterance: (line, label)}`` from a file of EmoEvaluation; skip annotators' lines."""
+    """Read ``{utterance: (line, label)}`` from a file of EmoEvaluation, without single votes."""
     labels: dict[str, tuple[int, str]] = {}
     for number, line in _lines(path):
         if not line.startswith("["):
@@ -113,7 +113,7 @@ def read_labels(path: Path) -> dict[str, tuple[int, str]]:
 
 
 def read_transcript(path: Path, ignored: Counter[str]) -> dict[str, str]:
-    """Read ``{utterance: raw text}``; count overlapping (XX) and bare lines in ``ignored``."""
+    """Read ``{utterance: raw text}``; count ignored lines by kind in ``ignored``."""
     if not path.is_file():
         raise DataError(f"{path} does not exist: utterances of {path.stem} are labelled")
     texts: dict[str, str] = {}
@@ -139,7 +139,7 @@ def read_transcript(path: Path, ignored: Counter[str]) -> dict[str, str]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield numbered lines, decoded as UTF-8 or, where that fails, as Windows code page 1252.
 
-    Only line feeds end a line: str.splitlines would also split at other characters of a text.
+    Lines end with line feeds; str.splitlines would split at other characters as well.
     """
     for number, data in enumerate(path.read_bytes().split(b"\n"), 1):
         try:

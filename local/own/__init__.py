@@ -1,0 +1,1 @@
+"""Reading and validation of a custom corpus (egs/own)."""

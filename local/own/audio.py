@@ -1,4 +1,4 @@
-"""Write utterances as wav files, mono, 16 kHz, 16 bit, from audio of any supported format."""
+"""Convert utterances from any supported audio format to wav files: mono, 16 kHz, 16 bit."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ LOG_INTERVAL = 10.0
 
 
 class WrittenAudio(NamedTuple):
-    """The written files, and what could not be written."""
+    """The written files, and problems of utterances that could not be written."""
 
     files: dict[str, Path]
     """by utterance id"""
@@ -35,8 +35,8 @@ class WrittenAudio(NamedTuple):
 def write(utterances: Sequence[Utterance], out: Path, jobs: int) -> WrittenAudio:
     """Write ``out``/<id>.wav for each utterance.
 
-    Each recording is read once, by one of ``jobs`` threads. Samples of 16-bit files at 16 kHz stay
-    the same. Audio that is damaged, all zeros or shorter than its header says is a problem.
+    Each recording is read once, by one of ``jobs`` threads. Samples of 16-bit files at 16 kHz do
+    not change. Utterances with damaged or truncated audio, or only zeros, are returned as problems.
     """
     out.mkdir(parents=True, exist_ok=True)
     recordings: dict[tuple[str, int | None], list[Utterance]] = defaultdict(list)
@@ -54,8 +54,8 @@ def write(utterances: Sequence[Utterance], out: Path, jobs: int) -> WrittenAudio
             progress.add(sum(utterance.end - utterance.start for utterance in group))
             if time.monotonic() - logged > LOG_INTERVAL or number == len(recordings):
                 logged = time.monotonic()
-                share = progress(number / len(recordings))
-                log.info("%d of %d recordings, %s", number, len(recordings), share)
+                share = number / len(recordings)
+                log.info("%d of %d recordings, %s", number, len(recordings), progress(share))
     return WrittenAudio(paths, problems, clipped)
 
 

@@ -1,4 +1,4 @@
-"""Validate a custom corpus: all problems at once, and the utterances without problems."""
+"""Validation of a custom corpus: returns all problems, and the utterances without problems."""
 
 import math
 import re
@@ -16,22 +16,24 @@ from jointasr.utils.errors import DataError
 from local.own.tables import CorpusRow
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 60.0
-"""allowed durations of utterances: a few frames of the encoder, and what fits into memory"""
+"""allowed durations of utterances: at least a few encoder frames; at most what fits into memory"""
 FRAME_RATE = 50
 """frames per second of wav2vec2-like encoders (stride 20 ms: wav2vec 2.0, section 4.2)"""
 END_TOLERANCE = 0.01
-"""seconds by which a rounded end may exceed the duration of the audio"""
+"""seconds by which the end of an utterance may exceed the audio, because of rounding"""
 MAX_ID_BYTES = 200
-"""limit of ids, which are file names"""
-OPEN_END = ("", "-1")  # -1 as in Kaldi's segments
-PARTS = 5
-"""groups to distribute dialogues over where neither speakers nor groups are known"""
+"""maximum length of ids, which are used as file names"""
+OPEN_END = ("", "-1")
+"""values for the end of the audio; -1 as in Kaldi's segments"""
+NUM_PARTS = 5
+"""number of groups that dialogues are assigned to if neither speakers nor groups are known"""
 
 
 class Utterance(NamedTuple):
-    """A valid row."""
+    """An utterance of a valid row."""
 
     where: str
+    """location of the row, for messages"""
     id: str
     path: str
     """file, or entry of an archive"""
@@ -64,17 +66,18 @@ class SourceRecording(NamedTuple):
     header: wav_scp.AudioHeader | None
     """None if it cannot be read"""
     problem: str
+    """why it cannot be read; "" if it can"""
     name: str
-    """part of ids"""
+    """used in ids"""
     part: str
-    """speaker and group where neither is known"""
+    """used as speaker and group if neither is known"""
 
 
 def check_rows(rows: Sequence[CorpusRow], root: Path, letters: str) -> CheckedRows:
     """Validate each row; paths are relative to ``root``.
 
-    Problems are characters not in ``letters``, labels with blanks, times outside the audio, audio
-    that cannot be opened, texts too long for their audio, duplicate ids ...
+    Problems are, for example, characters not in ``letters``, labels with blanks, times outside the
+    audio, unreadable audio, texts too long for their audio, and duplicate ids.
     """
     recordings = _read_recordings(rows, root)
     any_speaker = any(row.speaker or row.group for row in rows)
@@ -97,7 +100,7 @@ def check_rows(rows: Sequence[CorpusRow], root: Path, letters: str) -> CheckedRo
 
 
 def check_corpus(utterances: Sequence[Utterance], data: Data) -> list[str]:
-    """Check emotions and folds of the whole corpus for the ``data`` section of a conf."""
+    """Check emotions and folds for the ``data`` section of a conf; return the problems."""
     used = [u for u in utterances if data.turns == "all" or u.text != ""]
     problems = []
     labels = Counter(u.emotion for u in used if u.emotion)
@@ -114,19 +117,19 @@ def check_corpus(utterances: Sequence[Utterance], data: Data) -> list[str]:
         for u in used
     ]
     try:
-        made = folds.make(fold_utterances, data.scheme, data.dev, data.dev_fraction, data.seed)
+        all_folds = folds.make(fold_utterances, data.scheme, data.dev, data.dev_fraction, data.seed)
     except DataError as error:
         return [*problems, f"folds cannot be made (data.scheme: {data.scheme}): {error}"]
-    if not made:
+    if not all_folds:
         problems.append("no utterance is left to train on")
     transcribed = {u.id for u in used if u.text is not None}
     labelled = {u.id for u in used if u.emotion}
-    for fold in made:
-        for part, split in (("train", fold.train), ("dev", fold.dev)):
-            for known, kind in ((transcribed, "transcript"), (labelled, "emotion")):
-                if known and not known & {u.id for u in split}:
+    for fold in all_folds:
+        for split, split_utterances in (("train", fold.train), ("dev", fold.dev)):
+            for ids, kind in ((transcribed, "transcript"), (labelled, "emotion")):
+                if ids and not ids & {u.id for u in split_utterances}:
                     problems.append(
-                        f"fold {fold.name}: nothing in {part} has a known {kind}; try another "
+                        f"fold {fold.name}: nothing in {split} has a known {kind}; try another "
                         "data.seed or a larger data.dev_fraction"
                     )
     return problems
@@ -135,12 +138,12 @@ def check_corpus(utterances: Sequence[Utterance], data: Data) -> list[str]:
 def _read_recordings(rows: Iterable[CorpusRow], root: Path) -> dict[str, SourceRecording]:
     """Read the headers of all audio, by path.
 
-    The name of a recording is its stem, or its whole path where several have the same stem.
+    The name of a recording is its stem, or its full path where several have the same stem.
     """
     paths = sorted({row.path for row in rows})
     dialogues = {row.path: row.dialogue or row.path for row in rows}
     names = sorted(set(dialogues.values()))
-    parts = {name: f"part{n % PARTS + 1}" for n, name in enumerate(names)}
+    parts = {name: f"part{n % NUM_PARTS + 1}" for n, name in enumerate(names)}
     stems = Counter(Path(path).stem for path in paths)
     recordings = {}
     for path in paths:
@@ -226,7 +229,7 @@ def _check_times(row: CorpusRow, recording: SourceRecording) -> tuple[float, flo
 
 
 def _check_names(row: CorpusRow) -> list[str]:
-    """Report ids and labels that cannot be file names or entries of tables."""
+    """Return problems of ids and labels that cannot be file names or fields of tables."""
     return [
         f"{key} {value!r}: no blanks or slashes, and no leading dot or dash"
         for key in ("speaker", "group", "emotion", "fold", "id", "style")
@@ -235,7 +238,7 @@ def _check_names(row: CorpusRow) -> list[str]:
 
 
 def _check_text(raw: str, text: str, seconds: float, letters: str) -> list[str]:
-    """Report characters that the alphabet lacks, and texts too long for their audio."""
+    """Return problems: characters that are not in ``letters``, a text too long for its audio."""
     if lost := removed_characters(raw, letters):
         return [
             f"the transcript has {' '.join(lost)}, which data.letters lacks: add to conf/base.yaml "
@@ -250,6 +253,6 @@ def _check_text(raw: str, text: str, seconds: float, letters: str) -> list[str]:
 
 
 def _make_id(row: CorpusRow, recording: SourceRecording, start: float, end: float) -> str:
-    """Make an id of the recording and, where given, times (1/100 s) and channel."""
+    """Return an id from recording name and, where given, times (1/100 s) and channel."""
     times = f"-{start * 100:07.0f}-{end * 100:07.0f}" if row.start or row.end else ""
     return recording.name + times + (f"-c{row.channel}" if row.channel else "")

@@ -1,6 +1,6 @@
-"""Read a custom corpus, a CSV file or a Kaldi data dir, as rows of strings.
+"""Reader of custom corpora: the rows of a CSV file or a Kaldi data dir as strings.
 
-Only the format of the files is checked here; :mod:`local.own.check` checks the contents.
+Only the file format is checked here; :mod:`local.own.check` checks the contents.
 """
 
 import csv
@@ -25,10 +25,10 @@ TABLES = {
 
 
 class CorpusRow(NamedTuple):
-    """The cells of an utterance; "" where a cell is empty or a column is missing."""
+    """The cells of an utterance; "" for empty cells and missing columns."""
 
     where: str
-    """file and line, or table and utterance"""
+    """file and line, or data dir and utterance, for messages"""
     path: str
     text: str | None
     """None if unknown; "" (in a data dir only) if there are no words"""
@@ -49,12 +49,12 @@ class CorpusTable(NamedTuple):
 
     rows: list[CorpusRow]
     problems: list[str]
-    """malformed lines"""
+    """a message for each malformed line"""
     unused_columns: list[str]
 
 
 def read(source: Path) -> CorpusTable:
-    """Read a CSV file or a data dir. Raises DataError if it is neither."""
+    """Read a CSV file or a data dir. Raises DataError if ``source`` is neither or malformed."""
     if source.is_dir():
         return _read_data_dir(source)
     if not source.is_file():
@@ -63,7 +63,7 @@ def read(source: Path) -> CorpusTable:
 
 
 def _read_csv(source: Path) -> CorpusTable:
-    """Read columns by name, in any order, separated by commas, semicolons or tabs."""
+    """Read a CSV file with a header; columns may be in any order, separated by , ; or tabs."""
     text = files.read_text(source).removeprefix("\ufeff")
     first = text.partition("\n")[0].rstrip("\r")
     delimiter = max(DELIMITERS, key=first.count)

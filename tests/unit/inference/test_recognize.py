@@ -169,7 +169,7 @@ def test_data_dir_with_segments(
 
 def test_long_audio_is_its_windows(packed_recipe: Path, model: Recognizer) -> None:
     long = np.concatenate(list(waves(packed_recipe).values()))
-    turns = model.recognize(long, RATE, how="windows", longest=1.0)
+    turns = model.recognize(long, RATE, mode="windows", max_seconds=1.0)
     assert turns[-1].end == pytest.approx(len(long) / RATE) and len(turns) == 4
     for turn in turns:
         part = long[round(turn.begin * RATE) : round(turn.end * RATE)]
@@ -372,7 +372,7 @@ def test_very_short_audio_and_silence(model: Recognizer, seconds: float) -> None
     (turn,) = model.recognize(np.zeros(max(1, round(seconds * RATE))), RATE)
     assert turn.end == pytest.approx(seconds, abs=1e-4)
     assert sum(turn.posteriors.values()) == pytest.approx(1)
-    assert model.recognize(np.zeros(2 * RATE), RATE, how="voice") == []
+    assert model.recognize(np.zeros(2 * RATE), RATE, mode="voice") == []
 
 
 def test_results_are_written_as_soon_as_a_buffer_is_full(

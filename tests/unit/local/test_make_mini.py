@@ -187,6 +187,6 @@ def test_music_has_its_length() -> None:
 
 def test_a_killed_process_is_an_error() -> None:
     kill = (os.kill, (os.getpid(), 0))
-    assert make_mini.run_jobs([kill, (len, ("abc",))], 2) == [None, 3]
+    assert make_mini.run_tasks([kill, (len, ("abc",))], 2) == [None, 3]
     with pytest.raises(DataError, match=r"process 2 of 2 failed or was killed .*run the same"):
-        make_mini.run_jobs([(time.sleep, (30,)), (os._exit, (9,))], 2)
+        make_mini.run_tasks([(time.sleep, (30,)), (os._exit, (9,))], 2)
