@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from jointasr.utils.errors import DataError
+from jointasr.utils.masks import valid_mask
 from jointasr.utils.transfer import copy_to_device
 
 Engine = Literal["k2", "torch"]
@@ -86,8 +87,7 @@ def check_finite(log_probs: Tensor, lengths: Sequence[int]) -> None:
     Without this check divergence would look like an infeasible target: loss +inf, gradient zero.
     """
     bad = ~log_probs.detach().isfinite().all(dim=2)
-    positions = torch.arange(bad.shape[1], device=bad.device)
-    bad &= positions < copy_to_device(lengths, bad.device).unsqueeze(1)
+    bad &= valid_mask(lengths, bad.shape[1], bad.device)
     rows = bad.any(dim=1).nonzero().flatten().tolist()
     if rows:
         first = int(bad[rows[0]].nonzero()[0])
@@ -194,10 +194,8 @@ def _torch_loss(
     device = log_probs.device
     counts = [lengths[row] for row in rows]
     scores = log_probs[copy_to_device(rows, device), : max(counts)].double()
-    padding = torch.arange(scores.shape[1], device=device) >= copy_to_device(
-        counts, device
-    ).unsqueeze(1)
-    scores = scores.masked_fill(padding.unsqueeze(2), 0.0)
+    padding = ~valid_mask(counts, scores.shape[1], device).unsqueeze(2)
+    scores = scores.masked_fill(padding, 0.0)
     labels = [label for row in rows for label in targets[row]]
     losses = torch.nn.functional.ctc_loss(
         scores.transpose(0, 1),
@@ -210,5 +208,5 @@ def _torch_loss(
     # torch assumes that log_probs comes from log_softmax and adds exp(log_probs) to its gradient,
     # which the backward pass of log_softmax cancels. Subtract it, to get the gradient with respect
     # to log_probs, as in k2.
-    mass = scores.exp().masked_fill(padding.unsqueeze(2), 0.0).sum(dim=(1, 2))
+    mass = scores.exp().masked_fill(padding, 0.0).sum(dim=(1, 2))
     return losses - (mass - mass.detach())

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from jointasr.data.wav_scp import RATE
 from jointasr.utils.errors import DataError
+from jointasr.utils.masks import valid_mask
 from jointasr.utils.rng import stream
 from jointasr.utils.transfer import copy_to_device
 
@@ -119,7 +120,7 @@ def drop_bands(waves: Tensor, lengths: Sequence[int], draws: Sequence[Draw]) -> 
         return waves.clone()
     index = copy_to_device(rows, waves.device)
     chosen = waves[index]
-    valid = _valid_mask(chosen, [lengths[row] for row in rows])
+    valid = valid_mask([lengths[row] for row in rows], chosen.shape[1], chosen.device)
     response = torch.stack([_response(draws[row].bands) for row in rows])
     delays = [len(draws[row].bands) * (TAPS // 2) for row in rows]
     response = copy_to_device(response, waves.device)
@@ -182,11 +183,6 @@ def _convolve(waves: Tensor, response: Tensor, delays: Sequence[int]) -> Tensor:
     filtered = torch.fft.irfft(spectra, BLOCK, dim=2)[:, :, overlap:].reshape(len(waves), -1)
     positions = torch.arange(waves.shape[1], device=waves.device)
     return filtered.gather(1, positions + copy_to_device(delays, waves.device).unsqueeze(1))
-
-
-def _valid_mask(waves: Tensor, lengths: Sequence[int]) -> Tensor:
-    positions = torch.arange(waves.shape[1], device=waves.device)
-    return positions < copy_to_device(lengths, waves.device).unsqueeze(1)
 
 
 def _check(waves: Tensor, lengths: Sequence[int], draws: Sequence[Draw]) -> None:

@@ -22,6 +22,7 @@ from jointasr.data.wav_scp import RATE
 from jointasr.models import hub
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
+from jointasr.utils.masks import valid_mask
 from jointasr.utils.transfer import copy_to_device
 
 PREPROCESSOR = "preprocessor_config.json"
@@ -56,7 +57,7 @@ class MaskedGroupNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x (N, C, T)."""
         assert self.frames is not None
-        valid = (torch.arange(x.shape[-1], device=x.device) < self.frames[:, None])[:, None]
+        valid = valid_mask(self.frames, x.shape[-1], x.device)[:, None]
         count = self.frames.clamp(min=1)[:, None, None].to(torch.float32)
         y = x.float() * valid
         mean = y.sum(-1, keepdim=True) / count
@@ -148,9 +149,7 @@ class Encoder(nn.Module):
 
     def transform(self, features: Tensor, frames: Tensor) -> Tensor:
         """Return hidden states (N, F, dim) of convolutional features (N, F, C), frames (N,)."""
-        counts = copy_to_device(frames, features.device)[:, None]
-        valid = torch.arange(features.shape[1], device=features.device) < counts
-        self.valid = valid
+        self.valid = valid = valid_mask(frames, features.shape[1], features.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
             projected = self.model.feature_projection(features)
             hidden = projected[0] if isinstance(projected, tuple) else projected
@@ -192,9 +191,8 @@ class Encoder(nn.Module):
 def normalise(waves: Tensor, lengths: Tensor) -> Tensor:
     """Normalise waves (N, T) to zero mean and unit variance over their lengths (N,); zero the
     padding."""
-    lengths = copy_to_device(lengths, waves.device)[:, None]
-    valid = torch.arange(waves.shape[1], device=waves.device) < lengths
-    count = lengths.to(torch.float32)
+    valid = valid_mask(lengths, waves.shape[1], waves.device)
+    count = copy_to_device(lengths, waves.device)[:, None].to(torch.float32)
     mean = (waves * valid).sum(1, keepdim=True) / count
     centred = (waves - mean) * valid
     variance = centred.square().sum(1, keepdim=True) / count

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from jointasr.config.schema import Emotion
-from jointasr.utils.transfer import copy_to_device
+from jointasr.utils.masks import valid_mask
 
 
 class States(NamedTuple):
@@ -21,8 +21,7 @@ class States(NamedTuple):
     @property
     def mask(self) -> Tensor:
         """Mask (N, L), true for valid positions."""
-        positions = torch.arange(self.hidden.shape[1], device=self.hidden.device)
-        return positions < copy_to_device(self.lengths, positions.device)[:, None]
+        return valid_mask(self.lengths, self.hidden.shape[1], self.hidden.device)
 
 
 def average(states: States) -> Tensor:
