@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from jointasr.config import conf_files, layout
-from jointasr.data import datadir
 from jointasr.training.fingerprint import checkpoint_files
 from jointasr.utils import done, files, provenance
 from jointasr.utils.errors import run
@@ -38,7 +37,7 @@ def check_once(name: str, model: str, letters: str, check: Callable[[], None]) -
         return
     options = {"letters": letters, "stack": provenance.stack()}
     digest = done.digest("jointasr.bin.check_models", options, checkpoint_files(Path(model)))
-    passed = datadir.read_json(PASSED) if PASSED.is_file() else {}
+    passed = files.read_json(PASSED) if PASSED.is_file() else {}
     if passed.get(name) == digest:
         print(f"{name}: up to date")
         return

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import get_args
 
 from jointasr.config import arguments, conf_files, decode_schema, layout, schema
-from jointasr.data import datadir
 from jointasr.doctor import inputs
 from jointasr.prep import folds
 from jointasr.text import lang
@@ -131,7 +130,7 @@ def check_models(conf: schema.Config) -> None:
             raise DataError(f"--{option}: {result.detail}; give {result.fix}")
     vocabulary = Path(conf.encoder.model) / "vocab.json"
     if conf.uses_checkpoint_head and vocabulary.is_file():
-        symbols = datadir.read_json(vocabulary)
+        symbols = files.read_json(vocabulary)
         lang.map_head(symbols, lang.Units.char(conf.data.letters), vocabulary)
 
 

@@ -1,10 +1,8 @@
 """Kaldi data directories: sorted text tables keyed by utterance or speaker."""
 
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
@@ -53,14 +51,6 @@ def write_table(path: Path, mapping: Mapping[str, str]) -> None:
         )
         lines.append(f"{key} {value}".rstrip(" ") + "\n")
     files.write_text(path, "".join(lines))
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises DataError with its name if it is missing or damaged."""
-    try:
-        return json.loads("\n".join(_lines(path)))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}: not JSON ({error}); recreate it") from error
 
 
 def read_list(path: Path) -> list[str]:

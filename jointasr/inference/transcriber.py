@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointasr.data import datadir, vad
+from jointasr.data import vad
 from jointasr.data.wav_scp import RATE
 from jointasr.inference import formats
 from jointasr.inference.formats import Recognition
@@ -119,7 +119,7 @@ def _read_results(out: Path, settings: dict[str, object]) -> dict[str, Recogniti
     if not path.is_file():
         files.write_json(settings_file, settings)
         return {}
-    if not settings_file.is_file() or datadir.read_json(settings_file) != settings:
+    if not settings_file.is_file() or files.read_json(settings_file) != settings:
         raise DataError(
             f"{out}: has results of another model or other options; choose another --out"
         )

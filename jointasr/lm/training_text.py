@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from jointasr.data import datadir
 from jointasr.lm import arpa, ngram
 from jointasr.text import lang
 from jointasr.utils import files
@@ -31,7 +30,7 @@ def find_differences(folder: Path, train: Mapping[str, str], extra: Sequence[Pat
 
     [] if its model equals the one estimated from the transcripts ``train`` and the files ``extra``.
     """
-    order = datadir.read_json(folder / META)["order"]
+    order = files.read_json(folder / META)["order"]
     expected = arpa.text(estimate(train.values(), extra, order))
     same = files.read_text(folder / arpa.FILE_NAME) == expected
     return [] if same else ["not the model of its fold's training text"]

@@ -184,7 +184,7 @@ def select(path: Path, requested: Sequence[str]) -> list[str]:
     """
     if not (path / FILE).is_file():
         raise DataError(f"{path}: no folds there; run stage 3 first")
-    existing = list(datadir.read_json(path / FILE)["folds"])
+    existing = list(files.read_json(path / FILE)["folds"])
     for name in requested:
         if name not in existing:
             raise DataError(f"fold {name} does not exist in {path}; there are {' '.join(existing)}")

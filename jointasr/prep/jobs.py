@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jointasr.config import conf_files, layout, schema
-from jointasr.data import datadir
 from jointasr.prep import folds
+from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
 
@@ -66,7 +66,7 @@ def training_jobs(
         settings = overrides
         conf = conf_files.load(path, Path(), settings)
         if conf.batch.max_duration == "auto" and layout.MAX_DURATION.is_file():
-            seconds = num_gpus * datadir.read_json(layout.MAX_DURATION)["max_duration"]
+            seconds = num_gpus * files.read_json(layout.MAX_DURATION)["max_duration"]
             settings = [*settings, f"batch.max_duration={seconds}"]
             conf = conf_files.load(path, Path(), settings)
         data = Path(conf_files.data_name(conf, path, Path()))

@@ -11,7 +11,7 @@ from jointasr.prep import folds
 from jointasr.prep.folds import FoldUtterance
 from jointasr.report.findings import Finding, all_of, expect_none
 from jointasr.scoring.pooling import DecodedFold
-from jointasr.utils import done
+from jointasr.utils import done, files
 
 
 class FoldSplits(NamedTuple):
@@ -112,7 +112,7 @@ def excluded_utterances(fold_dirs: Sequence[Path]) -> Iterable[Finding]:
         selected_dir = layout.selected_dir(data)
         selected = datadir.read_table(selected_dir / "utt2spk")
         used_labels = {"", *datadir.read_table(selected_dir / "utt2emo").values()}
-        for corpus in datadir.read_json(selected_dir / done.NAME)["inputs"]:
+        for corpus in files.read_json(selected_dir / done.NAME)["inputs"]:
             emotions = datadir.read_table(Path(corpus) / "utt2emo")
             texts = datadir.read_table(Path(corpus) / "text")
             utterances = datadir.read_table(Path(corpus) / "utt2spk").keys()

@@ -10,7 +10,7 @@ from jointasr.data import datadir
 from jointasr.lm import arpa, training_text
 from jointasr.report.findings import Finding, all_of, expect_none
 from jointasr.scoring.pooling import DecodedFold
-from jointasr.utils import done
+from jointasr.utils import done, files
 
 MAY_DIFFER = ("steps", "processes", "useful")
 """entries of a training budget that may differ between systems"""
@@ -49,7 +49,7 @@ def language_models(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
             record = tune_dir / done.NAME
             if not record.is_file():
                 continue
-            inputs = set(datadir.read_json(record)["inputs"])
+            inputs = set(files.read_json(record)["inputs"])
             lm_dirs = [
                 Path(path) for path in sorted(inputs) if (Path(path) / arpa.FILE_NAME).is_file()
             ]
@@ -58,7 +58,7 @@ def language_models(decoded: Sequence[DecodedFold]) -> Iterable[Finding]:
             for lm_dir in lm_dirs:
                 if str(lm_dir) in different:
                     continue  # checked for another system or training condition
-                extra = datadir.read_json(lm_dir / training_text.META)["extra"]
+                extra = files.read_json(lm_dir / training_text.META)["extra"]
                 extra_texts.update(extra)
                 train_dir = layout.set_dir(lm_dir.parent, "train", model.train)
                 train = datadir.read_table(train_dir / "text")

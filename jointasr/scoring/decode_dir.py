@@ -135,7 +135,7 @@ def read_emotion_posteriors(folder: Path, num_labels: int) -> dict[str, list[flo
 def read_usage(folder: Path) -> Usage | None:
     """Return time and memory of decoding, None where the folder does not have them."""
     path = folder / USAGE
-    return Usage(**datadir.read_json(path)) if path.is_file() else None
+    return Usage(**files.read_json(path)) if path.is_file() else None
 
 
 def read_commit(folder: Path) -> str | None:
@@ -152,7 +152,7 @@ def read_unreadable(folder: Path) -> dict[str, str]:
 
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
-    description: dict[str, Any] = datadir.read_json(path) if path.is_file() else {}
+    description: dict[str, Any] = files.read_json(path) if path.is_file() else {}
     return description
 
 

@@ -6,7 +6,6 @@ size, digest), ``labels.txt`` (one emotion per line) and, for pieces, ``bpe.mode
 
 import hashlib
 import io
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -69,7 +68,7 @@ class Units:
     @classmethod
     def load(cls, lang: Path) -> "Units":
         """Read the units of a lang folder. Raises DataError if its files do not match."""
-        metadata = _read_json(lang / "units.json")
+        metadata = _read_object(lang / "units.json")
         symbols = _read_tokens(lang / "tokens.txt")
         kind = str(metadata.get("type"))
         if kind != "char" and kind not in PIECE_KINDS:
@@ -265,11 +264,8 @@ def _read_tokens(path: Path) -> list[str]:
     return symbols
 
 
-def _read_json(path: Path) -> dict[str, object]:
-    try:
-        value = json.loads(files.read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}: not valid JSON: {error}") from None
+def _read_object(path: Path) -> dict[str, object]:
+    value = files.read_json(path)
     if not isinstance(value, dict):
         raise DataError(f"{path}: expected an object")
     return value

@@ -9,7 +9,6 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from jointasr.data import datadir
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
@@ -54,7 +53,7 @@ class Snapshots:
         for steps in reversed(self._steps()):
             path = self.folder / f"{steps}.safetensors"
             try:
-                record = datadir.read_json(path.with_suffix(".json"))
+                record = files.read_json(path.with_suffix(".json"))
                 valid = path.is_file() and files.sha256(path) == record["sha256"]
             except (DataError, KeyError):
                 valid = False

@@ -61,6 +61,16 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def read_json(path: Path) -> Any:
+    """Return the value of a JSON file. Raises DataError naming it if it is missing or damaged."""
+    if not path.is_file():
+        raise DataError(f"{path} does not exist")
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: not JSON ({error}); recreate it") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, indented, atomically."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
