@@ -1,4 +1,4 @@
-"""Files, locks, ``.done`` records, random streams, processes and timing; nothing about speech.
+"""Files, locks, ``.done`` records, random streams, processes, timing, padding masks.
 
-Imports no other package of the project.
+Nothing here is specific to speech. Imports no other package of the project.
 """
