@@ -1,4 +1,4 @@
-"""Signal processing for the mini corpora, in numpy. Waves are float32 at 16 kHz."""
+"""Signal processing for the mini corpora, in numpy. Waves are (samples,) float32 at 16 kHz."""
 
 import wave
 from functools import cache
@@ -24,7 +24,7 @@ def _kernels(cutoff: float) -> NDArray[np.float32]:
 
 
 def resample(x: Wave, step: float) -> Wave:
-    """Resample ``x`` at multiples of ``step`` samples; the result has len(x) / step samples."""
+    """Interpolate ``x`` at multiples of ``step`` samples; returns about len(x) / step samples."""
     table = _kernels(round(0.95 * min(1.0, 1 / step), 6))
     ticks = np.round(np.arange(int((len(x) - 1) / step)) * step * _PHASES).astype(np.int64)
     start, phase = ticks // _PHASES, ticks % _PHASES
@@ -36,7 +36,7 @@ def resample(x: Wave, step: float) -> Wave:
 
 
 def trim(x: Wave, threshold: float = 0.004, margin: float = 0.05) -> Wave:
-    """Remove silence at both ends, except ``margin`` seconds."""
+    """Remove samples below ``threshold`` at both ends, except for ``margin`` seconds."""
     loud = np.flatnonzero(np.abs(x) > threshold)
     edge = int(margin * RATE)
     return x[max(0, loud[0] - edge) : loud[-1] + edge] if len(loud) else x
@@ -48,7 +48,7 @@ def fft_filter(x: Wave, gain: NDArray[np.float64], n: int) -> Wave:
 
 
 def fft_size(length: int) -> int:
-    """Return a power of two that leaves room for the tail of a filter."""
+    """Return an FFT size, a power of two, with room for the tail of a filter."""
     return 1 << (length + 2048).bit_length()
 
 
@@ -58,7 +58,7 @@ def frequencies(n: int) -> NDArray[np.float64]:
 
 
 def tilt(x: Wave, db_per_octave: float) -> Wave:
-    """Tilt the spectrum around 500 Hz (flat below 100 Hz)."""
+    """Tilt the spectrum by a gain of 0 dB at 500 Hz; the gain is constant below 100 Hz."""
     n = fft_size(len(x))
     octaves = np.log2(np.maximum(frequencies(n), 100.0) / 500.0)
     return fft_filter(x, 10 ** (db_per_octave * octaves / 20), n)
@@ -76,14 +76,14 @@ def level(x: Wave, value: float) -> Wave:
 
 
 def envelope(x: Wave, seconds: float = 0.02) -> Wave:
-    """Return the moving average of the magnitude."""
+    """Return the moving average of the magnitude over the previous ``seconds``."""
     width = int(seconds * RATE)
     total = np.cumsum(np.pad(np.abs(x), (width, 0)), dtype=np.float64)
     return np.asarray((total[width:] - total[:-width]) / width, np.float32)
 
 
 def write_wav(path: Path, x: Wave) -> None:
-    """Write 16 kHz mono PCM16; samples are rounded."""
+    """Write a mono 16 kHz file with 16-bit samples, rounded and clipped."""
     data = np.clip(np.round(x * 32768), -32768, 32767).astype("<i2")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

@@ -1,8 +1,8 @@
-"""Emotional speech: a style vector per utterance, and its effect on the voice.
+"""Emotional speech: a style vector for each utterance, and its effect on the voice.
 
-Styles have seven dimensions in units of their standard deviations. Class means are moved toward the
-class of similar arousal (anger and happiness; sadness and neutral), so that the voice indicates
-arousal well and valence poorly. Loudness is not a cue: the encoders normalise it.
+Styles have seven dimensions in units of their standard deviations. The mean of each class is moved
+toward that of the class with similar arousal (anger and happiness; sadness and neutral), so that
+the voice indicates arousal better than valence. Loudness is random: encoders normalize it.
 """
 
 import numpy as np
@@ -21,11 +21,13 @@ MEANS = {
 }
 PARTNER = {"ang": "hap", "hap": "ang", "neu": "sad", "sad": "neu"}
 PULL = 0.35
+"""how far class means are moved toward the mean of the partner, 0 to 1"""
 SPREAD = 0.8
+"""standard deviation within a class"""
 
 
 def mean(emotion: str) -> NDArray[np.float64]:
-    """Return the class mean; for other labels (frustration, surprise ...) the overall mean."""
+    """Return the mean style (7,) of a class; for other labels, the mean of all classes."""
     if emotion not in MEANS:
         return np.mean([MEANS[name] for name in MEANS], axis=0)
     own, other = np.array(MEANS[emotion]), np.array(MEANS[PARTNER[emotion]])
@@ -38,12 +40,12 @@ def draw_style(rng: Rng, emotion: str) -> NDArray[np.float64]:
 
 
 def _normal(rng: Rng) -> float:
-    """Draw a sum of twelve uniforms: bounded, and the same in all versions of numpy."""
+    """Draw an approximately normal number, bounded and independent of the numpy version."""
     return sum(rng.random() for _ in range(12)) - 6.0
 
 
 def synthesize_emotional(rng: Rng, text: str, voice: Voice, style: NDArray[np.float64]) -> Wave:
-    """Synthesize ``text`` in a style, at 16 kHz and a random level."""
+    """Synthesize ``text`` with a style (7,), at 16 kHz and a random peak level."""
     z = dict(zip(DIMENSIONS, style, strict=True))
     x = synthesize(
         text,
@@ -56,7 +58,7 @@ def synthesize_emotional(rng: Rng, text: str, voice: Voice, style: NDArray[np.fl
 
 
 def apply_style(rng: Rng, x: Wave, z: dict[str, np.float64], channel: float) -> Wave:
-    """Apply spectral tilt, overdrive, breath noise and a 6 Hz tremor."""
+    """Apply spectral tilt (dB per octave), overdrive, breath noise and a 6 Hz tremor."""
     x = x / max(float(np.abs(x).max()), 1e-9)
     drive = float(np.clip(1 + 0.9 * z["drive"], 0, 6))
     if drive > 0:

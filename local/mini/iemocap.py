@@ -1,9 +1,8 @@
 """Write the actors' utterances as a corpus in the layout of IEMOCAP, with its irregularities.
 
-Labels in ``dialog/EmoEvaluation``, transcripts in ``dialog/transcriptions``, one wav per turn in
-``sentences/wav/<dialogue>``. Also written: sub-folders of single annotators, ``.anvil``
-binaries, AppleDouble files, overlapping (XX) utterances and lines without id, carriage returns,
-non-ASCII bytes.
+Labels are in ``dialog/EmoEvaluation``, transcripts in ``dialog/transcriptions``, one wav per turn
+in ``sentences/wav/<dialogue>``. Irregularities: folders of single annotators, ``.anvil`` binaries,
+AppleDouble files, overlapping (XX) utterances, lines without id, carriage returns, non-ASCII bytes.
 """
 
 from collections.abc import Sequence
@@ -36,9 +35,9 @@ _BARE_LINES = ("M: Yeah.", "F: Okay.", "M: [LAUGHTER]", "F: What?")
 def write_audio(
     seed: int, root: Path, speaker: str, turns: Sequence[PlannedTurn]
 ) -> dict[str, float]:
-    """Write the wavs of one speaker, in order; return durations in seconds.
+    """Write the wavs of a speaker, in order; return ``{utterance: seconds}``.
 
-    Must run in a process of its own: see :mod:`local.mini.voices`.
+    Must run in a separate process, see :mod:`local.mini.voices`.
     """
     durations = {}
     for turn in turns:
@@ -68,22 +67,22 @@ def session_folder(root: Path, dialogue: str) -> Path:
 def write_texts(
     seed: int, root: Path, turns: Sequence[PlannedTurn], durations: dict[str, float]
 ) -> None:
-    """Write labels, transcripts and irrelevant files of all dialogues."""
+    """Write labels, transcripts and other files of all dialogues; ``durations`` in seconds."""
     dialogues = list(dict.fromkeys(turn.dialogue for turn in turns))
     for number, dialogue in enumerate(dialogues):
         rng = stream(seed, "files", dialogue)
-        own = [turn for turn in turns if turn.dialogue == dialogue]
+        dialogue_turns = [turn for turn in turns if turn.dialogue == dialogue]
         times, now = [], 5.0
-        for turn in own:
+        for turn in dialogue_turns:
             now += 0.2 + rng.random()
             times.append((now, now + durations[turn.id]))
             now = times[-1][1]
         folder = session_folder(root, dialogue) / "dialog"
-        _write_labels(rng, folder / "EmoEvaluation", dialogue, own, times, number)
-        _write_transcript(rng, folder / "transcriptions", dialogue, own, times, number)
+        _write_labels(rng, folder / "EmoEvaluation", dialogue, dialogue_turns, times, number)
+        _write_transcript(rng, folder / "transcriptions", dialogue, dialogue_turns, times, number)
         if number % 3 == 0:
             wavs = wav_folder(root, dialogue)
-            (wavs / f"._{own[0].id}.wav").write_bytes(APPLE_DOUBLE)
+            (wavs / f"._{dialogue_turns[0].id}.wav").write_bytes(APPLE_DOUBLE)
 
 
 def _write_labels(
@@ -110,7 +109,7 @@ def _write_labels(
         ]
         votes.append(f"{turn.id} :{name}; ()")
     _write(folder / f"{dialogue}.txt", lines, number)
-    # Votes of single annotators use other names of the labels: preparation must not read them.
+    # Votes of single annotators have other label names, so that reading them would be an error.
     _write(folder / "Categorical" / f"{dialogue}_e2_cat.txt", votes, 0)
     _write(folder / "Attribute" / f"{dialogue}_e3_atr.txt", ["val 3; act 2; dom  2;"], 0)
     _write(folder / "Self-evaluation" / f"{dialogue}_f1_cat.txt", votes[:1], 0)
@@ -147,7 +146,7 @@ def _write_transcript(
 
 
 def _write(path: Path, lines: Sequence[str], number: int) -> None:
-    """Use DOS line ends in every fifth dialogue and Windows code page 1252 in every third."""
+    """Write lines, with CRLF in every fifth dialogue and code page 1252 in every third."""
     end = "\r\n" if number % 5 == 4 else "\n"
     data = "".join(line + end for line in lines)
     path.write_bytes(data.encode("cp1252" if number % 3 == 1 else "utf-8"))

@@ -1,8 +1,8 @@
 """The initial models of the mini recipe: an untrained encoder and a small BERT.
 
-The encoder is a wav2vec2 with two convolutions instead of seven (a quarter of the time on a CPU)
-whose first layer is initialised as a mel filter bank; stage 6 trains it on speech of other voices.
-The BERT has random weights and a vocabulary of words, and of letters for all other words.
+The encoder is a wav2vec2 with two convolutions instead of seven, which take a quarter of the time
+on a CPU; the first one is initialised as a mel filter bank. Stage 6 pretrains it on other voices.
+The BERT has random weights and a vocabulary of words, and of letters for unknown words.
 """
 
 import json
@@ -20,7 +20,7 @@ BANDS, PHASES, WINDOW, HOP = 32, 4, 400, 160
 
 
 def make_encoder(folder: Path, seed: int) -> None:
-    """Write an encoder with a filter bank as its first layer and random weights elsewhere."""
+    """Write an encoder whose first layer is a filter bank; other weights are random."""
     torch.manual_seed(seed)
     config = Wav2Vec2Config(
         hidden_size=128,
@@ -63,8 +63,10 @@ def filter_bank() -> Tensor:
 
 
 def phase_sums() -> Tensor:
-    """Return weights (BANDS * PHASES, BANDS * PHASES, 3) that add up the phases of each band, in
-    each of three frames and over all of them."""
+    """Return weights (BANDS * PHASES, BANDS * PHASES, 3) that sum over the phases of each band.
+
+    Of the four outputs of a band, three have the sums of one frame each, the last of all three.
+    """
     weight = torch.zeros(BANDS, PHASES, BANDS, PHASES, 3)
     for band in range(BANDS):
         for tap in range(3):
@@ -74,7 +76,7 @@ def phase_sums() -> Tensor:
 
 
 def make_bert(folder: Path, words: Iterable[str], seed: int) -> None:
-    """Write a BERT of two layers of 64 with random weights, and its vocabulary."""
+    """Write a BERT with two layers of size 64 and random weights, and its vocabulary."""
     torch.manual_seed(seed)
     letters = ["'", *"abcdefghijklmnopqrstuvwxyz"]
     full_words = sorted({word.lower() for word in words} - set(letters))

@@ -1,6 +1,6 @@
 """Write a noise corpus in the layout of MUSAN: music, speech and noise, with its text files.
 
-Lengths of files vary widely; some noises last less than a second. The talkers occur nowhere else.
+Durations vary from less than a second to 45 seconds. The talkers are not in other corpora.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ SECONDS = {"music": (12.0, 45.0), "noise": (0.4, 20.0), "speech": (10.0, 40.0)}
 
 
 def names(kind: str, scale: float) -> list[str]:
-    """Return the names of files, ``music-fma-0000`` ...; each type has enough for three pools."""
+    """Return the file names of a type, ``music-fma-0000`` ...; at least ten, for three pools."""
     sources = SOURCES[kind]
     count = min(FILES[kind], max(10, round(scale * FILES[kind])))
     return [f"{kind}-{sources[i % len(sources)]}-{i // len(sources):04d}" for i in range(count)]
 
 
 def write_files(seed: int, root: Path, kind: str, scale: float, part: int, parts: int) -> None:
-    """Write every ``parts``-th file of a type, in order, in a process of its own."""
+    """Write every ``parts``-th file of a type from number ``part``, in a separate process."""
     for index, name in enumerate(names(kind, scale)):
         if index % parts != part:
             continue
@@ -52,7 +52,7 @@ def _sound(rng: np.random.Generator, kind: str, index: int, seconds: float) -> W
 
 
 def continuous_speech(rng: np.random.Generator, voice: voices.Voice, n: int) -> Wave:
-    """Synthesize sentences of one talker with short pauses: ``n`` samples of unit level."""
+    """Synthesize ``n`` samples of a talker's sentences with short pauses, at an RMS of 0.1."""
     parts: list[Wave] = []
     total = 0
     while total < n:
@@ -66,15 +66,15 @@ def continuous_speech(rng: np.random.Generator, voice: voices.Voice, n: int) -> 
 
 
 def write_texts(root: Path, scale: float) -> None:
-    """Write README, and LICENSE and ANNOTATIONS next to the wavs, and an AppleDouble file."""
+    """Write README, LICENSE and ANNOTATIONS of each source, and an AppleDouble file."""
     (root / "README").write_text("A synthetic stand-in in the layout of MUSAN.\n", encoding="utf-8")
     for kind, sources in SOURCES.items():
         all_names = names(kind, scale)
         for source in sources:
             folder = root / kind / source
-            own = [name for name in all_names if name.startswith(f"{kind}-{source}-")]
-            _lines(folder / "LICENSE", ["Made by local/make_mini.py.", *own])
-            _lines(folder / "ANNOTATIONS", [f"{name} synthetic {kind}" for name in own])
+            source_names = [name for name in all_names if name.startswith(f"{kind}-{source}-")]
+            _lines(folder / "LICENSE", ["Made by local/make_mini.py.", *source_names])
+            _lines(folder / "ANNOTATIONS", [f"{name} synthetic {kind}" for name in source_names])
     (root / "noise" / "free-sound" / "._noise-free-sound-0000.wav").write_bytes(b"\0\5\26\7")
 
 

@@ -1,6 +1,6 @@
 """Plan the mini corpus: speaker, text, emotion and style of all utterances, before synthesis.
 
-The plan depends only on the seed and uses uniform random numbers, so that the counts of
+The plan depends only on the seed, and only on uniform random numbers, so that the counts in
 ``conf/counts.tsv`` are the same on all machines.
 """
 
@@ -13,7 +13,6 @@ from jointasr.utils.rng import stream
 from local.mini import emotion, sentences
 
 Rng = np.random.Generator
-# Utterances with one of the four emotions: with words, and with tags only.
 TURNS = {
     "Ses01F": 98,
     "Ses01M": 101,
@@ -26,6 +25,7 @@ TURNS = {
     "Ses05F": 102,
     "Ses05M": 100,
 }
+"""utterances with words and one of the four emotions, by speaker"""
 TAG_ONLY = {
     "Ses01F": 3,
     "Ses01M": 1,
@@ -38,8 +38,11 @@ TAG_ONLY = {
     "Ses05F": 4,
     "Ses05M": 3,
 }
+"""utterances with one of the four emotions and tags only"""
 OTHERS = ("xxx", "fru", "xxx", "fru", "sur", "xxx", "fru", "fea", "xxx", "fru", "oth", "dis")
+"""labels of the utterances of each speaker without one of the four emotions"""
 WEIGHTS = {"ang": 0.22, "hap": 0.28, "neu": 0.28, "sad": 0.22}
+"""probabilities of the emotions"""
 EXCITED = 0.45
 """share of happy utterances labelled as excited"""
 SCRIPT_TURNS = 10
@@ -50,7 +53,7 @@ VERBATIM = 0.35
 
 @dataclass
 class PlannedTurn:
-    """One labelled utterance; ``style`` and ``emotion`` control the synthesis."""
+    """A labelled utterance; ``style`` controls the synthesis."""
 
     id: str
     speaker: str
@@ -63,7 +66,7 @@ class PlannedTurn:
 
 
 def dialogues(session: int) -> list[str]:
-    """Return the names of the dialogues of a session, with all letter suffixes that IEMOCAP has."""
+    """Return the names of a session's dialogues, with all letter suffixes of IEMOCAP."""
     women = ["impro01", "impro02", "impro03", "script01_1", "script02_1"]
     men = list(women)
     if session == 3:
@@ -120,24 +123,25 @@ def _script(seed: int, speaker: str, name: str) -> list[tuple[str, str]]:
     """Return the lines of a role: the same in all sessions, except those that the actor changes."""
     script = name.split("_", 1)[1]
     written = stream(seed, "script", script, speaker[-1])
-    own = stream(seed, "ad lib", speaker, name)
+    ad_lib = stream(seed, "ad lib", speaker, name)
     lines = []
     for _ in range(SCRIPT_TURNS):
         emotion_label = _emotion(written, "")
         label, text = _label(written, emotion_label), sentences.sentence(written, emotion_label)
-        adlib = sentences.sentence(own, emotion_label)
-        lines.append((label, text if own.random() < VERBATIM else adlib))
+        changed = sentences.sentence(ad_lib, emotion_label)
+        lines.append((label, text if ad_lib.random() < VERBATIM else changed))
     return lines
 
 
 def _improvised(rng: Rng, n: int) -> list[tuple[str, str]]:
+    """Return (label, text) of ``n`` utterances of a dialogue with a theme."""
     theme = _emotion(rng, "")
     labels = [_emotion(rng, theme) for _ in range(n)]
     return [(_label(rng, label), sentences.sentence(rng, label)) for label in labels]
 
 
 def _emotion(rng: Rng, theme: str) -> str:
-    """Draw one of the four emotions; one in five is the theme of the dialogue, if it has one."""
+    """Draw one of the four emotions; with probability 0.2, ``theme`` unless it is ""."""
     if rng.random() < 0.2 and theme:
         return theme
     edges = np.cumsum(list(WEIGHTS.values()))
@@ -145,6 +149,7 @@ def _emotion(rng: Rng, theme: str) -> str:
 
 
 def _label(rng: Rng, emotion_label: str) -> str:
+    """Return the label of an emotion: happy utterances may be labelled as excited."""
     return "exc" if rng.random() < EXCITED and emotion_label == "hap" else emotion_label
 
 

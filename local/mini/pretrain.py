@@ -1,7 +1,7 @@
-"""Speech to pretrain a small encoder on: other voices, no emotions, half of it with noise.
+"""Pretraining speech for a small encoder: other voices, no emotion labels, half of it with noise.
 
-Noises have the types of the noise corpus, but none of its files is used. Texts come from the
-grammar of the actors' texts: a substitute for the large corpora of pretrained encoders.
+Noises are of the same types as in the noise corpus, but not from its files. Texts are from the same
+grammar as those of the actors, in place of the large corpora of pretrained encoders.
 """
 
 from collections.abc import Iterable
@@ -19,14 +19,16 @@ Rng = np.random.Generator
 UTTERANCES = 54  # per reader
 EXTRA_TEXTS = 3000
 NOISY = 0.5
+"""probability of noise"""
 SNR = (5.0, 35.0)
+"""range in dB"""
 COLUMNS = ("utterance", "reader", "gender", "noise", "snr", "text")
 
 
 def write_audio(seed: int, root: Path, readers: Iterable[int], scale: float) -> list[str]:
     """Write the wavs of several readers, in order; return the rows of the table.
 
-    Must run in a process of its own: see :mod:`local.mini.voices`.
+    Must run in a separate process, see :mod:`local.mini.voices`.
     """
     return [row for reader in readers for row in _write_reader(seed, root, reader, scale)]
 
@@ -40,7 +42,7 @@ def _write_reader(seed: int, root: Path, reader: int, scale: float) -> list[str]
     for number in range(max(2, round(scale * UTTERANCES))):
         rng = stream(seed, "pretrain", name, number)
         text = sentence(rng, ("ang", "hap", "neu", "sad")[int(rng.random() * 4)])
-        # Styles vary as much as those of the actors, but do not depend on the text.
+        # Styles vary as much as those of the actors, but are independent of the text.
         x = emotion.synthesize_emotional(rng, text, voice, 1.5 * emotion.draw_style(rng, ""))
         kind, snr = "-", 0.0
         if rng.random() < NOISY:
@@ -63,14 +65,14 @@ def _noise(rng: Rng, kind: str, reader: int, n: int) -> Wave:
 
 
 def _mix(x: Wave, noise: Wave, snr: float) -> Wave:
-    """Mix at an SNR of mean powers; the mixture is scaled down if it would clip."""
+    """Mix at an SNR in dB (ratio of mean powers); scale down a mixture that would clip."""
     power, other = (float(np.mean(np.square(y, dtype=np.float64))) for y in (x, noise))
     mixed = x + noise * np.float32(np.sqrt(power / max(other, 1e-12) / 10 ** (snr / 10)))
     return np.asarray(mixed * min(1.0, 0.95 / float(np.abs(mixed).max())), np.float32)
 
 
 def texts(seed: int, scale: float) -> list[str]:
-    """Return further sentences, without audio, for vocabularies and language models."""
+    """Return additional sentences, without audio, for vocabularies and language models."""
     rng = stream(seed, "texts")
     kinds = ("ang", "hap", "neu", "sad")
     count = round(EXTRA_TEXTS * scale)

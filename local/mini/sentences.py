@@ -1,9 +1,9 @@
 """The texts of the mini corpus: a small grammar, and a lexicon of emotional phrases.
 
-The vocabulary has about 120 words. Words indicate valence (positive or negative phrases), the voice
-indicates arousal (see :mod:`local.mini.emotion`): neither alone is sufficient. Texts are lower-case
-words, as the synthesizer gets them; ``decorate`` returns a mixed-case transcript with tags, quotes
-and punctuation, which :func:`jointasr.text.normalizer.normalise` must map back to these words.
+The vocabulary has about 120 words. Words indicate valence (positive or negative phrases) and the
+voice indicates arousal (see :mod:`local.mini.emotion`), so that neither is sufficient. Texts are
+lower-case, for the synthesizer; ``decorate`` returns a mixed-case transcript with tags, quotes and
+punctuation, which :func:`jointasr.text.normalizer.normalise` must map back to the same words.
 """
 
 import numpy as np
@@ -89,11 +89,11 @@ LEXICON = {
     "sad": ("i'm so sorry", "i miss him", "it hurts so much"),
 }
 EMOTIONAL = 0.6
-"""share of emotional utterances with a phrase of their emotion"""
+"""share of the emotional utterances with a phrase of their emotion"""
 NEGATIVE = 0.6
-"""share of the phrases of anger and sadness that both have in common"""
+"""share of the phrases of angry and sad utterances from the common list"""
 MISLEADING = 0.2
-"""share of the other utterances with a phrase of a random emotion"""
+"""share of all other utterances with a phrase of a random emotion"""
 
 
 def _pick(rng: Rng, options: tuple[str, ...]) -> str:
@@ -101,6 +101,7 @@ def _pick(rng: Rng, options: tuple[str, ...]) -> str:
 
 
 def _fill(rng: Rng, frame: str) -> str:
+    """Replace the slots of a sentence frame by random options."""
     words = []
     for word in frame.split():
         name = word.strip("{}")
@@ -109,15 +110,15 @@ def _fill(rng: Rng, frame: str) -> str:
 
 
 def phrase_kind(rng: Rng, emotion: str) -> str:
-    """Draw the lexicon of an utterance's phrase, or "" for none."""
-    own = {"hap": "pos", "ang": "ang", "sad": "sad"}.get(emotion, "")
-    if own and rng.random() < EMOTIONAL:
-        return "neg" if own != "pos" and rng.random() < NEGATIVE else own
+    """Draw the key in LEXICON of an utterance's phrase, "" for no phrase."""
+    kind = {"hap": "pos", "ang": "ang", "sad": "sad"}.get(emotion, "")
+    if kind and rng.random() < EMOTIONAL:
+        return "neg" if kind != "pos" and rng.random() < NEGATIVE else kind
     return _pick(rng, tuple(LEXICON)) if rng.random() < MISLEADING else ""
 
 
 def sentence(rng: Rng, emotion: str) -> str:
-    """Draw the text of an utterance: a sentence, possibly with a phrase before or after a comma."""
+    """Draw a sentence, with or without a phrase before or after it."""
     kind = phrase_kind(rng, emotion)
     if not kind:
         return _fill(rng, _pick(rng, LONG))
@@ -132,7 +133,7 @@ _ENDS = (".", ".", ".", "!", "...", "?!", " --", "\u2026")
 
 
 def decorate(rng: Rng, text: str, label: str) -> str:
-    """Return the transcript as an annotator might have typed it, with tags that are not spoken."""
+    """Return the transcript as typed by an annotator, with tags that are not spoken."""
     parts = [part.strip() for part in text.split(",")]
     quoted = rng.random() < 0.04
     if quoted:

@@ -1,4 +1,4 @@
-"""Synthetic music and noises. All functions return ``n`` samples at 16 kHz of unit level."""
+"""Synthetic music and noises. All functions return ``n`` samples at 16 kHz with an RMS of 0.1."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ _CHORDS = ((0, 4, 7), (9, 12, 16), (5, 9, 12), (7, 11, 14), (2, 5, 9), (4, 7, 11
 
 
 def music(rng: Rng, n: int) -> Wave:
-    """Return a chord progression, seven harmonics per tone, with a hi-hat on half beats."""
+    """Return a chord progression with seven harmonics per tone and a hi-hat on half beats."""
     beat = int(RATE * (0.35 + 0.35 * rng.random()))
     root = 110 * 2 ** (rng.random() * 1.2)
     decay = 1.0 + 2.0 * rng.random()
@@ -37,7 +37,7 @@ def _tone(f0: float, t: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def colored_noise(exponent: float) -> Callable[[Rng, int], Wave]:
-    """Return a generator of noise with power 1 / f ** exponent above 30 Hz (0: white, 2: brown)."""
+    """Return a function for noise of power 1 / f ** exponent above 30 Hz (0: white, 2: brown)."""
 
     def make(rng: Rng, n: int) -> Wave:
         size = 1 << max(10, (n - 1).bit_length())
@@ -90,7 +90,7 @@ def siren(rng: Rng, n: int) -> Wave:
     return unit(np.sin(phase) + 0.3 * np.sin(2 * phase) + 0.1 * np.sin(3 * phase))
 
 
-# White noise is rare: it masks all of speech and would dominate the results at 5 dB.
+# White noise is rare, because it masks all speech and would dominate the results at 5 dB.
 NOISES: tuple[Callable[[Rng, int], Wave], ...] = (
     colored_noise(2),
     clicks,

@@ -1,9 +1,9 @@
 """Synthetic speech: espeak-ng through ctypes, and the voices of the mini corpora.
 
-The library comes with the ``espeakng-loader`` package (GPL; a dependency of the mini corpus
-only). Its output depends slightly on the texts that the process synthesized before; a new process
-that synthesizes the same texts in the same order gives the same samples. Each speaker therefore has
-a process, and the order of texts is fixed. Voice variants whose file has a ``breath`` line draw
+The library comes with the ``espeakng-loader`` package (GPL; a dependency of the mini corpus only).
+Its output depends slightly on the texts that the process has synthesized before: a new process that
+synthesizes the same texts in the same order returns the same samples. Each speaker therefore has a
+separate process and a fixed order of texts. Voice variants with a ``breath`` line in their file use
 random numbers that differ between processes; they raise AssertionError.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from local.mini.dsp import RATE, Wave, resample, trim
 
-_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS; mode 1 polls and is 100 times slower
+_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS; mode 1 is 100 times slower
 _UTF8 = 1
 _WORDS_PER_MINUTE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _CALLBACK = ctypes.CFUNCTYPE(
@@ -45,9 +45,8 @@ class Espeak:
         self.data = Path(espeakng_loader.get_data_path())
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._chunks: list[np.ndarray] = []
-        self._callback = _CALLBACK(
-            self._collect
-        )  # a reference, because the library holds only a pointer
+        # Keep a reference: the library has only a pointer.
+        self._callback = _CALLBACK(self._collect)
         self.rate: int = self._library.espeak_Initialize(
             _SYNCHRONOUS, 0, str(self.data).encode(), 1 << 15
         )
@@ -57,7 +56,10 @@ class Espeak:
     def synthesize(
         self, text: str, voice: Voice, rate: float, pitch: float, pitch_range: float
     ) -> Wave:
-        """Return samples in -1..1 at ``self.rate``; all parameters are set for each text."""
+        """Return samples (T,) in [-1, 1) at ``self.rate`` Hz.
+
+        ``rate``: words per minute, 80 to 400; ``pitch`` and ``pitch_range``: 0 to 99.
+        """
         check_variant(self.data, voice.name)
         assert self._library.espeak_SetVoiceByName(voice.name.encode()) == 0, voice.name
         for number, value in (
@@ -81,7 +83,7 @@ class Espeak:
 
 @cache
 def check_variant(data: Path, name: str) -> None:
-    """Check that a variant exists (the library silently ignores unknown ones) and is repeatable."""
+    """Assert that a voice variant exists, which the library does not check, and is repeatable."""
     variant = name.partition("+")[2]
     if not variant:
         return
@@ -99,19 +101,19 @@ def _espeak() -> Espeak:
 def synthesize(
     text: str, voice: Voice, rate: float = 1.0, pitch: float = 0.0, pitch_range: float = 50.0
 ) -> Wave:
-    """Synthesize ``text`` at 16 kHz, without silence at the ends.
+    """Synthesize ``text`` at 16 kHz; silence at both ends is trimmed.
 
-    ``rate`` multiplies the rate of the voice, ``pitch`` (in steps of espeak-ng, 0..99) is added to
-    its pitch, ``pitch_range`` is the range of the intonation, 0..99.
+    ``rate`` is a factor of the rate of the voice; ``pitch`` is added to its pitch; ``pitch_range``
+    is the range of the intonation. Pitches are in units of espeak-ng, 0 to 99.
     """
     engine = _espeak()
-    # Resampling by the tract factor also changes the tempo; the speaking rate compensates for it.
+    # Resampling by the tract factor also changes the tempo, which the speaking rate compensates.
     speaking_rate = voice.rate * rate / voice.tract
     wave = engine.synthesize(text, voice, speaking_rate, voice.pitch + pitch, pitch_range)
     return trim(resample(wave, engine.rate * voice.tract / RATE))
 
 
-# Ten actors in the order of the sessions. No other voices use their variants.
+# The ten actors, in the order of the sessions; other voices have other accents or variants.
 ACTORS = {
     "Ses01F": Voice("en-us+f1", "F", 48, 175, 1.00, 0.0),
     "Ses01M": Voice("en-us+m1", "M", 45, 170, 1.00, 0.5),
@@ -127,12 +129,12 @@ ACTORS = {
 
 
 def _make_voices(women: str, men: str, languages: str) -> list[Voice]:
-    """Return alternating female and male voices that vary in pitch, rate, tract and channel."""
+    """Return alternately female and male voices with various pitch, rate, tract and channel."""
     accents = languages.split()
     pairs = [
         pair
-        for two in zip(women.split(), men.split(), strict=True)
-        for pair in ((two[0], "F"), (two[1], "M"))
+        for woman, man in zip(women.split(), men.split(), strict=True)
+        for pair in ((woman, "F"), (man, "M"))
     ]
     return [
         Voice(
