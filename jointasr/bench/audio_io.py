@@ -13,7 +13,7 @@ from lhotse import CutSet
 from jointasr.bench import corpus
 from jointasr.config import layout, scenarios
 from jointasr.data import archive, datadir, wav_scp
-from jointasr.prep import archiving, mixtures, noise
+from jointasr.prep import archiving, mixing, mixture_plans
 from jointasr.utils import jsonl, rng
 from jointasr.utils.project import ROOT
 
@@ -70,17 +70,17 @@ def prepare(folder: Path, seconds: float) -> None:
     _write_noise(folder / MUSAN)
 
 
-def mixing(folder: Path) -> tuple[float, float]:
+def time_mixing(folder: Path) -> tuple[float, float]:
     """Plan, merge and archive all noisy sets; return seconds taken and seconds of audio."""
     tests = ROOT / "conf/tests.tsv"
-    conditions: Sequence[noise.MixCondition] = list(
-        mixtures.conditions(tests, (5.0, 35.0), (1, 1)).values()
+    conditions: Sequence[mixing.MixCondition] = list(
+        mixture_plans.conditions(tests, (5.0, 35.0), (1, 1)).values()
     )
     selected, musan, mix = layout.selected_dir(folder), folder / MUSAN, layout.mix_dir(folder)
     start = time.perf_counter()
-    mixtures.plan(selected, musan, mix, conditions, 0.0, 0, 1, 1)
+    mixture_plans.plan(selected, musan, mix, conditions, 0.0, 0, 1, 1)
     for condition in conditions:
-        mixtures.merge(selected, mix, condition, 1)
+        mixture_plans.merge(selected, mix, condition, 1)
     archiving.write_share(folder, musan, {c.name: c.pool for c in conditions}, 1, 1)
     seconds = time.perf_counter() - start
     durations = datadir.read_table(selected / "utt2dur").values()
@@ -92,7 +92,7 @@ def _write_noise(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     recordings, pools = [], {}
     for kind in scenarios.KINDS:
-        for pool in noise.POOLS:
+        for pool in mixing.POOLS:
             for number in range(NOISE_FILES):
                 name = f"{kind}-{pool}-{number}"
                 frames = NOISE_SECONDS * wav_scp.RATE

@@ -23,7 +23,7 @@ def main() -> None:
     from jointasr.bench import audio_io, corpus
 
     if args.child:
-        seconds, audio = audio_io.mixing(args.child)
+        seconds, audio = audio_io.time_mixing(args.child)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps([seconds, audio, peak]))
         return

@@ -26,7 +26,7 @@ def main() -> None:
     import uvicorn
 
     from jointasr.inference import demo_server, recognizer
-    from jointasr.prep import noise
+    from jointasr.prep import mixing
     from jointasr.utils.progress import start_log
 
     start_log()
@@ -34,7 +34,7 @@ def main() -> None:
     if len(set(names)) < len(names):
         names = list(args.models)
     loaded = [recognizer.load(model, args.device) for model in args.models]
-    noises = noise.NoisePool(args.noise, "test") if args.noise.is_dir() else None
+    noises = mixing.NoisePool(args.noise, "test") if args.noise.is_dir() else None
     if noises is None:
         print(f"{args.noise} does not exist: noise cannot be added")
     app = demo_server.app(demo_server.Demo(dict(zip(names, loaded, strict=True)), noises))

@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from jointasr.config import arguments, layout, scenarios
-from jointasr.prep import mixtures
+from jointasr.prep import mixture_plans
 from jointasr.utils import done
 from jointasr.utils.errors import DataError, run
 
@@ -55,7 +55,7 @@ def inputs(args: argparse.Namespace, name: str) -> list[Path]:
     if name == scenarios.CLEAN:
         return [selected]
     mix = layout.mix_dir(args.data, name)
-    return [selected, args.musan, mix, mix / mixtures.FILE]
+    return [selected, args.musan, mix, mix / mixture_plans.FILE]
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jointasr.config import arguments, layout
-from jointasr.prep import mixtures
+from jointasr.prep import mixture_plans
 from jointasr.utils import done
 from jointasr.utils.errors import DataError, run
 
 if TYPE_CHECKING:
-    from jointasr.prep.noise import MixCondition
+    from jointasr.prep.mixing import MixCondition
 
 CODE = "jointasr.bin.mix_noise"
 
@@ -58,22 +58,22 @@ def main() -> None:
             todo = [
                 c for c in requested if done.check(out / c.name, CODE, options(args, c), inputs)
             ]
-        mixtures.check(args.musan, todo)
+        mixture_plans.check(args.musan, todo)
         print(*(condition.name for condition in todo))
     elif args.action == "plan":
-        mixtures.plan(
+        mixture_plans.plan(
             selected, args.musan, out, requested, args.noise_window, args.seed, args.job, args.jobs
         )
     else:
         for condition in requested:
-            print(mixtures.merge(selected, out, condition, args.jobs))
+            print(mixture_plans.merge(selected, out, condition, args.jobs))
             done.write(out / condition.name, CODE, options(args, condition), inputs)
 
 
 def conditions(args: argparse.Namespace) -> "list[MixCondition]":
     """Return the conditions of the requested sets. Raises DataError for an unknown set."""
     talkers = (int(args.babble_talkers[0]), int(args.babble_talkers[1]))
-    known = mixtures.conditions(args.tests, args.snr, talkers)
+    known = mixture_plans.conditions(args.tests, args.snr, talkers)
     names = args.sets.split() or list(known)
     for name in names:
         if name not in known:

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from jointasr.config import arguments, layout, scenarios
-from jointasr.scoring import pooling, results
-from jointasr.scoring.results import CellKey
+from jointasr.scoring import pooling, results_json
+from jointasr.scoring.results_json import CellKey
 from jointasr.utils import locks
 from jointasr.utils.errors import DataError, run
 
@@ -37,8 +37,8 @@ def pool(args: argparse.Namespace) -> None:
             layout.system_name(system, train) in names and method == args.method and test in tests
         )
 
-    merged = results.merge(results.read(args.results), cells, is_requested, tests)
-    results.write(args.results, merged)
+    merged = results_json.merge(results_json.read(args.results), cells, is_requested, tests)
+    results_json.write(args.results, merged)
     print(
         f"{args.results}: {len(cells)} cells from {len(decoded)} decode folders, "
         f"{len(merged) - len(cells)} other cells unchanged"

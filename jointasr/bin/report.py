@@ -29,7 +29,7 @@ def make(args: argparse.Namespace) -> str:
     """Write the report; return its summary for the terminal."""
     from jointasr.config import conf_files
     from jointasr.report import html_page, markdown, report, report_data, table1
-    from jointasr.scoring.results import Results, read
+    from jointasr.scoring.results_json import Results, read
 
     tests = list(scenarios.read_tests(args.tests))
     results = Results(read(args.exp / layout.RESULTS), args.method)

@@ -27,7 +27,7 @@ from jointasr.data import audio, vad
 from jointasr.data.wav_scp import FULL_SCALE, RATE
 from jointasr.inference.formats import turn_to_dict
 from jointasr.inference.recognizer import Recognizer, shift_turn
-from jointasr.prep import noise
+from jointasr.prep import mixing
 from jointasr.utils.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Demo:
     def __init__(
         self,
         models: dict[str, Recognizer],
-        noise_pool: noise.NoisePool | None,
+        noise_pool: mixing.NoisePool | None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.models, self.noise_pool, self.limits = models, noise_pool, limits
@@ -121,9 +121,9 @@ class Demo:
         if self.noise_pool is None or noise_type not in KINDS or not -20 <= snr <= 60:
             raise DataError(f"no noise {noise_type!r} at {snr} dB available")
         speech = np.rint(np.clip(wave, -1, 1 - 1 / FULL_SCALE) * FULL_SCALE).astype(np.int16)
-        condition = noise.MixCondition("demo", "test", (noise_type,), (snr, snr))
-        record = noise.plan("this file", speech, condition, self.noise_pool, seed=0)
-        return noise.render(record, speech, self.noise_pool).astype(np.float32)
+        condition = mixing.MixCondition("demo", "test", (noise_type,), (snr, snr))
+        record = mixing.plan("this file", speech, condition, self.noise_pool, seed=0)
+        return mixing.render(record, speech, self.noise_pool).astype(np.float32)
 
     async def handle(self, request: Request) -> Response:
         """Handle a POST request: the bytes of a file, with ``noise`` and ``snr`` in the query."""

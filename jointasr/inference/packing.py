@@ -26,7 +26,7 @@ from jointasr.inference.recognizer import (
 )
 from jointasr.lm import arpa
 from jointasr.models import checkpoint
-from jointasr.scoring import calibration, metrics, results
+from jointasr.scoring import calibration, metrics, results_json
 from jointasr.text.lang import Units, read_labels
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
@@ -152,7 +152,7 @@ def model_card(
     key = (description.system, description.train, method)
     cells = [
         cell
-        for cell in results.read(exp / layout.RESULTS)
+        for cell in results_json.read(exp / layout.RESULTS)
         if (cell["system"], cell["train"], cell["method"]) == key
     ]
     header = ["test", *(["WER"] if conf.has_ctc else [])]
@@ -196,7 +196,7 @@ def _components(folder: Path, conf: Config, decode: Decode) -> list[str]:
     if conf.has_emotion:
         lines.append(f"Emotions: {', '.join(read_labels(folder / 'lang'))}")
     text = f"; text encoder: {conf.bert.model}" if conf.uses_bert else ""
-    return [*lines, results.strip_absolute_paths(f"Encoder: {conf.encoder.model}{text}")]
+    return [*lines, results_json.strip_absolute_paths(f"Encoder: {conf.encoder.model}{text}")]
 
 
 def _dev_results(conf: Config, dev: DevResults) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from jointasr.config import layout
 from jointasr.data import archive, datadir, manifest
-from jointasr.prep import mixtures, noise
+from jointasr.prep import mixing, mixture_plans
 from jointasr.utils.errors import DataError
 
 DIGESTS = "digests.tsv"
@@ -23,12 +23,12 @@ def write_share(data: Path, musan: Path, sets: dict[str, str], job: int, jobs: i
     ``sets`` maps each set to the pool of its noise files ("" for the clean set).
     """
     sources = datadir.read_table(layout.selected_dir(data) / "wav.scp")
-    ids = mixtures.share(list(sources), job, jobs)
+    ids = mixture_plans.share(list(sources), job, jobs)
     for name, pool_name in sets.items():
         folder = data / name / ARCHIVES
         if pool_name:
-            mix, pool = layout.mix_dir(data, name), noise.NoisePool(musan, pool_name)
-            waves = mixtures.render(mix, sources, pool, ids)
+            mix, pool = layout.mix_dir(data, name), mixing.NoisePool(musan, pool_name)
+            waves = mixture_plans.render(mix, sources, pool, ids)
         else:
             waves = _read_clean(sources, ids)
         checksums = archive.write_wav(waves, folder / f"wav.{job}.ark", folder / f"wav.{job}.scp")
@@ -80,4 +80,4 @@ def verify(path: Path) -> list[str]:
 
 def _read_clean(sources: dict[str, str], ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
     for utterance in ids:
-        yield utterance, mixtures.read_speech(utterance, sources[utterance])
+        yield utterance, mixture_plans.read_speech(utterance, sources[utterance])

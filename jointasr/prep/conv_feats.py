@@ -8,7 +8,7 @@ import numpy as np
 from jointasr.config import layout
 from jointasr.data import archive, datadir, wav_scp
 from jointasr.models import encoder
-from jointasr.prep import mixtures
+from jointasr.prep import mixture_plans
 from jointasr.utils.distributed import device
 from jointasr.utils.errors import DataError
 
@@ -35,7 +35,7 @@ def write_share(extractor: Extractor, archived: Path, job: int, jobs: int) -> No
     folder = layout.conv_dir(archived, extractor.digest)
 
     def features() -> Iterator[tuple[str, np.ndarray]]:
-        for utterance in mixtures.share(list(sources), job, jobs):
+        for utterance in mixture_plans.share(list(sources), job, jobs):
             try:
                 yield utterance, extractor(archive.read_wav(sources[utterance]))
             except RuntimeError as error:  # shorter than one frame, out of memory, ...

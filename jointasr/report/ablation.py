@@ -8,7 +8,7 @@ from jointasr.report import analysis
 from jointasr.report.analysis import METRICS, Estimate, Metric, ScoresByCell, UtteranceErrors
 from jointasr.report.formatting import TRAINING_SETS
 from jointasr.report.table1 import Table1Systems
-from jointasr.scoring.results import Results
+from jointasr.scoring.results_json import Results
 
 
 class SystemValue(NamedTuple):

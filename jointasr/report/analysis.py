@@ -12,7 +12,7 @@ from jointasr.report import stats
 from jointasr.report.stats import Interval
 from jointasr.scoring import pooling, score_dir
 from jointasr.scoring.pooling import DecodedFold
-from jointasr.scoring.results import Results
+from jointasr.scoring.results_json import Results
 from jointasr.scoring.scores import UtteranceScores
 
 Metric = Literal["wer", "acc"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from jointasr.config import layout, scenarios
 from jointasr.data import datadir, wav_scp
-from jointasr.prep import mixtures
+from jointasr.prep import mixture_plans
 from jointasr.report.findings import Finding, expect_none
 from jointasr.scoring.pooling import DecodedFold
 
@@ -53,7 +53,7 @@ def _noise_files(data: Path, sets: Iterable[str]) -> set[str]:
     return {
         noise
         for name in sets
-        for record in mixtures.load(layout.mix_dir(data, name)).values()
+        for record in mixture_plans.load(layout.mix_dir(data, name)).values()
         for noise in record["noise"]
     }
 
@@ -65,7 +65,7 @@ def check_snr(data: Path, name: str) -> SnrCheck:
     most MAX_MEASURED utterances are measured, evenly spaced over the sorted ids. Rounding to int16
     adds 1/12 squared steps to the power of the noise, which the tolerance includes.
     """
-    records = mixtures.load(layout.mix_dir(data, name))
+    records = mixture_plans.load(layout.mix_dir(data, name))
     mixed = datadir.read_table(data / name / "wav.scp")
     clean = datadir.read_table(data / scenarios.CLEAN / "wav.scp")
     ids = sorted(records)

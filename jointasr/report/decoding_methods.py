@@ -13,7 +13,7 @@ from jointasr.report.analysis import CellKey, Estimate, ScoresByCell, UtteranceE
 from jointasr.report.formatting import TRAINING_SETS
 from jointasr.scoring import decode_dir, metrics
 from jointasr.scoring.pooling import DecodedFold
-from jointasr.scoring.results import Results
+from jointasr.scoring.results_json import Results
 
 STYLES = ("improvised", "scripted")
 """reported separately, because scripted sentences recur in the training text"""

@@ -10,7 +10,7 @@ from jointasr.report.elements import Figure
 from jointasr.report.formatting import TRAINED, TRAINING_SETS
 from jointasr.report.table1 import Table1Systems
 from jointasr.scoring.pooling import DecodedFold
-from jointasr.scoring.results import Results
+from jointasr.scoring.results_json import Results
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 

@@ -13,7 +13,7 @@ from jointasr.report.formatting import TRAINED, TRAINING_SETS
 from jointasr.report.table1 import PaperTable, Table1Systems
 from jointasr.scoring import decode_dir
 from jointasr.scoring.pooling import DecodedFold
-from jointasr.scoring.results import Results
+from jointasr.scoring.results_json import Results
 from jointasr.utils.errors import DataError
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jointasr.report.formatting import TRAINED, TRAINING_SETS, number
-from jointasr.scoring.results import Results
+from jointasr.scoring.results_json import Results
 from jointasr.utils import files
 from jointasr.utils.errors import DataError
 

@@ -13,7 +13,7 @@ from jointasr.report.findings import Finding
 from jointasr.report.formatting import DASH, TRAINED, TRAINING_SETS, interval, number, p_value
 from jointasr.report.stats import MIN_SPEAKERS
 from jointasr.report.table1 import PaperTable, Table1Systems
-from jointasr.scoring.results import Results
+from jointasr.scoring.results_json import Results
 
 Estimates = Mapping[tuple[str, str, str, Metric], Estimate]
 Row = list[str | TableCell]

@@ -13,7 +13,7 @@ from typing import Any
 from jointasr.config import layout
 from jointasr.config.model_description import ModelDescription, read_model
 from jointasr.scoring import decode_dir, score_dir
-from jointasr.scoring.results import CellKey, cell_key, strip_absolute_paths
+from jointasr.scoring.results_json import CellKey, cell_key, strip_absolute_paths
 from jointasr.scoring.scores import GROUPINGS, UtteranceScores
 from jointasr.utils import done
 from jointasr.utils.errors import DataError

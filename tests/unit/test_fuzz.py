@@ -23,7 +23,7 @@ from lhotse import CutSet
 from jointasr.config import conf_files, model_description, scenarios
 from jointasr.data import archive, datadir, manifest, wav_scp
 from jointasr.lm import arpa, ngram
-from jointasr.scoring import results
+from jointasr.scoring import results_json
 from jointasr.text import lang
 from jointasr.utils import jsonl
 from jointasr.utils.errors import DataError
@@ -140,7 +140,7 @@ PARSERS: dict[str, tuple[Callable[[Path], object], bytes | Callable[[Path], byte
     "jsonl.gz": (read_json_lines, gzip.compress(b'{"id": "a"}\n' * 9)),
     "tests.tsv": (scenarios.read_tests, b"clean - -\nnoise_snr5 noise 5\n"),
     "tokens.txt": (read_lang, tokens_bytes),
-    "results.json": (results.read, b'[{"system": "asr", "kind": "asr"}]'),
+    "results.json": (results_json.read, b'[{"system": "asr", "kind": "asr"}]'),
     "model.json": (read_model, b'{"system": "asr", "kind": "asr", "seed": 0}'),
     "slurm.conf": (read_slurm, b"command sbatch -p x\noption mem=* --mem=$0\nrequeues 2\n"),
     "lm.arpa": (arpa.read, arpa.text(ngram.estimate([["A", "B"], ["B"]], 2)).encode()),

@@ -27,14 +27,14 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 import jointasr
 from jointasr.config.scenarios import KINDS
 from jointasr.inference import demo_server
-from jointasr.prep import noise
+from jointasr.prep import mixing
 from jointasr.utils import jsonl
 
 pytestmark = pytest.mark.usefixtures("oracle_model")
 
 
 @pytest.fixture(scope="module")
-def noises(tmp_path_factory: pytest.TempPathFactory) -> noise.NoisePool:
+def noises(tmp_path_factory: pytest.TempPathFactory) -> mixing.NoisePool:
     """A pool with a minute of white noise."""
     folder = tmp_path_factory.mktemp("musan")
     wave = np.random.default_rng(0).normal(0, 3000, 60 * RATE).astype(np.int16)
@@ -43,11 +43,11 @@ def noises(tmp_path_factory: pytest.TempPathFactory) -> noise.NoisePool:
     item = {"id": "n", "sources": sources, "num_samples": len(wave)}
     jsonl.write(folder / "recordings.jsonl.gz", [item])
     (folder / "pools.tsv").write_text("n noise test\n")
-    return noise.NoisePool(folder, "test")
+    return mixing.NoisePool(folder, "test")
 
 
 @pytest.fixture(scope="module")
-def demo(packed_recipe: Path, noises: noise.NoisePool) -> demo_server.Demo:
+def demo(packed_recipe: Path, noises: mixing.NoisePool) -> demo_server.Demo:
     """The page of two models that recognize tones (see oracle.py)."""
     model = jointasr.load(str(packed_recipe / "model"), "cpu")
     limits = demo_server.Limits(megabytes=1.5, seconds=20, upload=3)

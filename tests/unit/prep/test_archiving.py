@@ -22,7 +22,7 @@ from data_fixtures import (
 )
 
 from jointasr.data import archive, datadir, manifest
-from jointasr.prep import archiving, mixtures
+from jointasr.prep import archiving, mixture_plans
 from jointasr.utils.project import ROOT
 
 pytestmark = pytest.mark.stack
@@ -94,7 +94,7 @@ def test_archived_sets_are_as_planned(name: str) -> None:
         "wav.1.ark",
         "wav.2.ark",
     ]
-    planned = {} if name == "clean" else mixtures.load(Path("data/local/mix") / name)
+    planned = {} if name == "clean" else mixture_plans.load(Path("data/local/mix") / name)
     corpus = datadir.read_table(Path("data/local/selected/wav.scp"))
     for cut in manifest.load(folder):
         speech, _ = soundfile.read(corpus[cut.id], dtype="int16")

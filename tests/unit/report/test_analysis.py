@@ -11,7 +11,7 @@ from jointasr.report import ablation, analysis, stats
 from jointasr.report.table1 import Table1Systems
 from jointasr.scoring import pooling, score_dir
 from jointasr.scoring.metrics import WordCounts
-from jointasr.scoring.results import Results
+from jointasr.scoring.results_json import Results
 from jointasr.scoring.scores import UtteranceInfo, UtteranceScores
 
 CONF = Report(resamples=500)

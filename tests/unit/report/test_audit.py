@@ -12,7 +12,7 @@ import pytest
 from data_fixtures import TESTS, bin_run, make_iemocap, make_musan, prepare
 
 from jointasr.data import archive, datadir
-from jointasr.prep import mixtures
+from jointasr.prep import mixture_plans
 from jointasr.report import audit, audit_noise
 from jointasr.report.findings import Finding
 from jointasr.scoring import pooling
@@ -304,7 +304,7 @@ def test_weak_noise_is_allowed_its_rounding_error(
             folder.mkdir(parents=True, exist_ok=True)
             archive.write_wav([("u", wave)], folder / "w.ark", folder / "wav.scp")
         record = {"id": "u", "noise": ["n"], "scale": 1.0, "snr_requested": 30.0}
-        jsonl.write(Path("data/local/mix/train_noisy") / mixtures.FILE, [record])
+        jsonl.write(Path("data/local/mix/train_noisy") / mixture_plans.FILE, [record])
         result = audit_noise.check_snr(Path("data"), "train_noisy")
         assert result.passed is passed, result
         for name in waves:

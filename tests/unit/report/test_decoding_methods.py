@@ -12,7 +12,7 @@ from jointasr.config import scenarios
 from jointasr.config.report_schema import Report
 from jointasr.data.datadir import write_table
 from jointasr.report import decoding_methods, markdown, tables
-from jointasr.scoring.results import Results
+from jointasr.scoring.results_json import Results
 
 RIGHT = {"Ses01F-a": "THE CAT SAT", "Ses01F-b": "OH", "Ses01F-c": "GO"}
 

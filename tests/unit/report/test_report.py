@@ -13,7 +13,7 @@ from jointasr.config.report_schema import Report
 from jointasr.report import figures, formatting, markdown, report, report_data, table1
 from jointasr.report.report_data import ReportData
 from jointasr.report.table1 import Table1Systems, select_systems
-from jointasr.scoring.results import Results
+from jointasr.scoring.results_json import Results
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 

@@ -9,7 +9,7 @@ import pytest
 import toy_exp
 
 from jointasr.bin import pool
-from jointasr.scoring import pooling, results
+from jointasr.scoring import pooling, results_json
 from jointasr.utils.errors import DataError
 
 RESULTS = Path("exp/results.json")
@@ -213,4 +213,4 @@ def test_unreadable_inputs_are_reported(recipe: Path) -> None:
     RESULTS.parent.mkdir()
     RESULTS.write_text('[{"system": "asr"}]')
     with pytest.raises(DataError, match="not a list of cells"):
-        results.read(RESULTS)
+        results_json.read(RESULTS)

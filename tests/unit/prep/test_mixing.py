@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from jointasr.config import scenarios
 from jointasr.data import datadir
-from jointasr.prep import mixtures, noise
+from jointasr.prep import mixing, mixture_plans
 from jointasr.utils import files, jsonl
 from jointasr.utils.errors import DataError
 from jointasr.utils.project import ROOT
 
 pytestmark = pytest.mark.stack
 
-TRAIN = noise.MixCondition("train_noisy", "train", noise.KINDS, (5.0, 35.0))
+TRAIN = mixing.MixCondition("train_noisy", "train", mixing.KINDS, (5.0, 35.0))
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def decibels(signal: np.ndarray, rest: np.ndarray) -> float:
     frames=st.integers(50, 40000),
     level=st.floats(0.001, 0.9),
     snr=st.floats(-10, 40),
-    kind=st.sampled_from(noise.KINDS),
+    kind=st.sampled_from(mixing.KINDS),
     talkers=st.integers(1, 2),
     seed=st.integers(0, 2**40),
 )
@@ -49,16 +49,16 @@ def test_the_snr_is_exact(
     speech = sound(seed % 1000, frames, level)
     if not speech.any():
         return
-    condition = noise.MixCondition("x", "test", (kind,), (snr, snr), (talkers, talkers))
-    pool = noise.NoisePool(musan, "test")
-    record = noise.plan("s-1", speech, condition, pool, seed)
+    condition = mixing.MixCondition("x", "test", (kind,), (snr, snr), (talkers, talkers))
+    pool = mixing.NoisePool(musan, "test")
+    record = mixing.plan("s-1", speech, condition, pool, seed)
     assert json.loads(json.dumps(record)) == record
     assert record["snr_requested"] == pytest.approx(snr)
     assert abs(record["snr_measured"] - snr) < 1e-6
-    mixture = noise.render(json.loads(json.dumps(record)), speech, pool)
+    mixture = mixing.render(json.loads(json.dumps(record)), speech, pool)
     clean = speech / 32768 * record["scale"]
     assert abs(decibels(clean, mixture - clean) - snr) < 1e-6
-    samples = noise.to_int16(mixture)
+    samples = mixing.to_int16(mixture)
     assert np.abs(mixture).max() <= 32767 / 32768 + 1e-12
     assert np.abs(samples / 32768 - mixture).max() <= 0.5 / 32768 + 1e-12
     assert len(record["noise"]) == (talkers if kind == "speech" else 1)
@@ -69,13 +69,13 @@ def test_the_noise_consists_of_samples_of_the_file(musan: Path) -> None:
     import soundfile
 
     speech = sound(3, 9000)
-    pool = noise.NoisePool(musan, "train")
+    pool = mixing.NoisePool(musan, "train")
     for utterance in "abcdefghij":
-        record = noise.plan(utterance, speech, TRAIN, pool, 0)
+        record = mixing.plan(utterance, speech, TRAIN, pool, 0)
         noise_file, _ = soundfile.read(f"musan/{record['noise'][0]}.wav")
         indices = (record["offsets"][0] + np.arange(9000)) % len(noise_file)
         expected = (speech / 32768 + record["gain"] * noise_file[indices]) * record["scale"]
-        assert np.abs(noise.render(record, speech, pool) - expected).max() < 1e-12
+        assert np.abs(mixing.render(record, speech, pool) - expected).max() < 1e-12
         assert record["noise"][0].startswith(f"{record['type']}-train-")
         if len(noise_file) > 9000:
             assert record["offsets"][0] + 9000 <= len(noise_file)  # cropped, not looped
@@ -83,17 +83,17 @@ def test_the_noise_consists_of_samples_of_the_file(musan: Path) -> None:
 
 def test_draws_depend_on_seed_set_and_utterance_only(musan: Path) -> None:
     speech = sound(1, 8000)
-    pool = noise.NoisePool(musan, "train")
+    pool = mixing.NoisePool(musan, "train")
     ids = [f"u{number}" for number in range(12)]
-    forward = {name: noise.plan(name, speech, TRAIN, pool, 7) for name in ids}
-    backward = {name: noise.plan(name, speech, TRAIN, pool, 7) for name in reversed(ids)}
+    forward = {name: mixing.plan(name, speech, TRAIN, pool, 7) for name in ids}
+    backward = {name: mixing.plan(name, speech, TRAIN, pool, 7) for name in reversed(ids)}
     assert forward == backward
-    assert noise.plan("u1", speech, TRAIN, pool, 8) != forward["u1"]
-    other = noise.MixCondition("other", "train", noise.KINDS, (5.0, 35.0))
-    assert noise.plan("u1", speech, other, pool, 7)["offsets"] != forward["u1"]["offsets"]
-    babble = noise.MixCondition("train_noisy", "train", noise.KINDS, (5.0, 35.0), (2, 2))
+    assert mixing.plan("u1", speech, TRAIN, pool, 8) != forward["u1"]
+    other = mixing.MixCondition("other", "train", mixing.KINDS, (5.0, 35.0))
+    assert mixing.plan("u1", speech, other, pool, 7)["offsets"] != forward["u1"]["offsets"]
+    babble = mixing.MixCondition("train_noisy", "train", mixing.KINDS, (5.0, 35.0), (2, 2))
     for name in ids:
-        changed = noise.plan(name, speech, babble, pool, 7)
+        changed = mixing.plan(name, speech, babble, pool, 7)
         for key in ("type", "snr_requested"):
             assert changed[key] == forward[name][key]
         assert changed["offsets"][0] == forward[name]["offsets"][0]
@@ -101,14 +101,14 @@ def test_draws_depend_on_seed_set_and_utterance_only(musan: Path) -> None:
 
 def test_types_and_snrs_are_uniform(musan: Path) -> None:
     speech = sound(1, 100)
-    pool = noise.NoisePool(musan, "train")
-    records = [noise.plan(f"u{n}", speech, TRAIN, pool, 0) for n in range(1500)]
-    for kind in noise.KINDS:
+    pool = mixing.NoisePool(musan, "train")
+    records = [mixing.plan(f"u{n}", speech, TRAIN, pool, 0) for n in range(1500)]
+    for kind in mixing.KINDS:
         assert 440 < sum(record["type"] == kind for record in records) < 560
     requested = np.array([record["snr_requested"] for record in records])
     counts, _ = np.histogram(requested, bins=6, range=(5, 35))
     assert requested.min() >= 5 and requested.max() <= 35 and counts.min() > 200
-    report = noise.report(TRAIN, records)
+    report = mixing.report(TRAIN, records)
     assert "utterances      1500" in report and "noise files     6 used" in report
 
 
@@ -116,20 +116,20 @@ def test_babble_talkers_have_equal_power(musan: Path) -> None:
     speech = sound(1, 16000)
     loud = write_wav(Path("musan/speech-test-1.wav"), sound(5, 30000, 0.2))
     quiet = write_wav(Path("musan/speech-test-0.wav"), sound(6, 2500, 0.01))
-    pool = noise.NoisePool(musan, "test")
-    condition = noise.MixCondition("babble", "test", ("speech",), (10.0, 10.0), (2, 2))
-    record = noise.plan("u", speech, condition, pool, 0)
+    pool = mixing.NoisePool(musan, "test")
+    condition = mixing.MixCondition("babble", "test", ("speech",), (10.0, 10.0), (2, 2))
+    record = mixing.plan("u", speech, condition, pool, 0)
     assert {f"musan/{name}.wav" for name in record["noise"]} == {str(loud), str(quiet)}
     powers = []
     for name, window, offset, weight in zip(
         record["noise"], record["windows"], record["offsets"], record["weights"], strict=True
     ):
-        wave = pool.read(noise.NoiseSegment(name, *window), offset, 16000)
+        wave = pool.read(mixing.NoiseSegment(name, *window), offset, 16000)
         powers.append(np.mean((wave * weight) ** 2))
     assert powers[0] == pytest.approx(powers[1])
     clean = speech / 32768 * record["scale"]
-    assert decibels(clean, noise.render(record, speech, pool) - clean) == pytest.approx(10)
-    too_many = noise.MixCondition("babble", "test", ("speech",), (10.0, 10.0), (3, 3))
+    assert decibels(clean, mixing.render(record, speech, pool) - clean) == pytest.approx(10)
+    too_many = mixing.MixCondition("babble", "test", ("speech",), (10.0, 10.0), (3, 3))
     with pytest.raises(DataError, match="3 talkers needs as many files in the test pool"):
         pool.check(too_many)
     pool.check(condition)
@@ -137,81 +137,81 @@ def test_babble_talkers_have_equal_power(musan: Path) -> None:
 
 def test_a_loud_mixture_is_scaled_as_a_whole(musan: Path) -> None:
     speech = sound(1, 16000, 0.9)
-    pool = noise.NoisePool(musan, "test")
-    condition = noise.MixCondition("x", "test", ("noise",), (-5.0, -5.0))
-    record = noise.plan("u", speech, condition, pool, 0)
+    pool = mixing.NoisePool(musan, "test")
+    condition = mixing.MixCondition("x", "test", ("noise",), (-5.0, -5.0))
+    record = mixing.plan("u", speech, condition, pool, 0)
     assert record["scale"] < 1
-    mixture = noise.render(record, speech, pool)
+    mixture = mixing.render(record, speech, pool)
     assert np.abs(mixture).max() == pytest.approx(32767 / 32768)
-    assert np.abs(noise.to_int16(mixture)).max() == 32767
-    assert "scaled down     1, by at most" in noise.report(condition, [record])
+    assert np.abs(mixing.to_int16(mixture)).max() == 32767
+    assert "scaled down     1, by at most" in mixing.report(condition, [record])
 
 
 def test_silent_crops_are_redrawn_and_counted(musan: Path) -> None:
     half = np.concatenate([np.zeros(25000, np.int16), sound(1, 5000)])
     write_wav(Path("musan/noise-test-1.wav"), half)
     write_wav(Path("musan/noise-test-0.wav"), np.zeros(2500, np.int16))
-    pool = noise.NoisePool(musan, "test")
-    condition = noise.MixCondition("x", "test", ("noise",), (5.0, 5.0))
-    records = [noise.plan(f"u{n}", sound(2, 2000), condition, pool, 0) for n in range(20)]
+    pool = mixing.NoisePool(musan, "test")
+    condition = mixing.MixCondition("x", "test", ("noise",), (5.0, 5.0))
+    records = [mixing.plan(f"u{n}", sound(2, 2000), condition, pool, 0) for n in range(20)]
     assert sum(record["redraws"] for record in records) > 20
     assert {record["noise"][0] for record in records} == {"noise-test-1"}
     write_wav(Path("musan/noise-test-1.wav"), np.zeros(30000, np.int16))
     with pytest.raises(DataError, match="all below -60 dBFS"):
-        noise.plan("u", sound(2, 2000), condition, noise.NoisePool(musan, "test"), 0)
+        mixing.plan("u", sound(2, 2000), condition, mixing.NoisePool(musan, "test"), 0)
 
 
 def test_windows(musan: Path) -> None:
-    pool = noise.NoisePool(musan, "test", window=0.5)
+    pool = mixing.NoisePool(musan, "test", window=0.5)
     segments = pool.segments("music")
-    assert segments[0] == noise.NoiseSegment("music-test-0", 0, 2500)  # shorter than a window
+    assert segments[0] == mixing.NoiseSegment("music-test-0", 0, 2500)  # shorter than a window
     assert segments[1:] == [
-        noise.NoiseSegment("music-test-1", start, 8000) for start in (0, 8000, 16000)
+        mixing.NoiseSegment("music-test-1", start, 8000) for start in (0, 8000, 16000)
     ]
     for number in range(20):
-        record = noise.plan(
-            f"u{number}", sound(1, 12000), TRAIN, noise.NoisePool(musan, "train", 0.5), 0
+        record = mixing.plan(
+            f"u{number}", sound(1, 12000), TRAIN, mixing.NoisePool(musan, "train", 0.5), 0
         )
         start, frames = record["windows"][0]
         assert start <= record["offsets"][0] < start + frames
 
 
 def test_bad_input_is_named(musan: Path) -> None:
-    pool = noise.NoisePool(musan, "test")
-    condition = noise.MixCondition("x", "test", ("noise",), (5.0, 5.0))
+    pool = mixing.NoisePool(musan, "test")
+    condition = mixing.MixCondition("x", "test", ("noise",), (5.0, 5.0))
     with pytest.raises(DataError, match="u7: silent"):
-        noise.plan("u7", np.zeros(100, np.int16), condition, pool, 0)
-    record = noise.plan("u8", sound(1, 3000), condition, pool, 0)
+        mixing.plan("u7", np.zeros(100, np.int16), condition, pool, 0)
+    record = mixing.plan("u8", sound(1, 3000), condition, pool, 0)
     with pytest.raises(
         DataError, match="u8: its audio, or that of noise-test-. , has changed".replace(" ,", ",")
     ):
-        noise.render(record, sound(2, 3000), pool)
+        mixing.render(record, sound(2, 3000), pool)
     write_wav(Path(f"musan/{record['noise'][0]}.wav"), sound(9, 100))
     with pytest.raises(DataError, match="noise-test-"):
-        noise.render(record, sound(1, 3000), pool)
+        mixing.render(record, sound(1, 3000), pool)
     table = datadir.read_table(musan / "pools.tsv")
     files.write_text(
         musan / "pools.tsv",
         "".join(f"{k}\t{v}\n" for k, v in table.items() if not v.startswith("music")),
     )
     with pytest.raises(DataError, match="no music in the test pool"):
-        noise.NoisePool(musan, "test").segments("music")
+        mixing.NoisePool(musan, "test").segments("music")
     files.write_text(musan / "pools.tsv", "gone\tmusic\ttest\n")
     with pytest.raises(DataError, match=r"gone is in pools.tsv, not in recordings"):
-        noise.NoisePool(musan, "test")
+        mixing.NoisePool(musan, "test")
     files.write_text(musan / "pools.tsv", "gone\tmusik\ttest\n")
     with pytest.raises(DataError, match="gone: expected a type and a pool"):
-        noise.NoisePool(musan, "test")
+        mixing.NoisePool(musan, "test")
 
 
 def test_scenarios_of_the_recipe() -> None:
-    conditions = mixtures.conditions(ROOT / "conf/tests.tsv", (5.0, 35.0), (3, 7))
+    conditions = mixture_plans.conditions(ROOT / "conf/tests.tsv", (5.0, 35.0), (3, 7))
     assert [*scenarios.read_tests(ROOT / "conf/tests.tsv")] == [
         "clean", "noise_snr15", "noise_snr5", "music_snr15", "music_snr5", "speech_snr15",
         "speech_snr5",
     ]  # fmt: skip
     assert len(conditions) == 8
-    assert conditions["music_snr5"] == noise.MixCondition(
+    assert conditions["music_snr5"] == mixing.MixCondition(
         "music_snr5", "test", ("music",), (5.0, 5.0), (3, 7)
     )
     assert conditions["dev_noisy"].pool == "dev" and conditions["train_noisy"].pool == "train"

@@ -7,7 +7,7 @@ from typing import Any
 
 from jointasr.config import scenarios
 from jointasr.data import datadir, wav_scp
-from jointasr.prep import noise
+from jointasr.prep import mixing
 from jointasr.utils import files, jsonl
 from jointasr.utils.errors import DataError
 
@@ -17,7 +17,7 @@ PARTS = "parts"
 
 def conditions(
     tests: Path, snr: tuple[float, float], talkers: tuple[int, int]
-) -> dict[str, noise.MixCondition]:
+) -> dict[str, mixing.MixCondition]:
     """Return the conditions of all noisy sets: scenarios of ``tests``, train_noisy, dev_noisy.
 
     ``snr``: range in dB of train_noisy and dev_noisy. ``talkers``: range of the number of talkers
@@ -28,12 +28,12 @@ def conditions(
         raise DataError(f"snr {snr[0]:g},{snr[1]:g}: the first must not exceed the second")
     if not 1 <= talkers[0] <= talkers[1]:
         raise DataError(f"babble_talkers {talkers[0]},{talkers[1]}: expected 1 <= first <= second")
-    conditions: dict[str, noise.MixCondition] = {}
+    conditions: dict[str, mixing.MixCondition] = {}
     for name, (kind, ratio) in scenarios.read_tests(tests).items():
         if ratio is not None:
-            conditions[name] = noise.MixCondition(name, "test", (kind,), (ratio, ratio), talkers)
+            conditions[name] = mixing.MixCondition(name, "test", (kind,), (ratio, ratio), talkers)
     for name, pool in ((scenarios.TRAIN_NOISY, "train"), (scenarios.DEV_NOISY, "dev")):
-        conditions[name] = noise.MixCondition(name, pool, scenarios.KINDS, snr, talkers)
+        conditions[name] = mixing.MixCondition(name, pool, scenarios.KINDS, snr, talkers)
     return conditions
 
 
@@ -44,9 +44,9 @@ def share(ids: Sequence[str], job: int, jobs: int) -> list[str]:
     return ordered[len(ordered) * (job - 1) // jobs : len(ordered) * job // jobs]
 
 
-def check(musan: Path, conditions: Sequence[noise.MixCondition]) -> None:
+def check(musan: Path, conditions: Sequence[mixing.MixCondition]) -> None:
     """Raise DataError if a pool lacks files that a set requires."""
-    pools = {name: noise.NoisePool(musan, name) for name in {c.pool for c in conditions}}
+    pools = {name: mixing.NoisePool(musan, name) for name in {c.pool for c in conditions}}
     for condition in conditions:
         pools[condition.pool].check(condition)
 
@@ -55,7 +55,7 @@ def plan(
     selected: Path,
     musan: Path,
     out: Path,
-    conditions: Sequence[noise.MixCondition],
+    conditions: Sequence[mixing.MixCondition],
     window: float,
     seed: int,
     job: int,
@@ -63,10 +63,10 @@ def plan(
 ) -> None:
     """Plan a job's share of the mixtures of several sets; each utterance is read once.
 
-    ``window``: see :class:`jointasr.prep.noise.NoisePool`. Writes
+    ``window``: see :class:`jointasr.prep.mixing.NoisePool`. Writes
     ``out/<set>/parts/mixtures.<job>.jsonl.gz``.
     """
-    pools = {name: noise.NoisePool(musan, name, window) for name in {c.pool for c in conditions}}
+    pools = {name: mixing.NoisePool(musan, name, window) for name in {c.pool for c in conditions}}
     sources = datadir.read_table(selected / "wav.scp")
     with ExitStack() as stack:
         writers = {
@@ -79,10 +79,10 @@ def plan(
             speech = read_speech(utterance, sources[utterance])
             for condition in conditions:
                 pool = pools[condition.pool]
-                writers[condition.name](noise.plan(utterance, speech, condition, pool, seed))
+                writers[condition.name](mixing.plan(utterance, speech, condition, pool, seed))
 
 
-def merge(selected: Path, out: Path, condition: noise.MixCondition, jobs: int) -> str:
+def merge(selected: Path, out: Path, condition: mixing.MixCondition, jobs: int) -> str:
     """Join the parts of a set into ``out/<set>/mixtures.jsonl.gz``; write and return its report.
 
     Raises DataError if an utterance is missing or planned twice.
@@ -100,7 +100,7 @@ def merge(selected: Path, out: Path, condition: noise.MixCondition, jobs: int) -
             f"{folder / PARTS}: the utterances are not those of {selected}; run stage 2 again"
         )
     jsonl.write(folder / FILE, records)
-    report = noise.report(condition, records)
+    report = mixing.report(condition, records)
     files.write_text(folder / "report.txt", report)
     for job in range(1, jobs + 1):
         (folder / PARTS / f"mixtures.{job}.jsonl.gz").unlink()
@@ -113,14 +113,14 @@ def load(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def render(
-    folder: Path, sources: dict[str, str], pool: noise.NoisePool, ids: Sequence[str]
+    folder: Path, sources: dict[str, str], pool: mixing.NoisePool, ids: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:
     """Yield (utterance, int16 mixture) for the utterances ``ids`` of a merged set."""
     selected = set(ids)
     for record in jsonl.read(folder / FILE):
         if (utterance := record["id"]) in selected:
             speech = read_speech(utterance, sources[utterance])
-            yield utterance, noise.to_int16(noise.render(record, speech, pool))
+            yield utterance, mixing.to_int16(mixing.render(record, speech, pool))
 
 
 def read_speech(utterance: str, source: str) -> Any:
