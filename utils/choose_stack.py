@@ -28,7 +28,7 @@ GET_PYTHON = (
 )
 
 
-class Choice(NamedTuple):
+class StackChoice(NamedTuple):
     """The chosen stack and interpreter."""
 
     stack: str
@@ -62,7 +62,7 @@ CUDA_12_DRIVER = 525
 """the oldest driver that runs CUDA 12 programs"""
 
 
-def choose(facts: Facts, requested: str = "auto") -> Choice:
+def choose(facts: Facts, requested: str = "auto") -> StackChoice:
     """Choose the stack; raise ValueError if none, or not the requested one, can be installed."""
     rejected = []
     for stack in STACKS if requested == "auto" else (requested,):
@@ -80,7 +80,7 @@ def choose(facts: Facts, requested: str = "auto") -> Choice:
             continue
         warnings = [f"this stack will run on the CPU only: {gpu_problem}"] if gpu_problem else []
         reason = _reason(stack, facts, versions[0], requested)
-        return Choice(stack, facts.pythons[versions[0]], reason, rejected, warnings)
+        return StackChoice(stack, facts.pythons[versions[0]], reason, rejected, warnings)
     lines = "\n".join(f"  {stack}: {problem}" for stack, problem in rejected)
     raise ValueError("no stack can be installed here:\n" + lines)
 

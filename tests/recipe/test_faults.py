@@ -142,8 +142,8 @@ def test_damaged_entry_at_decode_time(
     assert emotions.keys() == truth.keys() == datadir.read_table(folder / "text").keys()
     assert datadir.read_table(folder / "text")[name] == ""
     assert emotions[name] != truth[name]
-    told = json.loads((folder / "decode.json").read_text())["unread"]
-    assert list(told) == [name] and "wav.ark" in told[name]
+    unread = json.loads((folder / "decode.json").read_text())["unread"]
+    assert list(unread) == [name] and "wav.ark" in unread[name]
     engine = "k2" if find_spec("k2") else "torch"
     options = ["--model", str(out), "--method", "greedy", "--of", "hyp", "--ctc", engine]
     monkeypatch.setattr(sys, "argv", ["align", *options])

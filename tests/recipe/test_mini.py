@@ -197,14 +197,22 @@ def test_recognition_of_files_equals_stage_8(mini: Copy) -> None:
     schema = json.loads((mini.home / "docs/recognition.schema.json").read_text())
     for line in lines:
         jsonschema.validate(json.loads(line), schema)
-    found = {Path(each["id"]).stem: each["turns"][0] for each in map(json.loads, lines)}
+    results = [json.loads(line) for line in lines]
+    turns = {Path(result["id"]).stem: result["turns"][0] for result in results}
     decoded = datadir.read_table(home / train / "decode_clean/text")
-    heard = {name: found[path.stem] for name, path in audio.items()}
-    assert all(heard[name]["text"] == decoded[name] for name in chosen)
-    right = [max(h["posteriors"], key=h["posteriors"].get) == emotions[n] for n, h in heard.items()]
-    assert mean(right) > 0.5
-    sure = [h["emotion"] == emotions[n] for n, h in heard.items() if h["emotion"] != "not_sure"]
-    assert len(sure) > 20 and mean(sure) > 0.5
+    recognized = {name: turns[path.stem] for name, path in audio.items()}
+    assert all(recognized[name]["text"] == decoded[name] for name in chosen)
+    correct = [
+        max(turn["posteriors"], key=turn["posteriors"].get) == emotions[name]
+        for name, turn in recognized.items()
+    ]
+    assert mean(correct) > 0.5
+    correct_when_sure = [
+        turn["emotion"] == emotions[name]
+        for name, turn in recognized.items()
+        if turn["emotion"] != "not_sure"
+    ]
+    assert len(correct_when_sure) > 20 and mean(correct_when_sure) > 0.5
     silence = np.zeros(12800, np.int16)
     parts = [part for path in audio.values() for part in (silence, wav_scp.read(str(path)))]
     soundfile.write(mini.home / "call.flac", np.concatenate([*parts, silence]), 16000)

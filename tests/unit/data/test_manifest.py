@@ -51,8 +51,8 @@ def test_subset_and_its_errors(raw: Path) -> None:
     manifest.subset(raw, Path("part"), ids)
     assert manifest.validate(Path("part")) == []
     assert [cut.id for cut in manifest.load(Path("part"))] == ids
-    with pytest.raises(DataError, match="no utterance nobody"):
-        manifest.subset(raw, Path("part2"), [*ids, "nobody"])
+    with pytest.raises(DataError, match="no utterance missing"):
+        manifest.subset(raw, Path("part2"), [*ids, "missing"])
     assert not Path("part2").exists()
 
 

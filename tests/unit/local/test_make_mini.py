@@ -167,7 +167,7 @@ def test_voices_are_distinct_and_repeatable() -> None:
     assert len({*voices.ACTORS.values(), *voices.READERS, *voices.TALKERS}) == 10 + 28 + 30
     for name in set().union(*casts):
         voices.check_variant(Path(loader.get_data_path()), name)
-    for name in ("en-us+f2", "en-us+nobody"):  # with breath; missing
+    for name in ("en-us+f2", "en-us+missing"):  # with breath; missing
         with pytest.raises(AssertionError):
             voices.check_variant(Path(loader.get_data_path()), name)
 

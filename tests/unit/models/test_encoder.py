@@ -217,8 +217,8 @@ def test_errors_name_the_model(models: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: no config.json in it"):
         encoder.load(str(tmp_path / "empty"))
-    with pytest.raises(DataError, match=r"nobody/nothing: neither .*--encoder FOLDER"):
-        encoder.load("nobody/nothing")
+    with pytest.raises(DataError, match=r"no-one/nothing: neither .*--encoder FOLDER"):
+        encoder.load("no-one/nothing")
     with pytest.raises(DataError, match=r"exp/pretrained/encoder: neither"):
         encoder.load("exp/pretrained/encoder")
     with pytest.raises(DataError, match=r"a bert model; supported are wav2vec2"):
