@@ -1,1 +1,4 @@
-"""Command-line entry points: each parses its arguments and makes one call."""
+"""Programs that the steps call: parse options, call the packages, write ``.done`` records.
+
+May import all packages; nothing imports them.
+"""

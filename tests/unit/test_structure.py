@@ -72,6 +72,11 @@ def test_packages_import_only_their_neighbours() -> None:
         assert used <= {package} | below(package), f"{name} imports {used}"
 
 
+def test_modules_are_short() -> None:
+    lengths = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
+    assert not {name: length for name, length in lengths.items() if length > LONGEST}
+
+
 def test_package_docstrings_name_the_allowed_neighbours() -> None:
     for package, allowed in PACKAGES.items():
         path = ROOT / "jointasr" / package / "__init__.py"

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import zipfile
 from email import message_from_bytes
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from recipe import Copy
 
 from jointasr.utils.project import ROOT
@@ -72,16 +75,32 @@ def test_every_import_is_declared(wheel: Path) -> None:
         assert names & declared, f"{module} is imported, but not declared in pyproject.toml"
 
 
-def test_the_command_of_the_wheel_runs_in_another_folder(wheel: Path, tmp_path: Path) -> None:
+def test_the_installed_package_recognizes_as_the_project_does(
+    wheel: Path, packed_recipe: Path, tmp_path: Path
+) -> None:
+    """From another folder, with a packed model; the same results as the checkout's."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    result = subprocess.run(
-        [sys.executable, "-c", "import jointasr.__main__ as m; print(m.__file__); m.main()"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path / "site")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert str(tmp_path / "site") in result.stdout
-    assert "recognize" in result.stdout
+    audio = tmp_path / "tone.wav"
+    soundfile.write(audio, 0.1 * np.sin(np.arange(16000) / 4.0), 16000)
+    options = [
+        "recognize",
+        "--model",
+        str(packed_recipe / "model"),
+        "--format",
+        "jsonl",
+        str(audio),
+    ]
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-m", "jointasr", *options],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for root in (tmp_path / "site", ROOT)
+    ]
+    assert outputs[0] == outputs[1]
+    assert json.loads(outputs[0])["turns"]
