@@ -16,8 +16,13 @@ ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 if [ $# -ne 1 ]; then die "expected one corpus folder" "see $0 --help"; fi
 "$ROOT"/local/prepare_pretrain.py "$1" data/pretrain
 "$ROOT"/local/make_mini_models.py "$1/text.txt" exp/pretrained/start exp/pretrained/bert
-read -ra runner <<<"$train_cmd"
-"${runner[@]}" --gpu 1 JOB=1:1 exp/pretrain_noisy/fold_all/train.log \
-  python3 -m jointasr.bin.train --conf pretrain.yaml --name pretrain --condition noisy \
-  --fold all --data data/pretrain --out exp/pretrain_noisy/fold_all ${ctc:+--set "ctc=$ctc"}
-python3 -m jointasr.bin.export_encoder exp/pretrain_noisy/fold_all exp/pretrained/encoder
+out=exp/pretrain_noisy/fold_all
+program=(python3 -m jointasr.bin.train --conf pretrain.yaml --name pretrain --condition noisy
+  --fold all --data data/pretrain --out "$out" ${ctc:+--set "ctc=$ctc"})
+if [ -f $out/.done ] && [ "${JOINTASR_ON_CHANGE:-stop}" != force ]; then
+  "${program[@]}"  # only checks that it is up to date; does not overwrite the log
+else
+  read -ra runner <<<"$train_cmd"
+  "${runner[@]}" --gpu 1 JOB=1:1 "$out/train.log" "${program[@]}"
+fi
+python3 -m jointasr.bin.export_encoder "$out" exp/pretrained/encoder
