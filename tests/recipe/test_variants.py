@@ -33,7 +33,9 @@ def test_ablations_are_compared_with_their_base_system(short_run: ShortRun) -> N
     assert float(gain) == pytest.approx(float(rows["joint"][2]) - float(rate), abs=0.11)
     low, high = map(float, interval.strip("[]").split(","))
     assert low <= float(gain) <= high
-    assert "systems with another training budget" in output  # one epoch, not three: found by the audit
+    assert (
+        "systems with another training budget" in output
+    )  # one epoch, not three: found by the audit
 
 
 def test_paper_recipe_runs_all_stages_on_read_only_corpora(short_run: ShortRun) -> None:
