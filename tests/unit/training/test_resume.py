@@ -179,7 +179,7 @@ def test_signals(recipe: Path, models: Path, tmp_path: Path, number: signal.Sign
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not (out / "resume").is_dir() or not any((out / "resume").glob("*.json")):
+    while not any((out / "resume").glob("[!.]*.json")):  # not the temporary file of a state
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
