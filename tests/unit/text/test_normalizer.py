@@ -63,9 +63,9 @@ def test_removed_characters() -> None:
     ("letters", "why"),
     [
         ("ABA", "'A' occurs twice"),
-        ("A B", "' ' is no letter"),
-        ("A|", "'|' is no letter"),
-        ("A'", "is no letter"),
+        ("A B", "' ' is not a letter"),
+        ("A|", "'|' is not a letter"),
+        ("A'", "is not a letter"),
         ("", "at least one"),
     ],
 )
