@@ -1,9 +1,8 @@
 """Digest of the code that a step runs, independent of file names, formatting and Python version.
 
 The digest of a module covers its syntax tree, in which the name of an imported module of the
-project is replaced by the digest of that module. File names, comments and the docstrings of
-modules, classes and functions have no effect. ``ast.dump`` is not used because its output differs
-between Python versions.
+project is replaced by the digest of that module. File names, comments and docstrings have no
+effect. ``ast.dump`` is not used because its output differs between Python versions.
 """
 
 import ast
@@ -102,14 +101,21 @@ def _remove(node: ast.AST, imports: list[tuple[str, ...]]) -> None:
     for name in STATEMENTS:
         statements = getattr(node, name, None)
         if isinstance(statements, list):
-            remaining = [child for child in statements if not _is_project_import(child, imports)]
+            remaining = [
+                child
+                for child in statements
+                if not _is_docstring(child) and not _is_project_import(child, imports)
+            ]
             for child in remaining:
                 _remove(child, imports)
             setattr(node, name, remaining)
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        first = node.body[0] if node.body else None
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-            node.body = node.body[1:]
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    """Return whether a statement is a docstring, also that of a constant or a field."""
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Constant):
+        return False
+    return isinstance(node.value.value, str)
 
 
 def _is_project_import(node: ast.AST, imports: list[tuple[str, ...]]) -> bool:

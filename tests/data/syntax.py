@@ -1,5 +1,4 @@
 """One of each kind of syntax that Python 3.10 has: see tests of the code digest."""
-# ruff: noqa
 import os, sys as system
 from pathlib import (Path as P,)
 from . import sibling

@@ -58,11 +58,11 @@ def test_normal_form_is_the_same_on_every_python_here() -> None:
 def test_comments_and_docstrings_do_not_count(tmp_path: Path) -> None:
     before = {
         "jointasr/a.py": '"""Doc."""\nfrom jointasr import b\n',
-        "jointasr/b.py": "X = 1  # why\n",
+        "jointasr/b.py": 'X = 1  # why\n"""Of X."""\nclass C:\n    y: int\n    """Of y."""\n',
     }
     after = {
         "jointasr/a.py": '"""Other."""\nfrom jointasr import b\n',
-        "jointasr/b.py": "# another\nX = (1)\n",
+        "jointasr/b.py": "# another\nX = (1)\nclass C:\n    y: int\n",
     }
     found = [
         code_digest("jointasr.a", write(tmp_path / str(n), x))
