@@ -4,11 +4,10 @@ set -euo pipefail
 
 help_message='usage: ./test.sh [--fast | --full]
   Makes the environments .venv-k2-pypi and .venv-torch, then runs ruff, shellcheck and mypy, the unit
-  tests, the recipe tests and the mini recipe; on two slow cores in 45 minutes. Unit tests that depend
-  on the versions of torch, transformers, lhotse or k2 (mark "stack") are repeated on stack torch.
-  --fast  skip the tests that train (mark "slow"): minutes.
+  tests, the recipe tests and the mini recipe. Unit tests that depend on the versions of torch, transformers, lhotse or k2 (mark "stack") are repeated on stack torch.
+  --fast  skip the tests that train (mark "slow")
   --full  also run the tests marked "full", the mini recipe with both its folds, more kills and
-          resumes: hours on slow cores; to be run before a release.'
+          resumes; run it before a release'
 mode=${*:-default}
 case $mode in
   default | --fast | --full) ;;
