@@ -5,10 +5,11 @@
 export cmd_backend=${cmd_backend:-local}
 
 case $cmd_backend in
-  local) _runner=run.py ;;
-  slurm) _runner=slurm.py ;;
+  local) _runner=run.py _keep= ;;
+  slurm) _runner=slurm.py _keep=" --keep-finished" ;;  # a killed run finds its array by the table
   *) die "unknown cmd_backend=$cmd_backend" "set it to local or slurm" ;;
 esac
 export train_cmd="$_runner"            # steps/train.sh adds --gpu and --nodes
 export decode_cmd="$_runner --gpu 1"   # one model, all test scenarios
 export cpu_cmd="$_runner"              # data, archives, scores
+export table_cmd="python3 -m jointasr.bin.jobs$_keep"

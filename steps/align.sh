@@ -21,7 +21,8 @@ ROOT=$(dirname "$(dirname "$(readlink -f "$0")")")
 
 if [ $# -eq 0 ]; then die "no conf file given" "see $0 --help"; fi
 options=(--of "$of" --tests "$tests" --method "$method")
-table=$(python3 -m jointasr.bin.jobs align "$@" "${options[@]}" \
+read -ra list_jobs <<<"$table_cmd"
+table=$("${list_jobs[@]}" align "$@" "${options[@]}" \
   --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 read -ra runner <<<"$decode_cmd"
 "${runner[@]}" --table - python3 -m jointasr.bin.align "${options[@]}" <<<"$table"

@@ -27,7 +27,8 @@ read -ra runner <<<"$decode_cmd"
 options=(--tests "$tests" --method "$method" --feats "$feats")
 dry=()
 if [ "$dry_run" = true ]; then dry=(--dry-run) && runner+=(--dry-run); fi
-table=$(python3 -m jointasr.bin.jobs decode "$@" "${options[@]}" "${dry[@]}" \
+read -ra list_jobs <<<"$table_cmd"
+table=$("${list_jobs[@]}" decode "$@" "${options[@]}" "${dry[@]}" \
   --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 program=(python3 -m jointasr.bin.decode "${options[@]}")
 if [ "$skip_bad" = true ]; then program+=(--skip-bad); fi

@@ -31,7 +31,8 @@ if [[ $limits == *auto* ]]; then
       python3 -m jointasr.bin.find_batch "$@" --set "$set"
   )
 fi
-table=$(python3 -m jointasr.bin.jobs train "$@" --cards $((ngpu * nodes)) "${dry[@]}" \
+read -ra list_jobs <<<"$table_cmd"
+table=$("${list_jobs[@]}" train "$@" --cards $((ngpu * nodes)) "${dry[@]}" \
   --conditions "$conditions" --folds "$folds" --seed "$seed" --set "$set")
 runner+=(--gpu "$ngpu" --nodes "$nodes")
 program=(python3 -m jointasr.bin.train)

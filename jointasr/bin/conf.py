@@ -14,7 +14,8 @@ def main() -> None:
         "--each",
         nargs="+",
         metavar="KEY",
-        help="print the values of these keys, tab-separated, one line per conf without duplicates",
+        help="print the values of these keys, tab-separated, one line per conf without duplicates; "
+        "`data` is the data folder",
     )
     parser.add_argument(
         "--data-settings",
@@ -26,7 +27,8 @@ def main() -> None:
     loaded = conf_files.load_all(args.confs, args.set)
     if args.each:
         rows = [
-            "\t".join(text(conf_files.get(conf, k)) for k in args.each) for conf in loaded.values()
+            "\t".join(text(value(conf, name, key)) for key in args.each)
+            for name, conf in loaded.items()
         ]
         print("\n".join(dict.fromkeys(rows)))
     elif args.data_settings:
@@ -38,11 +40,16 @@ def main() -> None:
 
 def data_settings(conf: schema.Config, name: str) -> str:
     """Return the data folder of a conf and the keys that determine it, as lines KEY<TAB>VALUE."""
-    settings = {"data": conf_files.data_name(conf, name, Path())}
+    settings = {"data": str(value(conf, name, "data"))}
     for section in ("data", "units"):
-        for key, value in getattr(conf, section):
-            settings[f"{section}.{key}"] = text(value)
+        for key, setting in getattr(conf, section):
+            settings[f"{section}.{key}"] = text(setting)
     return "".join(f"{key}\t{value}\n" for key, value in settings.items())
+
+
+def value(conf: schema.Config, name: str, key: str) -> object:
+    """Return the value of a dotted key; that of `data` is the data folder."""
+    return conf_files.data_name(conf, name, Path()) if key == "data" else conf_files.get(conf, key)
 
 
 def text(value: object) -> str:

@@ -1,13 +1,14 @@
 """Print the job table of training, decoding or alignment, or the names of the systems.
 
 Lines are `id<TAB>log<TAB>argument<TAB>...`, longest jobs first. Jobs whose results are up to date
-are reported on stderr instead.
+are reported on stderr instead. If the results of any model were made with other settings, all such
+models are listed and the table is not printed, so that no job starts.
 """
 
 import argparse
 import io
 import sys
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 
 from jointasr.config import arguments, conf_files, layout, scenarios
@@ -15,8 +16,8 @@ from jointasr.config.model_description import HAS_WORDS
 from jointasr.decoding import steps
 from jointasr.prep.jobs import TrainingJob, training_jobs
 from jointasr.training.fingerprint import training_step
-from jointasr.utils import done
-from jointasr.utils.errors import run
+from jointasr.utils import done, locks
+from jointasr.utils.errors import DataError, run
 
 BY_COST = ("joint", "asr", "ser")
 
@@ -34,9 +35,20 @@ def main() -> None:
         (training_row, needs_training) if args.what == "train" else (model_row, needs_decoding)
     )
     jobs.sort(key=lambda job: BY_COST.index(job.config.system))
-    pending = {job.id for job in jobs if is_pending(job, args)}
+    pending, problems = set(), []
     for job in jobs:
-        if job.id in pending:
+        try:
+            if is_pending(job, args):
+                pending.add(job.id)
+        except DataError as error:
+            problems.append(str(error))
+            pending.add(job.id)
+    if problems and not args.dry_run:
+        raise DataError("\n  ".join(problems))
+    for problem in problems:
+        print(f"would stop: {problem}", file=sys.stderr)
+    for job in jobs:
+        if job.id in pending or (pending and args.keep_finished):
             print("\t".join(row(job, args)))
         else:
             print(f"{args.what} {job.out}: up to date", file=sys.stderr)
@@ -96,9 +108,15 @@ def finished(out: Path) -> bool:
 
 
 def outdated(step: done.Step, args: argparse.Namespace) -> bool:
-    """Return whether a finished step has to be repeated. Raises DataError if it must not be."""
-    with redirect_stdout(io.StringIO()):  # print one line per job only
-        return done.check(*step, dry_run=args.dry_run)
+    """Return whether a finished step has to be repeated.
+
+    Records accepted code. With --force, the record stays until the job itself removes it. Raises
+    DataError if the settings have changed.
+    """
+    accept = done.policy() == "accept-code" and not args.dry_run
+    lock = locks.held(step.out) if accept else nullcontext()
+    with lock, redirect_stdout(io.StringIO()):  # print one line per job only
+        return done.check(*step, dry_run=not accept)
 
 
 def _parse() -> argparse.Namespace:
@@ -113,7 +131,14 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--of", choices=("ref", "hyp"), default="ref", help="align references or hypotheses"
     )
-    parser.add_argument("--dry-run", action="store_true", help="do not change `.done` files")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="do not change `.done` files; list changed models"
+    )
+    parser.add_argument(
+        "--keep-finished",
+        action="store_true",
+        help="list finished jobs too, if any job is pending: the table stays the same",
+    )
     return parser.parse_args()
 
 

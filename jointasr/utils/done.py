@@ -82,12 +82,11 @@ def check(
         return True
     before = json.loads(done.read_text(encoding="utf-8"))
     changes = _changes(before, now)
-    policy = os.environ.get("JOINTASR_ON_CHANGE", "stop")
-    if changes and policy == "force":
+    if changes and policy() == "force":
         if not dry_run:
             done.unlink()
         return True
-    if changes == ["the code"] and policy == "accept-code":
+    if changes == ["the code"] and policy() == "accept-code":
         if not dry_run:
             _record(out, {**before, "accepted_code": now["code"]})
         changes = []
@@ -100,6 +99,11 @@ def check(
         )
     print(f"{out}: up to date")
     return False
+
+
+def policy() -> str:
+    """Return the user's choice for changed steps: stop, accept-code or force."""
+    return os.environ.get("JOINTASR_ON_CHANGE", "stop")
 
 
 def write(out: Path, code: str, options: Mapping[str, object], inputs: Sequence[Path] = ()) -> None:

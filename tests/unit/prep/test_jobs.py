@@ -134,12 +134,40 @@ def test_a_changed_setting_stops_before_any_job(
     options = ("train", conf, "--conditions", "clean")
     with pytest.raises(DataError, match=r"option alpha \(was 0.1, now 0.3\) changed"):
         table(monkeypatch, capsys, *options, "--set", "alpha=0.3")
-    monkeypatch.setenv("JOINTASR_ON_CHANGE", "force")
     change = ("--set", "alpha=0.3")
     assert len(table(monkeypatch, capsys, *options, *change, "--dry-run")) == 2
-    assert record.read_text() == before
+    monkeypatch.setenv("JOINTASR_ON_CHANGE", "force")
+    assert len(table(monkeypatch, capsys, *options, *change, "--dry-run")) == 2
     assert len(table(monkeypatch, capsys, *options, *change)) == 2
-    assert not record.exists()  # the job trains it again
+    assert record.read_text() == before  # until the job itself removes it
+
+
+def test_all_changed_models_are_listed(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = str(ROOT / "conf/joint.yaml")
+    for job in training_jobs([conf], ["clean"], [], [0], []):
+        trained(job)
+    options = ("train", conf, "--conditions", "clean", "--set", "alpha=0.3")
+    with pytest.raises(DataError, match=r"fold_Ses01F was made(.|\n)*fold_Ses01M was made"):
+        table(monkeypatch, capsys, *options)
+    assert len(table(monkeypatch, capsys, *options, "--dry-run")) == 2
+    jobs.main()
+    assert capsys.readouterr().err.count("would stop: ") == 2
+
+
+def test_a_table_with_finished_jobs_does_not_change_while_jobs_finish(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """slurm.py recognizes the array of a killed run by its table."""
+    conf = str(ROOT / "conf/joint.yaml")
+    options = ("train", conf, "--conditions", "clean", "--keep-finished")
+    first, second = training_jobs([conf], ["clean"], [], [0], [])
+    before = table(monkeypatch, capsys, *options)
+    trained(first)
+    assert table(monkeypatch, capsys, *options) == before
+    trained(second)
+    assert table(monkeypatch, capsys, *options) == []
 
 
 def test_accepted_code_is_recorded_by_the_table(
