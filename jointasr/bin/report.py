@@ -13,9 +13,10 @@ from jointasr.utils.project import ROOT
 
 def main() -> None:
     args = _parse()
-    paper = f"{args.paper} {args.paper.stat().st_mtime_ns}" if args.paper else None
-    options = {"method": args.method, "tests": args.tests, "paper": paper, "recipe": recipe()}
-    made_from = inputs.digest(args.exp, options)
+    names = ("method", "tests", "paper")
+    options = {**{name: getattr(args, name) for name in names}, "recipe": recipe()}
+    tables = [args.tests, *([args.paper] if args.paper else [])]
+    made_from = inputs.digest(args.exp, options, tables)
     summary = inputs.read_summary(args.exp, made_from)
     if summary is None or os.environ.get("JOINTASR_ON_CHANGE") == "force":
         summary = make(args)

@@ -39,7 +39,7 @@ def read_table(path: Path, allow_empty: bool | None = None) -> dict[str, str]:
 
 
 def write_table(path: Path, mapping: Mapping[str, str]) -> None:
-    """Write ``id value`` lines in the order of ``LC_ALL=C sort``, atomically.
+    """Write ``id value`` lines in the order of ``LC_ALL=C sort``, atomically, if they changed.
 
     Code points sort like their UTF-8 bytes, so this is also the order of Python strings.
     """
@@ -50,7 +50,7 @@ def write_table(path: Path, mapping: Mapping[str, str]) -> None:
             f"{path}: the value of {key} contains a line break"
         )
         lines.append(f"{key} {value}".rstrip(" ") + "\n")
-    files.write_text(path, "".join(lines))
+    files.write_text_if_changed(path, "".join(lines))
 
 
 def read_list(path: Path) -> list[str]:

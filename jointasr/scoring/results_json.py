@@ -74,8 +74,9 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def write(path: Path, cells: Sequence[Mapping[str, Any]]) -> None:
-    """Write results.json atomically."""
-    files.write_text(path, json.dumps(cells, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write results.json atomically if its content changes."""
+    text = json.dumps(cells, indent=1, ensure_ascii=False, allow_nan=False)
+    files.write_text_if_changed(path, f"{text}\n")
 
 
 def merge(

@@ -12,6 +12,8 @@ scoring_ser/confusion     confusion matrix; rows are references, columns hypothe
 scoring_ser/utt2pred      reference and recognized emotion of each utterance
 scoring_ser/per_spk       accuracy per speaker; also per_emo (recall), per_style
 ========================  =========================================================================
+
+A file is written only if its content changes: the report depends on modification times.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,14 +47,14 @@ def write_words(
         write_table(folder / COUNTS, {})
         return
     line = wer_line(scores.counts)
-    files.write_text(folder / "errs", error_file.text(line, alignments, posteriors))
+    files.write_text_if_changed(folder / "errs", error_file.text(line, alignments, posteriors))
     for name, file_name, key in GROUPINGS:
         groups = {group: part for group, part in scores.group_by(key).items() if part.words}
-        files.write_text(folder / KALDI / file_name, _word_errors_by(groups, name))
+        files.write_text_if_changed(folder / KALDI / file_name, _word_errors_by(groups, name))
     counts = {utt: f"{c.ref_words} {c.sub} {c.dele} {c.ins}" for utt, c in scores.words.items()}
     write_table(folder / COUNTS, counts)
     scored = f"Scored {len(counts)} sentences, 0 not present in hyp."
-    files.write_text(folder / KALDI / "wer", f"{line}\n{scored}\n")
+    files.write_text_if_changed(folder / KALDI / "wer", f"{line}\n{scored}\n")
 
 
 def write_emotions(folder: Path, scores: UtteranceScores) -> None:
@@ -64,17 +66,17 @@ def write_emotions(folder: Path, scores: UtteranceScores) -> None:
     if confusion is None:
         write_table(folder / PREDICTIONS, {})
         return
-    files.write_text(folder / CONFUSION, _confusion_table(confusion))
+    files.write_text_if_changed(folder / CONFUSION, _confusion_table(confusion))
     for name, file_name, key in GROUPINGS:
         groups = {group: part.confusion for group, part in scores.group_by(key).items()}
-        files.write_text(folder / SER / file_name, _accuracy_by(groups, name))
+        files.write_text_if_changed(folder / SER / file_name, _accuracy_by(groups, name))
     pairs = {utt: f"{ref} {hyp}" for utt, (ref, hyp) in scores.emotions.items()}
     write_table(folder / PREDICTIONS, pairs)
     scored = f"Scored {len(pairs)} utterances, 0 not present in hyp."
-    files.write_text(folder / SER / "acc", f"{acc_line(confusion)}\n{scored}\n")
+    files.write_text_if_changed(folder / SER / "acc", f"{acc_line(confusion)}\n{scored}\n")
     if scores.ece is not None:
         size = f"{metrics.ECE_BINS} bins, {len(scores.posteriors)} utterances"
-        files.write_text(folder / SER / "ece", f"%ECE {scores.ece:.2f} [ {size} ]\n")
+        files.write_text_if_changed(folder / SER / "ece", f"%ECE {scores.ece:.2f} [ {size} ]\n")
 
 
 def require_scored(folder: Path) -> None:

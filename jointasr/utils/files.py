@@ -61,6 +61,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def write_text_if_changed(path: Path, text: str) -> None:
+    """Write a text file atomically unless it has this content: its modification time stays."""
+    if not path.is_file() or path.read_bytes() != text.encode("utf-8"):
+        write_text(path, text)
+
+
 def read_json(path: Path) -> Any:
     """Return the value of a JSON file. Raises DataError naming it if it is missing or damaged."""
     if not path.is_file():

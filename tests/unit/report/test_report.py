@@ -226,7 +226,12 @@ def test_an_unchanged_report_is_shown_and_not_made_again(
     assert Path("exp/RESULTS.md").stat().st_mtime_ns == made
     text = next(Path("exp").glob("asr_clean/fold_*/decode_clean/text"))
     text.write_text(text.read_text() + "\n")
-    monkeypatch.setattr(program, "make", lambda args: "made\n")
+
+    def make_again(args: object) -> str:
+        Path("exp/report.html").write_text("page\n")
+        return "made\n"
+
+    monkeypatch.setattr(program, "make", make_again)
     program.main()
     assert capsys.readouterr().out == "made\n"
     program.main()
