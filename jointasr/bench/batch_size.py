@@ -63,6 +63,7 @@ def _measure(conf: Config, cuts: CutSet, labels: list[str]) -> tuple[float, floa
         with tempfile.TemporaryDirectory() as folder:
             training = bench.TrainingBench(conf, cuts, labels, Path(folder))
             seconds, audio = training.run(STEPS)
+            training.close()
             return audio / seconds, bench.peak_memory() / bench.total_memory()
     finally:  # free the memory for the next measurement
         del training

@@ -83,7 +83,12 @@ class TrainingBench:
         self.batches = self.trainer.batches(range(1 << 20))
         reset_peak_memory()
         self.trainer.try_largest_batches(0)
+        self.trainer.logger.start(self.trainer.system, cuts, cuts, 0)  # its scalars are in the time
         self.run(WARM_UP_STEPS)
+
+    def close(self) -> None:
+        """Close the files of the training's log."""
+        self.trainer.logger.close()
 
     def measure(self, steps: int) -> Measurements:
         """Return all measurements, each over ``steps`` training steps."""

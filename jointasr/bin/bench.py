@@ -58,6 +58,7 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
             out = folder / f"{len(rows)}"
             training_bench = bench.TrainingBench(conf, cuts, list(corpus.EMOTIONS), out)
             measured = training_bench.measure(args.steps)
+            training_bench.close()
             projected = measured.hours(conf.train.epochs)
             hours[limit] += projected
             print(f"\n{path}, engine {conf.ctc}, batches of {limit:g} s\n{text(measured)}")

@@ -191,8 +191,9 @@ class Encoder(nn.Module):
 def normalise(waves: Tensor, lengths: Tensor) -> Tensor:
     """Normalise waves (N, T) to zero mean and unit variance over their lengths (N,); zero the
     padding."""
+    lengths = copy_to_device(lengths, waves.device)
     valid = valid_mask(lengths, waves.shape[1], waves.device)
-    count = copy_to_device(lengths, waves.device)[:, None].to(torch.float32)
+    count = lengths[:, None].to(torch.float32)
     mean = (waves * valid).sum(1, keepdim=True) / count
     centred = (waves - mean) * valid
     variance = centred.square().sum(1, keepdim=True) / count

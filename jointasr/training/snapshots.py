@@ -1,7 +1,6 @@
 """Snapshots of a training on disk: atomic, with checksums, at most two."""
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from jointasr.utils import files
+from jointasr.utils import done, files
 from jointasr.utils.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ class Snapshots:
                 log.warning("%s is damaged: trying the previous state", path)
                 continue
             changed = [k for k, v in self.identity.items() if record["identity"].get(k) != v]
-            policy = os.environ.get("JOINTASR_ON_CHANGE", "stop")  # as in jointasr/utils/done.py
+            policy = done.policy()
             if changed and policy == "force":
                 self.clear()
                 return None

@@ -116,9 +116,10 @@ class Trainer:
         """
         self.system.train()
         order = [self.sampler.batch(epoch, indices) for indices in self.sampler.epoch(epoch)]
-        # reserve memory for Adam's two moments, which do not exist before the first step
+        # reserve memory for Adam's two moments, which do not exist before the first step; ones,
+        # because on a CPU empty or zero tensors take none
         parameters = [] if self.state.steps else self.optimisers.parameters
-        moments = [torch.empty_like(p) for p in (*parameters, *parameters)]
+        moments = [torch.ones_like(p) for p in (*parameters, *parameters)]
         for cuts in largest_batches(order):
             batch = self.data[cuts]
             if batch.ids:

@@ -1,5 +1,7 @@
 """Scores of a model on the dev set, without augmentation."""
 
+import logging
+
 import torch
 from lhotse import CutSet
 
@@ -12,6 +14,8 @@ from jointasr.scoring import metrics
 from jointasr.training import losses
 from jointasr.training.epoch import DevScores
 from jointasr.utils.distributed import SINGLE_PROCESS, ProcessGroup, device
+
+log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
@@ -30,6 +34,7 @@ def evaluate(
     references: list[str | None] = []
     hypotheses: list[str] = []
     emotions: list[tuple[int, int]] = []
+    num_truncated = 0
     batches = dataset.evaluation_batches(cuts, data, conf.batch.seconds, conf.batch.workers)
     for batch in batches:
         if not batch.ids:
@@ -42,14 +47,17 @@ def evaluate(
             output = systems.forward(system, batch.waves, batch.lengths, batch.texts)
             loss += losses.finite_value(losses.total_loss(conf, output, batch))
         references += batch.texts
+        num_truncated += output.truncated
         if output.log_probs is not None:
             greedy = search.greedy(output.log_probs, output.frames)
             hypotheses += map(model.units.decode, greedy)
         if output.emotion_logits is not None:
             predicted = output.emotion_logits.argmax(-1).tolist()
             emotions += zip(batch.emotions.tolist(), predicted, strict=True)
-    utterances, loss = world.all_reduce([len(references), loss])
+    utterances, loss, truncated = world.all_reduce([len(references), loss, num_truncated])
     assert utterances == len(cuts), (utterances, len(cuts))
+    if truncated:
+        log.warning("dev: %d transcripts were truncated to BERT's maximum length", truncated)
     wer = _wer(references, hypotheses, world) if conf.has_ctc else None
     wa = _accuracy(emotions, world) if conf.has_emotion else None
     return DevScores(loss / utterances, wer, wa)

@@ -76,7 +76,7 @@ class ProcessGroup(NamedTuple):
 
     def barrier(self) -> None:
         """Block until all processes have called this."""
-        self.all_reduce([])
+        self.all_reduce([0.0])  # backends return at once for empty tensors
 
     def all_reduce_gradients(self, parameters: "Sequence[nn.Parameter]") -> None:
         """Sum each gradient over all processes, in place; it stays None if all processes have None.

@@ -123,6 +123,38 @@ def test_killed_and_terminated(recipe: Path, models: Path, tmp_path: Path) -> No
     assert all(torch.equal(value, again[name]) for name, value in weights.items())
 
 
+BARRIER = """
+import sys, time
+from jointasr.utils.distributed import process_group
+
+world = process_group(2)
+world.init()
+world.barrier()
+start = time.monotonic()
+if not world.is_main:
+    time.sleep(1.5)
+world.barrier()
+if world.is_main:
+    assert time.monotonic() - start > 1.4, time.monotonic() - start
+world.destroy()
+"""
+
+
+def test_a_barrier_blocks_until_all_processes_reach_it(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(BARRIER)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    result = subprocess.run(
+        [*command, "--standalone", "program.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def test_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert distributed.process_group(1) == distributed.SINGLE_PROCESS
