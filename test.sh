@@ -4,13 +4,14 @@ set -euo pipefail
 
 help_message='usage: ./test.sh [--fast | --full]
   Makes the environments .venv-k2-pypi and .venv-torch, then runs ruff, shellcheck and mypy, the unit
-  tests, the recipe tests and the mini recipe. Unit tests that depend on the versions of torch, transformers, lhotse or k2 (mark "stack") are repeated on stack torch.
+  tests, the recipe tests and the mini recipe. Unit tests that depend on the versions of torch,
+  transformers, lhotse or k2 (mark "stack") are repeated on stack torch.
   --fast  skip the tests that train (mark "slow")
   --full  also run the tests marked "full", the mini recipe with both its folds, more kills and
           resumes; run it before a release'
-mode=${*:-default}
+mode=$*
 case $mode in
-  default | --fast | --full) ;;
+  "" | --fast | --full) ;;
   --help) printf '%s\n' "$help_message" && exit ;;
   *) printf '%s\n' "$help_message" >&2 && exit 1 ;;
 esac
@@ -18,7 +19,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . utils/log.sh
 SECONDS=0
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+lanes=()
+finish() {  # end the lanes with all their children, list the results
+  local lane
+  for lane in "${lanes[@]}"; do kill -- "-$lane" 2>/dev/null || true; done
+  printf '\n=== results\n'
+  cat "$results/all" || true
+  rm -rf "$results"
+}
+trap 'code=$?; finish; _log_on_exit "$code"' EXIT
 
 in_stack() {  # in_stack STACK COMMAND...: run a command in the environment that path.sh sets
   JOINTASR_STACK=$1 bash -c '. ./path.sh && shift && "$@"' in_stack "$@"
@@ -76,16 +85,13 @@ part "mypy" in_stack k2-pypi mypy
 export OMP_NUM_THREADS=1
 set -m  # a process group for each lane, to end it with all its children
 first_lane &
-first=$!
+lanes=("$!")
 second_lane >"$results/second_lane" 2>&1 &
-second=$!
+lanes+=("$!")
 set +m
-trap 'kill -- "-$first" "-$second" 2>/dev/null || true; rm -rf "$results"' EXIT
 failed=false
 wait -n || failed=true
 [ "$failed" = true ] || wait -n || failed=true
 cat "$results/second_lane"
-printf '\n=== results\n'
-cat "$results/all"
 if [ "$failed" = true ]; then die "a test failed" "read the first failure above"; fi
 printf 'all passed in %d min\n' $(((SECONDS + 59) / 60))

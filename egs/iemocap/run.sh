@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The paper's experiments on IEMOCAP: same as ./run.sh --recipe <this folder> in the project's root, with the same options.
+# The paper's experiments on IEMOCAP: runs ../../run.sh with this recipe and the same options.
 set -euo pipefail
 here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 exec "$here"/../../run.sh --recipe "egs/${here##*/}" "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The mini recipe, on synthetic corpora: same as ./run.sh --recipe <this folder> in the project's root, with the same options.
+# The mini recipe, on synthetic corpora: runs ../../run.sh with this recipe and the same options.
 set -euo pipefail
 here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 exec "$here"/../../run.sh --recipe "egs/${here##*/}" "$@"

@@ -38,7 +38,8 @@ class ShortRun(NamedTuple):
 
 @pytest.fixture(scope="session")
 def short_run(tmp_path_factory: pytest.TempPathFactory) -> ShortRun:
-    """The short recipe, run stage by stage. Tests may add systems, folds and recipes to it."""
+    """The short recipe, run stage by stage. Tests may add systems, folds and recipes, but
+    not change what is there: their order must not matter."""
     pytest.importorskip("k2")
     project = make(tmp_path_factory.mktemp("short"))
     began = time.monotonic()
