@@ -1,8 +1,8 @@
 """Archive the clean and the noisy sets as int16 waveforms.
 
-`todo` prints the sets that are not up to date, `write` archives the part of one job, `combine`
-joins the parts into data dirs, checks them and marks the sets as finished. `verify` compares every
-sample of finished sets with its digest.
+`todo` prints the sets that are not up to date and compares the selected data dir with its cuts,
+`write` archives the part of one job, `combine` joins the parts into data dirs, checks them and
+marks the sets as finished. `verify` compares every sample of finished sets with its digest.
 """
 
 import argparse
@@ -31,6 +31,10 @@ def main() -> None:
             todo = [
                 name for name in pools if done.check(args.data / name, CODE, {}, inputs(args, name))
             ]
+            if todo:
+                from jointasr.data import manifest
+
+                manifest.load(layout.selected_dir(args.data))  # raises DataError for edited tables
         print(*todo)
         return
 

@@ -1,7 +1,8 @@
 """Plan the mixtures of the noisy sets.
 
-`todo` prints the sets that are not up to date, `plan` draws the noise for one job's utterances,
-`merge` joins the parts of all jobs, writes reports, and marks the sets as finished.
+`todo` prints the sets that are not up to date and checks their inputs, `plan` draws the noise for
+one job's utterances, `merge` joins the parts of all jobs, writes reports, and marks the sets as
+finished.
 """
 
 import argparse
@@ -58,6 +59,10 @@ def main() -> None:
             todo = [
                 c for c in requested if done.check(out / c.name, CODE, options(args, c), inputs)
             ]
+            if todo:
+                from jointasr.data import manifest
+
+                manifest.load(selected)  # raises DataError for edited tables
         mixture_plans.check(args.musan, todo)
         print(*(condition.name for condition in todo))
     elif args.action == "plan":

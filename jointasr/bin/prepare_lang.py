@@ -31,6 +31,7 @@ def main() -> None:
         inputs = [layout.list_file(fold, "train"), source]
         with done.step(out, CODE, options, inputs) as needed:
             if needed:
+                folds.check_tables(source.parent)
                 texts = folds.select_transcripts(transcripts, layout.list_file(fold, "train"))
                 make(out, texts, args)
 

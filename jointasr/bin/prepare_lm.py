@@ -37,6 +37,7 @@ def main() -> None:
             inputs = [*lists.values(), source, *extra]
             with done.step(out, CODE, {"order": order}, inputs) as needed:
                 if needed:
+                    folds.check_tables(source.parent)
                     make(out, order, texts["train"], texts["dev"], extra)
 
 

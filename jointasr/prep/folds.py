@@ -18,6 +18,7 @@ has the utterance or, where the names are "train", "dev" and "test", the sets of
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,7 +60,9 @@ class Fold(NamedTuple):
 def read_utterances(path: Path, check_tables: bool = False) -> list[FoldUtterance]:
     """Read the utterances of a data dir, sorted by id, from its supervisions, else its cuts.
 
-    ``check_tables``: raise DataError if a Kaldi table of the data dir differs from them.
+    ``check_tables``: raise DataError if text, utt2spk or utt2emo differs from them, or if a Kaldi
+    table of the data dir has other utterances. The values of wav.scp and utt2dur, which
+    supervisions lack, are compared by :func:`jointasr.data.manifest.load`.
     """
     utterances = []
     raw = path / layout.SUPERVISIONS
@@ -85,6 +88,8 @@ def read_utterances(path: Path, check_tables: bool = False) -> list[FoldUtteranc
                 custom.get("fold", ""),
             )
         )
+    if tables is not None:
+        tables.check_ids([utterance.id for utterance in utterances])
     return sorted(utterances)
 
 
@@ -204,6 +209,17 @@ def read_transcripts(source: Path, letters: str) -> dict[str, str]:
     for utterance, text in texts.items():
         lang.check_characters(text, letters, utterance, str(source))
     return texts
+
+
+@cache
+def check_tables(path: Path) -> None:
+    """Compare the tables of a data dir with its cuts, once per process.
+
+    Raises DataError if a table was edited: models of text must use the transcripts of the cuts.
+    """
+    from jointasr.data import manifest  # here, because it imports lhotse
+
+    manifest.load(path)
 
 
 def select_transcripts(texts: Mapping[str, str], ids: Path) -> list[str]:

@@ -285,6 +285,28 @@ def test_conv_features(tmp_path: Path) -> None:
         assert np.abs(back - expected).max() <= 1.01 * np.ptp(expected) / 65535 + 1e-6
 
 
+@pytest.mark.parametrize("name", ["mix_noise", "make_archives"])
+def test_an_edited_wav_scp_is_an_error_before_work(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_iemocap(Path(), sessions=1)
+    make_musan(Path())
+    program(tmp_path, "select_turns", "data/local/corpus", "data/local/selected")
+    if name == "make_archives":
+        for folder in (Path("data/local/mix") / noisy for noisy in SETS[1:]):
+            folder.mkdir(parents=True)
+            (folder / mixture_plans.FILE).write_bytes(b"")
+            (folder / ".done").write_text("{}")
+    common = ["todo", "data", "--musan", "data/local/musan", "--tests", TESTS]
+    assert program(tmp_path, name, *common)
+    table = Path("data/local/selected/wav.scp")
+    utterance, source = next(iter(datadir.read_table(table).items()))
+    table.write_text(table.read_text().replace(source, "other.wav"))
+    message = failure(tmp_path, name, *common)
+    assert f"wav.scp: {utterance}: 'other.wav', but '{source}' in cuts.jsonl.gz" in message
+
+
 def test_a_pool_without_music_is_an_error_before_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -184,6 +184,26 @@ def test_a_speaker_of_one_dialogue_still_trains() -> None:
             assert "Ses03F" in {turn.speaker for turn in fold.train}
 
 
+@pytest.mark.parametrize(
+    ("table", "line", "message"),
+    [
+        ("wav.scp", "Ses09F-x x.wav", "wav.scp: Ses09F-x: not in supervisions.jsonl.gz"),
+        ("utt2dur", "Ses09F-x 1.0", "utt2dur: Ses09F-x: not in supervisions.jsonl.gz"),
+        ("utt2spk", "Ses09F-x Ses09F", "utt2spk: Ses09F-x: not in supervisions.jsonl.gz"),
+    ],
+)
+def test_tables_with_other_utterances_are_refused(
+    tmp_path: Path, table: str, line: str, message: str
+) -> None:
+    make_iemocap(tmp_path, sessions=1, dialogues=1)
+    path = tmp_path / "data/local/corpus"
+    assert folds.read_utterances(path, check_tables=True)
+    with (path / table).open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(DataError, match=message):
+        folds.read_utterances(path, check_tables=True)
+
+
 def test_the_program(tmp_path: Path) -> None:
     make_iemocap(tmp_path, sessions=3)
     done = bin_run(tmp_path, "make_folds", "data/local/corpus", "data/folds/speaker", "--seed", "3")

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from data_fixtures import cut_of
+from lhotse import CutSet
 
+from jointasr.data import manifest
 from jointasr.lm import arpa
 from jointasr.prep import folds
 from jointasr.text import lang
@@ -158,10 +161,10 @@ def test_missing_symbol_is_named_with_its_file(gone: str, name: str) -> None:
 
 def make_folds(data: Path) -> None:
     selected = data / "local" / "selected"
-    selected.mkdir(parents=True)
-    lines = [f"A-{n} {text}".rstrip() for n, text in enumerate(TEXTS)]
-    lines += ["B-0 ZEBRAS ZIGZAG", "B-1 ZOO ZOO ZOO"]
-    (selected / "text").write_text("\n".join(lines) + "\n")
+    texts = {f"A-{n}": text for n, text in enumerate(TEXTS)}
+    texts |= {"B-0": "ZEBRAS ZIGZAG", "B-1": "ZOO ZOO ZOO"}
+    cuts = [cut_of(Path(f"{name}.wav"), name, 16000, text=text) for name, text in texts.items()]
+    manifest.write(CutSet.from_cuts(cuts), selected)
     for fold, ids in (("A", "B-0\nB-1\n"), ("B", "".join(f"A-{n}\n" for n in range(len(TEXTS))))):
         folder = data / "folds" / "speaker" / fold
         folder.mkdir(parents=True)
@@ -201,6 +204,38 @@ def test_stage_errors_name_the_culprit(tmp_path: Path) -> None:
     assert folds.select_transcripts({"B-0": "A"}, tmp_path / "ids") == [
         "A"
     ]  # B-7 has no transcript
+
+
+@pytest.mark.parametrize("program", ["prepare_lang", "prepare_lm"])
+def test_edited_transcripts_are_refused(program: str, tmp_path: Path) -> None:
+    """The acoustic model is trained on the cuts, which an edited table does not change."""
+    make_folds(tmp_path)
+    for fold in "AB":
+        (tmp_path / "folds/speaker" / fold / "dev.list").write_text("A-0\n")
+    text = tmp_path / "local/selected/text"
+    text.write_text(text.read_text().replace("ZEBRAS", "HORSES"))
+    command = [sys.executable, "-m", f"jointasr.bin.{program}", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "text: B-0: 'HORSES ZIGZAG', but 'ZEBRAS ZIGZAG' in cuts.jsonl.gz" in result.stderr
+    assert not list(tmp_path.glob("folds/speaker/*/l*/.done"))
+
+
+@pytest.mark.parametrize("program", ["prepare_lang", "prepare_lm"])
+def test_an_up_to_date_run_imports_no_lhotse(program: str, tmp_path: Path) -> None:
+    make_folds(tmp_path)
+    for fold in "AB":
+        (tmp_path / "folds/speaker" / fold / "dev.list").write_text("A-0\n")
+    code = (
+        f"import runpy, sys\nsys.argv = ['{program}', {str(tmp_path)!r}]\n"
+        f"runpy.run_module('jointasr.bin.{program}', run_name='__main__')\n"
+        "print('lhotse imported:', 'lhotse' in sys.modules)\n"
+    )
+    for imported in (True, False):
+        result = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert f"lhotse imported: {imported}" in result.stdout, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe", "unigram"])
