@@ -11,12 +11,15 @@ from jointasr.report.findings import Finding
 from jointasr.scoring.pooling import DecodedFold
 from jointasr.utils.errors import DataError
 
+DAMAGED_DATA = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""errors of a check whose data lack an entry or have one of another type"""
+
 
 def audit(decoded: Sequence[DecodedFold]) -> list[Finding]:
     """Run all checks on the decode folders of a report, their models and their data.
 
-    Paths are relative to the current folder. A file that cannot be read gives a failed finding
-    instead of an error.
+    Paths are relative to the current folder. A check whose data cannot be read or are damaged
+    gives a failed finding instead of an error.
     """
     fold_dirs = sorted({Path(fold.model.data) for fold in decoded})
     checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
@@ -41,4 +44,7 @@ def _run(name: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
     try:
         return list(check())
     except (DataError, OSError) as error:
-        return [Finding(name, "", f"could not be checked: {error}", False)]
+        reason = str(error)
+    except DAMAGED_DATA as error:
+        reason = f"{type(error).__name__}: {error}"
+    return [Finding(name, "", f"could not be checked: {reason}", False)]

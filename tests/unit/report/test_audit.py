@@ -253,7 +253,34 @@ def use_clean_audio(recipe: Path) -> str:
     return str(HOME / "test_noise_snr5")
 
 
+def remove_an_utterance(recipe: Path) -> str:
+    path = recipe / "data/noise_snr5/wav.scp"
+    table = datadir.read_table(path)
+    utterance = min(table)
+    datadir.write_table(path, {utt: source for utt, source in table.items() if utt != utterance})
+    return f"could not be checked: KeyError: '{utterance}'"
+
+
+def remove_the_inputs_of_selection(recipe: Path) -> str:
+    files.write_json(recipe / "data/local/selected/.done", {"options": {}})
+    return "could not be checked: KeyError: 'inputs'"
+
+
+def empty_a_plan(recipe: Path) -> str:
+    jsonl.write(recipe / "data/local/mix/noise_snr5/mixtures.jsonl.gz", [])
+    return "could not be checked: ValueError: slice step"
+
+
+def remove_the_selection(recipe: Path) -> str:
+    change_model(recipe, lambda model: model.update(selected=None))
+    return "could not be checked: TypeError"
+
+
 EXPECTED = {
+    remove_an_utterance: {"noise"},
+    remove_the_inputs_of_selection: {"excluded utterances"},
+    empty_a_plan: {"noise"},
+    remove_the_selection: {"checkpoint"},
     use_clean_audio: {"audio from another set's archive"},
     add_to_training: {"utterances in training and test", "speakers in training and test"},
     use_a_test_file: {"noise files in two pools"},
