@@ -63,16 +63,15 @@ def find_decoded_folds(
     folds = list(folds) or sorted(existing)
     if not folds:
         raise DataError(f"no fold_* in {', '.join(map(str, systems))}; run stage 7 (train) first")
-    decoded, missing = [], []
+    decoded: list[DecodedFold] = []
+    missing: list[Path] = []
     for system in systems:
         for fold in folds:
             model_dir = layout.model_dir(system, fold)
-            for test in tests:
-                decoded_fold = _decoded_fold(model_dir, test, method)
-                if decoded_fold is not None:
-                    decoded.append(decoded_fold)
-                else:
-                    missing.append(layout.decode_dir(model_dir, test, method))
+            finished = _decoded_folds(model_dir, tests, method)
+            decoded += finished
+            paths = [layout.decode_dir(model_dir, test, method) for test in tests]
+            missing += [path for path in paths if path not in {fold.path for fold in finished}]
     return decoded, missing
 
 
@@ -80,17 +79,18 @@ def decoded_folds_of(cell: Mapping[str, Any], exp: Path) -> list[DecodedFold]:
     """Return the decode folders that a cell was pooled from, if they still exist."""
     system, method, train, test = cell_key(cell)
     system_dir = layout.system_dir(exp, system, train)
-    decoded = [
-        _decoded_fold(layout.model_dir(system_dir, fold), test, method) for fold in cell["folds"]
-    ]
-    return [fold for fold in decoded if fold is not None]
+    model_dirs = [layout.model_dir(system_dir, fold) for fold in cell["folds"]]
+    return [fold for path in model_dirs for fold in _decoded_folds(path, [test], method)]
 
 
-def _decoded_fold(model_dir: Path, test: str, method: str) -> DecodedFold | None:
-    decode = layout.decode_dir(model_dir, test, method)
-    if not (model_dir / layout.MODEL_JSON).is_file() or not (decode / done.NAME).is_file():
-        return None
-    return DecodedFold(read_model(model_dir), test, method, decode)
+def _decoded_folds(model_dir: Path, tests: Sequence[str], method: str) -> list[DecodedFold]:
+    """Return the finished decode folders of a model, in the order of ``tests``."""
+    paths = {test: layout.decode_dir(model_dir, test, method) for test in tests}
+    finished = {test: path for test, path in paths.items() if (path / done.NAME).is_file()}
+    if not finished or not (model_dir / layout.MODEL_JSON).is_file():
+        return []
+    model = read_model(model_dir)
+    return [DecodedFold(model, test, method, path) for test, path in finished.items()]
 
 
 def missing_message(missing: Sequence[Path], total: int) -> str:

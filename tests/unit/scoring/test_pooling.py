@@ -9,6 +9,8 @@ import pytest
 import toy_exp
 
 from jointasr.bin import pool
+from jointasr.config import model_description
+from jointasr.config.model_description import ModelDescription
 from jointasr.scoring import pooling, results_json
 from jointasr.utils.errors import DataError
 
@@ -145,6 +147,22 @@ def test_missing_decode_folders_are_listed_with_the_command(
         ["Ses01F", "Ses02M"],
         ["Ses01F"],
         ["Ses01F"],
+    ]
+
+
+def test_a_model_description_is_read_once(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asr = toy_exp.make_system(recipe, "asr", "asr")
+    read: list[str] = []
+
+    def read_model(model_dir: Path) -> ModelDescription:
+        read.append(model_dir.name)
+        return model_description.read_model(model_dir)
+
+    monkeypatch.setattr(pooling, "read_model", read_model)
+    decoded, missing = pooling.find_decoded_folds([asr], [], toy_exp.TESTS, "default")
+    assert read == ["fold_Ses01F", "fold_Ses02M"]
+    assert not missing and [(fold.model.fold, fold.test) for fold in decoded] == [
+        (fold, test) for fold in toy_exp.FOLDS for test in toy_exp.TESTS
     ]
 
 
