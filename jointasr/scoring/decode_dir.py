@@ -12,7 +12,7 @@ decode.json    options and commit of decoding; utterances that could not be read
 Scoring adds score files to the folder, see :mod:`jointasr.scoring.score_files`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,9 +113,12 @@ def read_word_posteriors(folder: Path) -> dict[str, list[float]]:
     return posteriors
 
 
-def read_emotion_posteriors(folder: Path, num_labels: int) -> dict[str, list[float]]:
+def read_emotion_posteriors(
+    folder: Path, num_labels: int, select: Callable[[dict[str, str]], Mapping[str, str]] = dict
+) -> dict[str, list[float]]:
     """Return the ``num_labels`` posteriors of each utterance, {} where the folder has none.
 
+    ``select`` checks and filters the lines of the utterances before the posteriors are checked.
     Raises DataError naming an utterance with another number of posteriors, or whose posteriors do
     not sum to one.
     """
@@ -123,7 +126,7 @@ def read_emotion_posteriors(folder: Path, num_labels: int) -> dict[str, list[flo
     if not path.is_file():
         return {}
     posteriors = {}
-    for utt, line in datadir.read_table(path).items():
+    for utt, line in select(datadir.read_table(path)).items():
         posteriors[utt] = _numbers(line)
         if len(posteriors[utt]) != num_labels or abs(sum(posteriors[utt]) - 1) > 1e-3:
             raise DataError(
@@ -133,9 +136,22 @@ def read_emotion_posteriors(folder: Path, num_labels: int) -> dict[str, list[flo
 
 
 def read_usage(folder: Path) -> Usage | None:
-    """Return time and memory of decoding, None where the folder does not have them."""
+    """Return time and memory of decoding, None where the folder does not have them.
+
+    Other entries of usage.json are ignored. Raises DataError if one of these is missing.
+    """
     path = folder / USAGE
-    return Usage(**files.read_json(path)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    values = files.read_json(path)
+    try:
+        numbers = [values[name] for name in Usage._fields]
+        if any(isinstance(n, bool) or not isinstance(n, (int, float)) for n in numbers):
+            raise TypeError
+    except (KeyError, TypeError):
+        names = ", ".join(Usage._fields)
+        raise DataError(f"{path}: expected the numbers {names}; decode again") from None
+    return Usage(*numbers)
 
 
 def read_commit(folder: Path) -> str | None:

@@ -119,16 +119,16 @@ def _read_posteriors(
 ) -> dict[str, list[float]]:
     """Return emotion posteriors of utterances with a reference emotion, {} without emo_post.
 
-    Raises DataError for missing or extra utterances and for a wrong number of posteriors.
+    Raises DataError for missing or extra utterances, then for a wrong number of posteriors.
     """
-    path = decode / decode_dir.EMOTION_POSTERIORS
-    if not path.is_file():
-        return {}
-    posteriors = decode_dir.read_emotion_posteriors(decode, len(labels))
-    posteriors = _without(set(utterances) - set(emotions), posteriors)
-    ids = dict.fromkeys(emotions, ""), dict.fromkeys(posteriors, "")
-    metrics.join(*ids, decode / decode_dir.EMOTIONS, path)
-    return dict(sorted(posteriors.items()))
+
+    def select(lines: Mapping[str, str]) -> dict[str, str]:
+        labelled = _without(set(utterances) - set(emotions), lines)
+        names = decode_dir.EMOTIONS, decode_dir.EMOTION_POSTERIORS
+        metrics.join(dict.fromkeys(emotions, ""), labelled, *(decode / name for name in names))
+        return dict(sorted(labelled.items()))
+
+    return decode_dir.read_emotion_posteriors(decode, len(labels), select)
 
 
 def _without(excluded: Collection[str], table: Mapping[str, T]) -> dict[str, T]:

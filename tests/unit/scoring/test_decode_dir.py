@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from jointasr.scoring import decode_dir
+from jointasr.utils import files
 from jointasr.utils.errors import DataError
 
 LABELS = ["ang", "hap", "neu"]
@@ -47,3 +48,13 @@ def test_word_posteriors_that_do_not_match_the_words(tmp_path: Path, line: str) 
     (tmp_path / "word_post").write_text(f"{line}\n")
     with pytest.raises(DataError, match="word_post: b-1: expected one posterior for each"):
         decode_dir.read_word_posteriors(tmp_path)
+
+
+def test_usage_with_other_or_missing_entries(tmp_path: Path) -> None:
+    usage = {"audio": 10.0, "seconds": 4.0, "search": 1.0, "memory": 2.5}
+    files.write_json(tmp_path / "usage.json", {**usage, "energy": 3})
+    assert decode_dir.read_usage(tmp_path) == decode_dir.Usage(**usage)
+    for damaged in ({"audio": 10.0, "seconds": 4.0}, {**usage, "memory": "2.5"}, [1], None):
+        files.write_json(tmp_path / "usage.json", damaged)
+        with pytest.raises(DataError, match=r"usage.json: expected the numbers audio, seconds"):
+            decode_dir.read_usage(tmp_path)

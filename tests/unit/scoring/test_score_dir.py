@@ -226,6 +226,19 @@ def test_inconsistent_posteriors_are_refused(recipe: Path) -> None:
         score_dir.score(DATA, LANG, DECODE)
 
 
+def test_posteriors_of_unlabelled_utterances_are_not_checked(recipe: Path) -> None:
+    rows = dict.fromkeys(toy_exp.REFS["Ses01F"], "0.7 0.1 0.1 0.1")
+    remove_references("utt2emo", "Ses01F-a")
+    write_table(DECODE / "emo_post", {**rows, "Ses01F-a": "0.7"})
+    assert score_dir.score(DATA, LANG, DECODE).posteriors.keys() == {"Ses01F-b", "Ses01F-c"}
+    write_table(DECODE / "emo_post", {"Ses01F-b": "0.7"})
+    with pytest.raises(DataError, match=r"emo_post: no hypothesis for 1 utterance \(Ses01F-c\)"):
+        score_dir.score(DATA, LANG, DECODE)
+    write_table(DECODE / "emo_post", {**rows, "Ses01F-b": "0.7", "another": "0.7"})
+    with pytest.raises(DataError, match=r"\(another\) not in"):
+        score_dir.score(DATA, LANG, DECODE)
+
+
 def test_scripts_of_stages_9_and_10(recipe: Path) -> None:
     options = ("--folds", "Ses01F Ses02M", "--command", "./run.sh --x 'a b'")
     done = run_script("steps/score.sh", *options, "exp/joint_clean")
