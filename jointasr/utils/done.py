@@ -24,7 +24,8 @@ from jointasr.utils.project import ROOT
 
 NAME = ".done"
 SETTLED_SECONDS = 2.0
-"""age from which a file's modification time is sure to change with its content"""
+"""age from which a file's change time (ctime) is sure to change with its content: file systems
+store times coarsely, some in whole seconds"""
 
 _digests: dict[tuple[object, ...], str] = {}
 
@@ -55,7 +56,7 @@ def step(
         before = fingerprint(code, options, inputs) if todo else {}
         yield todo
         if todo:
-            now = fingerprint(code, options, inputs)
+            now = fingerprint(code, options, inputs, read_again=True)
             if now["inputs"] != before["inputs"]:
                 changed = "; ".join(_changes({**now, "inputs": before["inputs"]}, now))
                 raise DataError(
@@ -115,15 +116,15 @@ def write(out: Path, code: str, options: Mapping[str, object], inputs: Sequence[
 
 
 def fingerprint(
-    code: str, options: Mapping[str, object], inputs: Sequence[Path]
+    code: str, options: Mapping[str, object], inputs: Sequence[Path], read_again: bool = False
 ) -> dict[str, object]:
     """Return what determines a result: options as text, digests of inputs, digest of the code.
 
-    Raises DataError if an input is missing or unfinished.
+    ``read_again``: read all input files, also those whose digest is cached in this process. Raises DataError if an input is missing or unfinished.
     """
     return {
         "options": {key: str(value) for key, value in sorted(options.items())},
-        "inputs": {str(path): _input_digest(path) for path in inputs},
+        "inputs": {str(path): _input_digest(path, read_again) for path in inputs},
         "code": _cached_code_digest(code),
     }
 
@@ -157,7 +158,7 @@ def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> list[st
     return changes
 
 
-def _input_digest(path: Path) -> str:
+def _input_digest(path: Path, read_again: bool) -> str:
     if path.is_dir():
         done = path / NAME
         if not done.is_file():
@@ -166,8 +167,8 @@ def _input_digest(path: Path) -> str:
     if not path.is_file():
         raise DataError(f"{path} does not exist: run the stage that creates it first")
     status = path.stat()
-    key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-    if key not in _digests or time.time() - status.st_mtime < SETTLED_SECONDS:
+    key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    if read_again or key not in _digests or time.time() - status.st_ctime < SETTLED_SECONDS:
         _digests[key] = files.sha256(path)
     return _digests[key]
 

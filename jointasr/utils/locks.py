@@ -1,9 +1,12 @@
 """Locks on outputs: runs may work at the same time, but never on the same folder.
 
 The lock of an output is flock(2) on a file next to it, taken with the filelock library. The kernel
-releases it when the process ends, however it ends. ``utils/lock.sh`` uses the same files.
+releases it when the process ends, however it ends. Forked children, such as workers of data
+loaders, do not hold it. ``utils/lock.sh`` uses the same files; there, the children of the script
+hold the lock as well, until they end.
 """
 
+import errno
 import os
 import socket
 import sys
@@ -27,7 +30,7 @@ def held(out: Path) -> Iterator[None]:
     """Hold the lock of ``out``, a folder or file that need not exist yet.
 
     Wait while another run holds it, and report which. Raises DataError if the file system does not
-    support locks.
+    support locks, or if the lock file is a symbolic link.
     """
     import filelock  # here, because it imports asyncio and this module is imported by all programs
 
@@ -64,6 +67,10 @@ def _acquire(lock: "filelock.BaseFileLock", path: Path, out: Path) -> None:
             print(f"{out}: locked by {holder}; waiting", file=sys.stderr)
             timeout = REPORT_SECONDS
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise DataError(
+                    f"{path}: is a symbolic link, not a lock file; remove the link"
+                ) from None
             if error.filename is not None:  # the lock file cannot be opened
                 raise
             raise DataError(

@@ -18,8 +18,8 @@ def exit_with_parent(parent: int) -> None:
     """Kill this process when its parent, process ``parent``, ends, or now if it has ended.
 
     Systems other than Linux support only the latter. Call this first in worker processes: if the
-    program is killed while a worker starts, the worker would otherwise wait forever and hold the
-    lock of the output folder. torch's watchdog does not detect this case: it compares the worker's
+    program is killed while a worker starts, the worker would otherwise wait forever and keep its
+    memory. torch's watchdog does not detect this case: it compares the worker's
     parent with that at its own start, when the worker may already have been reparented.
     """
     signal_on_parent_death(signal.SIGKILL)

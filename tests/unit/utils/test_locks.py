@@ -88,6 +88,43 @@ def test_children_keep_the_lock(tmp_path: Path) -> None:
         assert time.monotonic() - began > 0.5  # `sleep` was still there
 
 
+def test_forked_children_do_not_hold_the_lock(tmp_path: Path) -> None:
+    """A worker that outlives a killed program does not block the next run."""
+    code = (
+        "import os, sys, time\nfrom pathlib import Path\nfrom jointasr.utils import locks\n"
+        "with locks.held(Path(sys.argv[1])):\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        time.sleep(60)\n"
+        "    print(child, flush=True)\n"
+        "    os._exit(0)\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert holder.stdout is not None
+    child = int(holder.stdout.readline())
+    try:
+        holder.wait()
+        began = time.monotonic()
+        with locks.held(tmp_path / "out"):
+            assert time.monotonic() - began < 30
+    finally:
+        os.kill(child, signal.SIGKILL)
+        holder.stdout.close()
+
+
+def test_lock_file_is_a_link(tmp_path: Path) -> None:
+    locks.lock_file(tmp_path / "out").symlink_to(tmp_path / "other")
+    words = r"\.out\.lock: is a symbolic link, not a lock file; remove"
+    with pytest.raises(DataError, match=words), locks.held(tmp_path / "out"):
+        pass
+    assert not (tmp_path / "other").exists()
+
+
 def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(file: object, how: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -122,3 +159,44 @@ def test_input_changed_meanwhile(tmp_path: Path) -> None:
     ):
         source.write_text("b")
     assert not (out / ".done").exists()
+
+
+@pytest.mark.parametrize("ctime_changes", [True, False])
+def test_input_changed_meanwhile_with_the_same_size_and_time(
+    ctime_changes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on a file system with coarse times, where not even the change time differs."""
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.write_text("a")
+    os.utime(source, ns=(10**18, 10**18))
+    monkeypatch.setattr(done, "SETTLED_SECONDS", 0.0)
+    if not ctime_changes:
+        stat, original = source.stat(), Path.stat
+        monkeypatch.setattr(
+            Path, "stat", lambda self, **kw: stat if self == source else original(self, **kw)
+        )
+    words = r"the input .*source changed while the step ran"
+    with (
+        pytest.raises(DataError, match=words),
+        done.step(out, "jointasr.utils.files", {}, [source]),
+    ):
+        source.write_text("b")
+        os.utime(source, ns=(10**18, 10**18))
+    assert not (out / ".done").exists()
+
+
+def test_input_rewritten_between_steps_with_the_same_size_and_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache of digests compares the change time, which programs cannot set."""
+    source, out = tmp_path / "source", tmp_path / "out"
+    monkeypatch.setattr(done, "SETTLED_SECONDS", 0.0)
+    source.write_text("a")
+    os.utime(source, ns=(10**18, 10**18))
+    with done.step(out, "jointasr.utils.files", {}, [source]):
+        pass
+    time.sleep(0.05)
+    source.write_text("b")
+    os.utime(source, ns=(10**18, 10**18))
+    with pytest.raises(DataError, match=r"the input .*source changed since"):
+        done.check(out, "jointasr.utils.files", {}, [source])
