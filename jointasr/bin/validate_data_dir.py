@@ -17,8 +17,7 @@ def main() -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
-        hint = f"utils/fix_data_dir.sh {args.dir} drops incomplete utterances and sorts"
-        raise DataError(f"{args.dir}: {len(problems)} problems; {hint}")
+        raise DataError(f"{args.dir}: {len(problems)} problems{_hint(args.dir)}")
     utterances = datadir.read_table(args.dir / "utt2spk")
     print(f"{args.dir}: ok, {len(utterances)} utterances, {len(set(utterances.values()))} speakers")
 
@@ -30,6 +29,18 @@ def _problems(path: Path, audio: bool) -> list[str]:
     from jointasr.data import manifest
 
     return manifest.validate(path, audio)
+
+
+def _hint(path: Path) -> str:
+    """Suggest fix_data_dir.sh if it would change a table.
+
+    It does not restore tables that differ from the cuts, nor edit values or audio.
+    """
+    try:
+        fixable = bool(datadir.fix(path, dry_run=True))
+    except DataError:
+        fixable = False
+    return f"; utils/fix_data_dir.sh {path} drops incomplete utterances and sorts" * fixable
 
 
 def _parse() -> argparse.Namespace:

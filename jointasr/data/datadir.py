@@ -113,12 +113,13 @@ def validate(path: Path, audio: bool = True) -> list[str]:
     return problems
 
 
-def fix(path: Path) -> list[str]:
+def fix(path: Path, dry_run: bool = False) -> list[str]:
     """Keep the utterances that are in all tables (text or utt2emo suffices), sort the tables and
     rebuild spk2utt.
 
-    Returns one line per change. Raises DataError for a table that cannot be parsed, for example
-    one with a duplicate id: a program cannot decide which of two entries is correct.
+    Returns one line per change. ``dry_run``: write nothing. Raises DataError for a table that
+    cannot be parsed, for example one with a duplicate id: a program cannot decide which of two
+    entries is correct.
     """
     tables = {name: read_table(path / name) for name in PER_UTTERANCE if (path / name).exists()}
     if not {"wav.scp", "text", "utt2spk"} <= tables.keys():
@@ -135,12 +136,14 @@ def fix(path: Path) -> list[str]:
         complete = {key: value for key, value in table.items() if key in keep}
         if list(table) != sorted(table):
             report.append(f"{path / name}: sorted")
-        write_table(path / name, complete)
+        if not dry_run:
+            write_table(path / name, complete)
     inverse = spk2utt({key: tables["utt2spk"][key] for key in keep})
     old = path / "spk2utt"
     if not old.exists() or read_table(old) != inverse:
         report.append(f"{old}: rebuilt from utt2spk")
-    write_table(old, inverse)
+    if not dry_run:
+        write_table(old, inverse)
     return report
 
 

@@ -120,7 +120,8 @@ def fingerprint(
 ) -> dict[str, object]:
     """Return what determines a result: options as text, digests of inputs, digest of the code.
 
-    ``read_again``: read all input files, also those whose digest is cached in this process. Raises DataError if an input is missing or unfinished.
+    ``read_again``: read all input files, also those whose digest is cached in this process. Raises
+    DataError if an input is missing or unfinished.
     """
     return {
         "options": {key: str(value) for key, value in sorted(options.items())},

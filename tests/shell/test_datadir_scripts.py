@@ -38,7 +38,17 @@ def test_missing_audio_is_reported(recipe: Path) -> None:
     (recipe / wav).unlink()
     done = run(VALIDATE, DIR, cwd=recipe)
     assert done.returncode == 1 and utterance in done.stderr and "1 problems" in done.stderr
+    assert "fix_data_dir" not in done.stderr, "it does not fix audio"
     assert run(VALIDATE, "--no-audio", "true", DIR, cwd=recipe).returncode == 0
+
+
+def test_edited_table_is_reported(recipe: Path) -> None:
+    """fix_data_dir.sh would not restore the table; so it is not suggested."""
+    text = lines(recipe, "text")
+    put(recipe, "text", [text[0] + " MORE", *text[1:]])
+    done = run(VALIDATE, DIR, cwd=recipe)
+    assert done.returncode == 1 and "in cuts.jsonl.gz" in done.stderr
+    assert "1 problems" in done.stderr and "fix_data_dir" not in done.stderr
 
 
 def test_fix_sorts_drops_reports_and_keeps_a_backup(recipe: Path) -> None:
@@ -47,6 +57,8 @@ def test_fix_sorts_drops_reports_and_keeps_a_backup(recipe: Path) -> None:
     put(recipe, "utt2dur", [*text[3:], *text[:2]])
     broken = run(VALIDATE, DIR, cwd=recipe)
     assert broken.returncode == 1 and "not sorted" in broken.stderr and dropped in broken.stderr
+    assert f"; utils/fix_data_dir.sh {DIR} drops incomplete utterances" in broken.stderr
+    assert lines(recipe, "utt2dur") == [*text[3:], *text[:2]], "only checked"
     fixed = run(FIX, DIR, cwd=recipe)
     assert fixed.returncode == 0, fixed.stderr
     assert f"{DIR}/wav.scp: dropped {dropped} (not in utt2dur)" in fixed.stdout
