@@ -11,7 +11,7 @@ from jointasr.report.decoding_methods import MethodRow, MethodValue
 from jointasr.report.elements import Block, Paragraph, Table, TableCell, Tone
 from jointasr.report.findings import Finding
 from jointasr.report.formatting import DASH, TRAINED, TRAINING_SETS, interval, number, p_value
-from jointasr.report.stats import MIN_SPEAKERS
+from jointasr.report.stats import MAX_EXACT_SPEAKERS, MIN_SPEAKERS
 from jointasr.report.table1 import PaperTable, Table1Systems
 from jointasr.scoring.results_json import Results
 
@@ -83,11 +83,13 @@ def comparisons(
         "intervals: for further utterances of the same speakers, paired bootstrap over utterances; "
         "for new speakers, Student's t over one gain per speaker, around the mean over speakers. "
         "Two-sided p value over utterances: matched-pairs sentence-segment test for WER, McNemar's "
-        "exact test for accuracy. p speakers: one-sided sign-flip test over speakers, exact"
-        f"{minimum}. Holm: the p value to the left, adjusted for all cells of the metric. p "
-        "non-inferior: one-sided; null hypothesis: the joint system is worse by the margin or "
-        f"more. Verdict: better or worse if the adjusted two-sided p is below {conf.level:g}; "
-        f"otherwise non-inferior if p non-inferior is below {conf.level:g}; otherwise inconclusive."
+        "exact test for accuracy. p speakers: one-sided sign-flip test over speakers, exact "
+        f"for up to {MAX_EXACT_SPEAKERS} speakers, random sign flips for more{minimum}. Holm: the "
+        "p value to the left, adjusted for all cells of the metric. Intervals are per cell and not "
+        "adjusted. p non-inferior: one-sided, not adjusted; null hypothesis: the joint system is "
+        "worse by the margin or more. Verdict: better or worse if the adjusted two-sided p is "
+        f"below {conf.level:g}; otherwise non-inferior if p non-inferior is below "
+        f"{conf.level:g}; otherwise inconclusive."
     )
     return [*blocks, Paragraph(note)]
 
