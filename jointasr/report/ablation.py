@@ -85,16 +85,8 @@ def _mean_errors(
     scores: ScoresByCell, names: dict[int, str], train: str, tests: Sequence[str], metric: Metric
 ) -> UtteranceErrors | None:
     """Average errors over seeds and tests; None if a score is missing or utterances differ."""
-    keys = [(name, train, test) for name in names.values() for test in tests]
-    if not keys or any(key not in scores for key in keys):
-        return None
-    runs: list[UtteranceErrors] = []
-    for key in keys:
-        errors = analysis.utterance_errors(scores[key], metric)
-        if errors is None or (runs and errors.utterances != runs[0].utterances):
-            return None
-        runs.append(errors)
-    return analysis.mean_errors(runs)
+    cells = (scores.get((name, train, test)) for name in names.values() for test in tests)
+    return analysis.mean_errors(analysis.utterance_errors(cell, metric) for cell in cells)
 
 
 def _seeds(results: Results) -> dict[tuple[str, str], dict[int, str]]:

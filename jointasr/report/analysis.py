@@ -1,6 +1,6 @@
 """Statistics of results.json's cells and of pairs of systems, from per-utterance scores."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,9 +17,9 @@ from jointasr.scoring.scores import UtteranceScores
 
 Metric = Literal["wer", "acc"]
 METRICS: dict[Metric, str] = {"wer": "WER", "acc": "Accuracy"}
-CellKey = tuple[str, str, str]
+ScoreKey = tuple[str, str, str]
 """system, training condition, test scenario"""
-ScoresByCell = Mapping[CellKey, UtteranceScores]
+ScoresByCell = Mapping[ScoreKey, UtteranceScores]
 Verdict = Literal["better", "worse", "non-inferior", "inconclusive"]
 
 
@@ -98,7 +98,7 @@ def find_decoded(results: Results, exp: Path) -> list[DecodedFold]:
     return [fold for cell in results.cells for fold in pooling.decoded_folds_of(cell, exp)]
 
 
-def load_scores(results: Results, exp: Path) -> dict[CellKey, UtteranceScores]:
+def load_scores(results: Results, exp: Path) -> dict[ScoreKey, UtteranceScores]:
     """Return the scores of the cells whose decode folders all exist."""
     scores = {}
     for cell in results.cells:
@@ -109,8 +109,10 @@ def load_scores(results: Results, exp: Path) -> dict[CellKey, UtteranceScores]:
     return scores
 
 
-def utterance_errors(scores: UtteranceScores, metric: Metric) -> UtteranceErrors | None:
-    """Return the errors per utterance, None if the metric does not apply to the system."""
+def utterance_errors(scores: UtteranceScores | None, metric: Metric) -> UtteranceErrors | None:
+    """Return the errors per utterance; None without scores or if they lack the metric."""
+    if scores is None:
+        return None
     if metric == "wer":
         pairs = {utt: (count.errors, count.ref_words) for utt, count in scores.words.items()}
     else:
@@ -123,11 +125,18 @@ def utterance_errors(scores: UtteranceScores, metric: Metric) -> UtteranceErrors
     return UtteranceErrors(ids, speakers, values[:, 0], values[:, 1])
 
 
-def mean_errors(runs: Sequence[UtteranceErrors]) -> UtteranceErrors:
-    """Average errors over seeds or scenarios with the same utterances."""
-    first = runs[0]
-    assert all(run.utterances == first.utterances for run in runs)
-    return first._replace(errors=np.mean([run.errors for run in runs], axis=0))
+def mean_errors(runs: Iterable[UtteranceErrors | None]) -> UtteranceErrors | None:
+    """Average errors over seeds or scenarios.
+
+    None if there are none, if one of them is None, or if their utterances differ.
+    """
+    runs = list(runs)
+    present = [run for run in runs if run is not None]
+    if not present or len(present) < len(runs):
+        return None
+    if any(run.utterances != present[0].utterances for run in present):
+        return None
+    return present[0]._replace(errors=np.mean([run.errors for run in present], axis=0))
 
 
 def estimate(errors: UtteranceErrors, metric: Metric, conf: Report) -> Estimate:
@@ -172,10 +181,7 @@ def compare(
     compared = []
     for train, test in conditions:
         baseline, system = (
-            utterance_errors(scores[name, train, test], metric)
-            if (name, train, test) in scores
-            else None
-            for name in systems
+            utterance_errors(scores.get((name, train, test)), metric) for name in systems
         )
         if baseline and system and baseline.utterances == system.utterances:
             compared.append(_compare(baseline, system, metric, train, test, conf))

@@ -9,7 +9,7 @@ from jointasr.config.model_description import HAS_WORDS
 from jointasr.config.report_schema import Report
 from jointasr.data import datadir
 from jointasr.report import analysis
-from jointasr.report.analysis import CellKey, Estimate, ScoresByCell, UtteranceErrors
+from jointasr.report.analysis import Estimate, ScoreKey, ScoresByCell, UtteranceErrors
 from jointasr.report.formatting import TRAINING_SETS
 from jointasr.scoring import decode_dir, metrics
 from jointasr.scoring.pooling import DecodedFold
@@ -24,8 +24,8 @@ class MethodValue(NamedTuple):
 
     wer: Estimate
     gain: Estimate | None
-    """reduction of the WER relative to the default method, percentage points; None for the default
-    method and if its results are missing"""
+    """absolute reduction of the WER compared with the default method, percentage points; None for
+    the default method and if its results are missing"""
     styles: dict[str, float | None]
     """WER of improvised and of scripted speech"""
 
@@ -51,12 +51,12 @@ def rows(results: Results, tests: Sequence[str], exp: Path, conf: Report) -> lis
 
     The default method comes first. Return [] if there is only one method.
     """
-    by_method = sorted(results.by_method(), key=lambda cells: cells.method != DEFAULT_METHOD)
+    by_method = sorted(results.by_method(), key=lambda results: results.method != DEFAULT_METHOD)
     if len(by_method) < 2:
         return []
-    scores = {cells.method: analysis.load_scores(cells, exp) for cells in by_method}
-    decoded = {cells.method: analysis.find_decoded(cells, exp) for cells in by_method}
-    kinds = {name: kind for cells in by_method for name, kind in cells.systems.items()}
+    scores = {results.method: analysis.load_scores(results, exp) for results in by_method}
+    decoded = {results.method: analysis.find_decoded(results, exp) for results in by_method}
+    kinds = {name: kind for results in by_method for name, kind in results.systems.items()}
     method_rows = []
     for system in [name for name, kind in kinds.items() if kind in HAS_WORDS]:
         for train in TRAINING_SETS:
@@ -78,7 +78,7 @@ def rows(results: Results, tests: Sequence[str], exp: Path, conf: Report) -> lis
 
 
 def _value(
-    scores: ScoresByCell, default: ScoresByCell, keys: Sequence[CellKey], conf: Report
+    scores: ScoresByCell, default: ScoresByCell, keys: Sequence[ScoreKey], conf: Report
 ) -> MethodValue | None:
     """Return the mean WER over ``keys`` and its gain over the scores of the default method."""
     errors = _mean_errors(scores, keys)
@@ -94,19 +94,13 @@ def _value(
 
 
 def _mean_errors(
-    scores: ScoresByCell, keys: Sequence[CellKey], style: str = ""
+    scores: ScoresByCell, keys: Sequence[ScoreKey], style: str = ""
 ) -> UtteranceErrors | None:
-    """Average word errors over scenarios; None if one is missing or has no words of the style."""
-    runs = []
-    for key in keys:
-        cell = scores.get(key)
-        if cell is not None and style:
-            cell = cell.group_by(lambda info: info.style).get(style)
-        errors = analysis.utterance_errors(cell, "wer") if cell is not None else None
-        if errors is None:
-            return None
-        runs.append(errors)
-    return analysis.mean_errors(runs) if runs else None
+    """Average word errors over scenarios; None if one is missing or lacks words of the style."""
+    cells = [scores.get(key) for key in keys]
+    if style:
+        cells = [cell and cell.group_by(lambda info: info.style).get(style) for cell in cells]
+    return analysis.mean_errors(analysis.utterance_errors(cell, "wer") for cell in cells)
 
 
 def _usage(folds: Sequence[DecodedFold]) -> tuple[float | None, float | None]:

@@ -103,16 +103,16 @@ def read_history(path: Path) -> list[plots.HistoryEpoch]:
 def _speaker_rates(
     scores: ScoresByCell, system: str, train: str, tests: Sequence[str], metric: Metric
 ) -> dict[str, float]:
-    """Return the mean rate of each speaker over tests; {} if a test is missing."""
+    """Return the mean rate of each speaker over the tests that have the metric.
+
+    {} if a test is missing.
+    """
     keys = [(system, train, test) for test in tests]
-    if not keys or any(key not in scores for key in keys):
+    if any(key not in scores for key in keys):
         return {}
-    runs = [
-        errors
-        for key in keys
-        if (errors := analysis.utterance_errors(scores[key], metric)) is not None
-    ]
-    if not runs:
+    runs = [analysis.utterance_errors(scores[key], metric) for key in keys]
+    errors = analysis.mean_errors(run for run in runs if run is not None)
+    if errors is None:
         return {}
-    rates = analysis.mean_errors(runs).by_speaker()
+    rates = errors.by_speaker()
     return rates if metric == "wer" else {name: 100 - rate for name, rate in rates.items()}

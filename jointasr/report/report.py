@@ -177,7 +177,7 @@ def _provenance(data: ReportData) -> list[Block]:
     commands: dict[str, list[str]] = {}
     rows = []
     main_method = data.results.method
-    by_method = sorted(data.results.by_method(), key=lambda cells: cells.method != main_method)
+    by_method = sorted(data.results.by_method(), key=lambda results: results.method != main_method)
     for results in by_method:
         for system, kind in results.systems.items():
             cells = [cell for cell in results.cells if cell["system"] == system]

@@ -1,5 +1,6 @@
 """Estimates and comparisons of systems from made-up per-utterance scores."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import toy_exp
 
 from jointasr.config.report_schema import Report
-from jointasr.report import ablation, analysis, stats
+from jointasr.report import ablation, analysis, figures, stats, tables
+from jointasr.report.elements import Figure, Paragraph
 from jointasr.report.table1 import Table1Systems
 from jointasr.scoring import pooling, score_dir
 from jointasr.scoring.metrics import WordCounts
@@ -105,6 +107,17 @@ def test_comparisons_of_cells() -> None:
     )
 
 
+def test_note_on_tests_and_adjustments() -> None:
+    note = tables.comparisons([], Table1Systems(), CONF)[-1]
+    assert isinstance(note, Paragraph)
+    assert "exact for up to 16 speakers, random sign flips for more." in note.text
+    assert (
+        "adjusted for all cells of the metric. Intervals are per cell and not adjusted."
+        in note.text
+    )
+    assert "p non-inferior: one-sided, not adjusted;" in note.text
+
+
 def test_no_test_over_too_few_speakers() -> None:
     pair = [make_scores(rate, 0.5, seed, speakers=5) for seed, rate in enumerate((0.4, 0.2))]
     scores = {(name, "clean", "clean"): system for name, system in zip("ab", pair, strict=True)}
@@ -156,6 +169,38 @@ def test_ablations_average_over_seeds_and_scenarios() -> None:
     del scores["concat", "clean", "music"]
     partial = ablation.rows(Results(cells, "default"), scores, Table1Systems(), tests, CONF)[1]
     assert partial.noisy == {} and partial.clean["wer"].value == concat.clean["wer"].value
+
+
+def test_means_over_seeds_or_scenarios() -> None:
+    first, second = (analysis.utterance_errors(make_scores(0.3, 0.7, k), "wer") for k in (1, 2))
+    fewer = analysis.utterance_errors(make_scores(0.3, 0.7, 1, per_speaker=29), "wer")
+    assert first is not None and second is not None
+    mean = analysis.mean_errors([first, second])
+    assert mean is not None and mean.rate == pytest.approx((first.rate + second.rate) / 2)
+    assert list(mean.errors) == [
+        (a + b) / 2 for a, b in zip(first.errors, second.errors, strict=True)
+    ]
+    assert analysis.mean_errors([]) is None
+    assert analysis.mean_errors([first, None]) is None
+    assert analysis.mean_errors([first, fewer]) is None
+    assert analysis.utterance_errors(None, "wer") is None
+
+
+def test_rates_of_speakers_skip_scenarios_without_the_metric() -> None:
+    """But a missing scenario gives no rates, as do scenarios with other utterances."""
+    scores = {
+        ("joint", "clean", "noise"): make_scores(0.3, 0.7, 1),
+        ("joint", "clean", "music"): replace(make_scores(0.4, 0.7, 2), words={}),
+        ("joint", "clean", "speech"): make_scores(0.3, 0.7, 1, per_speaker=29),
+    }
+
+    def figure(*tests: str) -> Figure | None:
+        return figures.speakers(scores, Table1Systems(), ["clean", *tests])
+
+    noise, both = figure("noise"), figure("noise", "music")
+    assert noise is not None and both is not None
+    assert both.svgs[0] == noise.svgs[0] and both.svgs[1] != noise.svgs[1]
+    assert figure("noise", "speech") is None and figure("noise", "babble") is None
 
 
 def test_scores_of_cells_are_loaded_if_all_folds_exist(

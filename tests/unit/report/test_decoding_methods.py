@@ -62,6 +62,14 @@ def test_rows_of_two_methods(results: Results) -> None:
     assert [cell.strip() for cell in row.split("|")[2:7:2]] == ["37.5", "66.7", "25.0"]
 
 
+def test_scenarios_with_other_utterances_have_no_mean(results: Results) -> None:
+    hypotheses = Path("exp/asr_clean/fold_Ses01F/decode_noise_snr5_hlg/scoring_kaldi/utt2counts")
+    hypotheses.write_text("\n".join(hypotheses.read_text().splitlines()[1:]) + "\n")
+    tests = ["noise_snr5", "clean", "noise_snr5"]
+    _, hlg = decoding_methods.rows(results, tests, Path("exp"), Report(resamples=200))
+    assert hlg.clean is not None and hlg.noisy is None
+
+
 def test_no_rows_for_a_single_method(results: Results) -> None:
     single = Results(results.cells, "default")
     assert decoding_methods.rows(single, ["clean"], Path("exp"), Report()) == []
